@@ -56,10 +56,17 @@ static const char version_three[] =
 /* steps[n] leads from version n to n + 1. */
 static const char *const steps[DIRECTORY_VERSION] = { [1] = version_two, [2] = version_three };
 
+/* An account that logs in by a hash that no verifier was made beside; and one whose hash is no verifier itself. */
+#define MUTE "enabled=1 AND source='' AND scram_iterations=0 AND hash<>'!'"
+#define MUTE_OF_SHA256 MUTE " AND substr(hash, 1, 15)<>'{SCRAM-SHA-256}'"
+
 /* What came to the format later and harms nobody who does not know it.  A new password, however it
    came, forgets the plain one that was kept beside the old. */
 static const char additions[] =
 	"CREATE TABLE IF NOT EXISTS plain(account INTEGER PRIMARY KEY, secret BLOB NOT NULL);"
+	/* Whom no SCRAM can be checked for; mostly there is nobody. */
+	"CREATE INDEX IF NOT EXISTS account_mute ON account(id) WHERE " MUTE ";"
+	"CREATE INDEX IF NOT EXISTS account_mute_sha256 ON account(id) WHERE " MUTE_OF_SHA256 ";"
 	/* Accounts that are operating-system users. */
 	"CREATE TABLE IF NOT EXISTS system_user(account INTEGER PRIMARY KEY, uid INTEGER NOT NULL);"
 	"CREATE TRIGGER IF NOT EXISTS system_user_gone AFTER DELETE ON account"
@@ -147,6 +154,8 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[PLAIN_PUT]        = "INSERT OR REPLACE INTO plain SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[BIND_PUT]         = "INSERT OR REPLACE INTO system_user SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2 AND kind=0",
 	[BIND_DELETE]      = "DELETE FROM system_user WHERE account=(SELECT id FROM account WHERE local=?1 AND domain=?2)",
+	[MUTE_SHA256]      = "SELECT EXISTS(SELECT 1 FROM account INDEXED BY account_mute_sha256 WHERE " MUTE_OF_SHA256 ")",
+	[MUTE_SHA1]        = "SELECT EXISTS(SELECT 1 FROM account INDEXED BY account_mute WHERE " MUTE ")",
 	[SHA1_GET]         = "SELECT verifier FROM scram_sha1 WHERE account=" OWN,
 	[SHA1_PUT]         = "INSERT OR REPLACE INTO scram_sha1 SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[ONE_TIME_GET]     = "SELECT algorithm, seed, sequence, last FROM one_time WHERE account=" OWN,

@@ -115,6 +115,8 @@ enum directory_outcome directory_plain(struct directory *, struct bytes user, co
 	struct arena *, struct bytes *out);
 /* SCRAM-SHA-1's verifier, "rounds,salt,stored,server": the next password forgets it. */
 enum directory_outcome directory_scram_sha1_set(struct directory *, struct bytes address, const char *verifier);
+/* Whether there is an account that logs in by a hash with which SCRAM-SHA-256, or SCRAM-SHA-1, cannot be checked; also when it cannot be told. */
+bool directory_mute(struct directory *, bool sha1);
 enum directory_outcome directory_scram_sha1(struct directory *, struct bytes user, const char *origin, struct arena *, const char **verifier);
 /* One-time passwords (rfc2289): the last one used, and its number.  _set() with NULL: none any more.  _use() puts `next` in
    the place of `was`, durably; NONE: somebody was faster. */

@@ -38,6 +38,16 @@ directory_scram_sha1(struct directory *d, struct bytes user, const char *origin,
 	return o;
 }
 
+bool
+directory_mute(struct directory *d, bool sha1)
+{
+	sqlite3_stmt *s = directory_query(d, sha1 ? MUTE_SHA1 : MUTE_SHA256, BYTES(""), BYTES(""));
+	bool          mute = directory_row(d, s) != DIRECTORY_OK || sqlite3_column_int(s, 0) != 0;
+
+	sqlite3_reset(s);
+	return mute;
+}
+
 /* ---- one-time passwords ---- */
 
 static void

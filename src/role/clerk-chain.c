@@ -336,6 +336,7 @@ hash_renew(struct exchange *e)
 		return;
 	if (kept)
 		(void)directory_account_keep_plain(c->directory, address, plain);
+	clerk_mute_look(e->house);
 	note("auth: the hash of %s was of an older kind and is new now", e->who.address);
 }
 

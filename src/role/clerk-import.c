@@ -153,10 +153,14 @@ run_import(struct order *e)
 		caller_complain(
 			e->caller,
 			"%s: %" PRIu64
-			" of the accounts have hashes that SCRAM cannot be checked with: "
-			"programs that choose it are refused until such a user has logged in once by "
-			"PLAIN or LOGIN; till then sasl_mechanisms = PLAIN LOGIN lets them in\n",
-			i.file, i.mute);
+			" of the accounts have hashes that SCRAM cannot be checked with; mansio "
+			"account list shows them as scram=no until they have logged in once by PLAIN or "
+			"LOGIN: %s\n",
+			i.file, i.mute,
+			sasl_is_auto(e->house->settings)
+				? "till then SCRAM is offered to nobody (sasl_mechanisms = auto)"
+				: "programs that choose SCRAM are refused, and sasl_mechanisms = auto "
+				  "would not offer it till then");
 	caller_say(e->caller, "%s%" PRIu64 " accounts, %" PRIu64 " aliases%s\n",
 	           keep  ? "imported: "
 	           : dry ? "would be imported: "

@@ -117,6 +117,48 @@ verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
 	return true;
 }
 
+/* ---- whether there is one of everybody ---- */
+
+static void
+mute_now(const struct clerk *c, bool mute[static SASL_HASHES])
+{
+	bool others = false;
+
+	for (size_t i = 0; i < c->backends; i++)
+		others = others || c->backend[i].kind != CREDENTIAL_DIRECTORY;
+	mute[SASL_SHA256] = others || c->directory == NULL || directory_mute(c->directory, false);
+	mute[SASL_SHA1] = others || c->directory == NULL || directory_mute(c->directory, true);
+}
+
+void
+clerk_mute_tell(const struct clerk *c, struct link *l)
+{
+	struct buffer *b = link_begin(l, WORD_MUTE, 0);
+
+	for (size_t i = 0; i < SASL_HASHES; i++)
+		pack_bool(b, c->mute[i]);
+	link_end(l);
+}
+
+void
+clerk_mute_look(struct house *h)
+{
+	static const enum role hearers[] = { RECEIVER, LOGIN };
+	struct clerk          *c = clerk_of(h);
+	bool                   mute[SASL_HASHES];
+
+	mute_now(c, mute);
+	if (memcmp(mute, c->mute, sizeof mute) == 0)
+		return;
+	memcpy(c->mute, mute, sizeof mute);
+	for (size_t r = 0; r < COUNT(hearers); r++)
+		for (uint32_t i = 0; i < house_peers(h, hearers[r]); i++) {
+			struct link *l = house_link(h, hearers[r], i);
+			if (l != NULL)
+				clerk_mute_tell(c, l);
+		}
+}
+
 /* ---- the secret itself ---- */
 
 enum sasl_outcome

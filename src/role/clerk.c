@@ -75,6 +75,7 @@ clerk_changed(struct house *h)
 	uint32_t               user;
 
 	clerk_of(h)->changes++;
+	clerk_mute_look(h);
 	while (house_user_keeper_next(h, &place, &user))
 		link_say(house_link(h, KEEPER, user), WORD_DIRECTORY_NEW, 0,
 		         (struct bytes){ NULL, 0 }, -1);
@@ -266,8 +267,10 @@ clerk_peer(struct house *h, enum role role, uint32_t index)
 {
 	struct telling t = { h, house_link(h, role, index), index };
 
-	if (t.link != NULL && (role == RECEIVER || role == LOGIN))
+	if (t.link != NULL && (role == RECEIVER || role == LOGIN)) {
 		clerk_guard_tell(clerk_of(h), t.link);
+		clerk_mute_tell(clerk_of(h), t.link);
+	}
 	if (role == PROXYMAP)
 		enquiries_met(clerk_of(h)->enquiries);
 	if (role != KEEPER)

@@ -44,6 +44,7 @@ struct clerk {
 	uint32_t            tests;            /* logins that commands tried        */
 	struct credential_backend *backend;    /* auth_backends, in their order  */
 	size_t              backends;
+	bool                mute[SASL_HASHES]; /* as it was told last             */
 	struct map         *questions;        /* to other processes, of exchanges */
 	uint32_t            last_question;
 	struct wanting     *wanting;          /* commands that wait for a user's keeper */
@@ -155,6 +156,9 @@ void clerk_tell_people(struct house *, uint32_t keeper);
 
 extern const struct setting_table clerk_setting_table;
 void clerk_changed(struct house *);
+/* clerk-sasl.c: whether every account has a verifier of SCRAM, as fronts are told when they come and when it changes. */
+void clerk_mute_look(struct house *);
+void clerk_mute_tell(const struct clerk *, struct link *);
 uint64_t clerk_room(const struct clerk *, uint64_t account);     /* how large a letter it has room for */
 void clerk_command(struct house *, struct caller *, const struct word_ask *);
 

@@ -747,6 +747,7 @@ login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	case WORD_KEEPER_NOT: return hear_keeper_away(h, body);
 	case WORD_KEEPER_REST: return hear_keeper_done(h, index);
 	case WORD_BAN: return bans_hear(role_of(h)->bans, body, clock_patient_ms());
+	case WORD_MUTE: return hear_mute(body);
 	case WORD_DIRECTORY_NEW: return true; /* a login keeps no answers of the clerk */
 	default: return false;
 	}

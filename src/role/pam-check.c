@@ -1,5 +1,6 @@
 /* pam-check.c -- the conversation with PAM (role/pam.h); see pam(3), pam_conv(3) */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #ifdef MANSIO_PAM
 #include <security/pam_appl.h>
@@ -36,7 +37,7 @@ system_who(const char *name, struct buffer *fields, bool *later)
 }
 
 #ifdef MANSIO_PAM
-enum { NAME_MOST = 256 };
+enum { NAME_MOST = 256, INCLUDES_DEEP = 8, SERVICE_MOST = 64 << 10 };
 
 struct talk {
 	const struct word_credential_ask *ask;
@@ -81,11 +82,82 @@ no_delay(int result, unsigned usec, void *ctx)
 	(void)ctx;
 }
 
-/* shutdown(8) and administrators close a system to all but root for a while. */
+/* ---- closed for a while ---- */
+
+/* A word of a line of pam.d(5); what stands in brackets is one. */
 static bool
-is_closed(void)
+service_word(struct bytes *rest, struct bytes *word)
 {
+	size_t n = 0;
+
+	*rest = bytes_trim(*rest);
+	if (rest->len == 0 || rest->at[0] == '#')
+		return false;
+	if (rest->at[0] == '[')
+		while (n < rest->len && rest->at[n] != ']')
+			n++;
+	while (n < rest->len && rest->at[n] != ' ' && rest->at[n] != '\t')
+		n++;
+	*word = bytes_cut(*rest, 0, n);
+	*rest = bytes_cut(*rest, n, rest->len);
+	return true;
+}
+
+/* pam_nologin(8): the file it is told of, else one of two. */
+static bool
+is_closed_by(struct bytes arguments, struct arena *a)
+{
+	struct bytes word;
+
+	while (service_word(&arguments, &word))
+		if (bytes_starts(word, BYTES("file=")))
+			return access(arena_copy(a, bytes_cut(word, 5, word.len)), F_OK) == 0;
 	return access("/run/nologin", F_OK) == 0 || access("/etc/nologin", F_OK) == 0;
+}
+
+static bool is_closed(const char *service, unsigned deep, struct arena *);
+
+/* line = "@include" service / type control module-path [module-arguments] */
+static bool
+is_closed_line(struct bytes line, unsigned deep, struct arena *a)
+{
+	struct bytes word[3];
+
+	for (size_t i = 0; i < COUNT(word); i++) {
+		if (!service_word(&line, &word[i]))
+			return false;
+		if (i == 1 && bytes_equal(word[0], BYTES("@include")))
+			return is_closed(arena_copy(a, word[1]), deep + 1, a);
+	}
+	if (bytes_equal(word[1], BYTES("include")) || bytes_equal(word[1], BYTES("substack")))
+		return is_closed(arena_copy(a, word[2]), deep + 1, a);
+	return bytes_ends_nocase(word[2], BYTES("pam_nologin.so")) && is_closed_by(line, a);
+}
+
+/* shutdown(8) and administrators close a system to all but root for a while: where the service, or what it includes,
+   says so. */
+static bool
+is_closed(const char *service, unsigned deep, struct arena *a)
+{
+	struct buffer text = { 0 };
+	struct bytes  rest, line;
+	bool          closed = false;
+	ssize_t       n;
+	int           fd = -1;
+
+	if (deep < INCLUDES_DEEP)
+		fd = open(service[0] == '/' ? service : arena_printf(a, "/etc/pam.d/%s", service),
+		          O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && text.len < SERVICE_MOST &&
+	       (n = read(fd, buffer_room(&text, 4096), 4096)) > 0)
+		buffer_took(&text, (size_t)n);
+	if (fd >= 0)
+		(void)close(fd);
+	rest = buffer_bytes(&text);
+	while (!closed && bytes_split(&rest, '\n', &line))
+		closed = is_closed_line(line, deep, a);
+	buffer_free(&text);
+	return closed;
 }
 
 /* clang-format off */
@@ -169,8 +241,8 @@ phases(pam_handle_t *h, const struct word_credential_ask *ask, const struct pam_
 
 /* A name that is none of the operating system's is not PAM's to refuse: the next is asked. */
 static void
-conclude(struct word_credential_said *said, enum credential_mode mode, int result, bool account,
-         pam_handle_t *h, const char *name, struct arena *a)
+conclude(struct word_credential_said *said, const struct word_credential_ask *ask, int result,
+         bool account, pam_handle_t *h, const char *name, struct arena *a)
 {
 	struct buffer fields = { 0 };
 	const void   *user = NULL;
@@ -185,13 +257,13 @@ conclude(struct word_credential_said *said, enum credential_mode mode, int resul
 	if (said->outcome == CREDENTIAL_FAIL && !known && !later)
 		said->outcome = CREDENTIAL_NOBODY;
 	/* Who shows no password is one of the operating system's, or nobody PAM could answer for. */
-	if (mode != CREDENTIAL_CHECK && !known && !later)
+	if (ask->mode != CREDENTIAL_CHECK && !known && !later)
 		said->outcome = CREDENTIAL_NOBODY;
 	if (said->outcome == CREDENTIAL_PASS && later) {
 		said->outcome = CREDENTIAL_LATER;
 		words = "who that is cannot be told now";
 	}
-	if (said->outcome == CREDENTIAL_CLOSED && is_closed()) {
+	if (said->outcome == CREDENTIAL_CLOSED && is_closed(ask->backend, 0, a)) {
 		said->outcome = CREDENTIAL_LATER;
 		words = "the system is closed (nologin)";
 	}
@@ -234,7 +306,7 @@ pam_check(const struct word_credential_ask *ask, const struct pam_settings *s, s
 	if (pam_start(ask->backend, name, &talk, &h) != PAM_SUCCESS)
 		return;
 	result = phases(h, ask, s, &account);
-	conclude(said, ask->mode, result, account, h, name, a);
+	conclude(said, ask, result, account, h, name, a);
 	if (s->show && said->outcome != CREDENTIAL_PASS && t.said.len > 0)
 		said->text = arena_printf(a, "%s: %.*s", said->text, (int)t.said.len, t.said.at);
 	(void)pam_end(h, result);

@@ -8,6 +8,7 @@
 #include "role/receiver.h"
 #include "policy/settings.h"
 #include "role/askers.h"
+#include "role/sasl-settings.h"
 #include "role/tables.h"
 #include "role/tls.h"
 
@@ -585,6 +586,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_REWRITTEN: return hear_rewritten(h, ticket, body);
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
+	case WORD_MUTE: return hear_mute(body);
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
 	case WORD_POLICY_SAID: return hear_policy_said(h, ticket, body);
 	case WORD_MILTER_SAID: return hear_milter_said(h, ticket, body);

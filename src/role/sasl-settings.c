@@ -1,5 +1,6 @@
 #include "role/sasl-settings.h"
 #include "base/buffer.h"
+#include "base/pack.h"
 #include "directory/credential.h"
 #include "directory/table.h"
 #include "sasl/sasl.h"
@@ -12,11 +13,11 @@ enum { LDAP_FILE_MOST = 1 << 20 };
 #define AT(f) offsetof(struct sasl_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
-	{ "sasl_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1",
+	{ "sasl_mechanisms", SETTING_LIST, AT(mechanisms), "auto",
 	  "SASL mechanisms offered, by SMTP, IMAP and POP3 alike: PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1 and both with -PLUS, EXTERNAL, "
-	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy. If not set, and one of "
-	  "auth_backends is another than directory: PLAIN LOGIN, for what is offered is to let everybody in, and who keeps hashes of other kinds, or must "
-	  "be shown the password, cannot verify SCRAM. What one of auth_backends could never verify is refused. Some clients, mutt among them, "
+	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy. auto, for what is offered is to let everybody in: "
+	  "PLAIN LOGIN, and SCRAM-SHA-256 SCRAM-SHA-1 while every account of the directory has a verifier of theirs, which one with an "
+	  "imported hash has from its first login by PLAIN or LOGIN on; with another of auth_backends than directory: PLAIN LOGIN. What one of auth_backends could never verify is refused. Some clients, mutt among them, "
 	  "choose -PLUS where it is offered although they cannot bind a channel, and then fail.", NULL, 0, 0, "0.2" },
 	{ "anonymous_login_user", SETTING_WORD, AT(anonymous), "",
 	  "The account of those who log in by ANONYMOUS to IMAP or POP3; nobody does if empty, and mail is never sent so.", NULL, 0, 0, "0.2" },
@@ -149,6 +150,33 @@ sasl_standard(struct settings *s)
 	return has_backend(s, ~(1U << CREDENTIAL_DIRECTORY), false) ? "PLAIN LOGIN" : NULL;
 }
 
+bool
+sasl_is_auto(struct settings *s)
+{
+	const char  *text = settings_value(s, "sasl_mechanisms");
+	struct bytes rest = bytes_of(text != NULL ? text : ""), word;
+
+	while (rest.len > 0 && setting_item(&rest, &word))
+		if (bytes_is(word, "auto"))
+			return true;
+	return false;
+}
+
+bool
+hear_mute(struct bytes body)
+{
+	struct unpack u = unpack_of(body);
+	bool          mute[SASL_HASHES];
+
+	for (size_t i = 0; i < SASL_HASHES; i++)
+		mute[i] = unpack_bool(&u);
+	if (!unpack_done(&u))
+		return false;
+	for (size_t i = 0; i < SASL_HASHES; i++)
+		sasl_mute((enum sasl_hash)i, mute[i]);
+	return true;
+}
+
 /* What each source of proof wants of the settings; NULL: it is there. */
 static const char *
 source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_source source)
@@ -234,7 +262,7 @@ list_wrong(struct settings *s, const struct sasl_settings *set, const char *list
 		word = bytes_trim(word);
 		if (word.len > 0 && word.at[word.len - 1] == ',')
 			word.len--;
-		if (word.len == 0 || word.at[0] == '$')
+		if (word.len == 0 || word.at[0] == '$' || bytes_is(word, "auto"))
 			continue;
 		if (!sasl_known(word, &source, &traits))
 			return arena_printf(a, "%.*s is not a mechanism of this server",

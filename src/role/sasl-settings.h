@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/setting.h"
+#include "sasl/sasl.h"
 
 struct sasl_settings {
 	struct setting_list mechanisms;
@@ -25,6 +26,10 @@ struct sasl_settings {
 extern const struct setting_table sasl_setting_table;
 
 const char *sasl_standard(struct settings *);
+/* Whether "auto" is among sasl_mechanisms. */
+bool sasl_is_auto(struct settings *);
+/* MUTE, as a front hears it. */
+bool hear_mute(struct bytes body);
 const char *sasl_settings_wrong(struct settings *, struct arena *, const char **setting);
 
 #endif

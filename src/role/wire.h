@@ -57,6 +57,7 @@ extern const char *const role_names[ROLES];
 	X(AUTH_MORE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* challenge (not yet base64)            */ \
 	X(AUTH_DONE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* struct word_auth_done                 */ \
 	X(BAN,            FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* network, milliseconds it is shut out; 0: no longer */ \
+	X(MUTE,           FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* u8 for each enum sasl_hash: some account has no verifier of it */ \
 	X(SENDER_ASK,     FROM(RECEIVER)|FROM(POLICY), FROM(CLERK))              /* user "" nobody, address: may they send as it? */ \
 	X(SENDER_SAID,    FROM(CLERK), FROM(RECEIVER)|FROM(POLICY))              /* u8 enum sender_answer                 */ \
 	X(CRED_ASK,       FROM(CLERK), FROM(PAM)|FROM(PROXYMAP))              /* struct word_credential_ask              */ \

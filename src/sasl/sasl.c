@@ -39,6 +39,40 @@ sasl_known(struct bytes name, enum sasl_source *source, unsigned *traits)
 
 /* ---- what is offered ---- */
 
+/* Until it is told, a process offers what lets everybody in. */
+static bool muted[SASL_HASHES] = { true, true };
+
+void
+sasl_mute(enum sasl_hash hash, bool mute)
+{
+	muted[hash] = mute;
+}
+
+/* "auto" */
+static const struct {
+	const char *name;
+	int         hash; /* of its verifier, -1 it needs none */
+} autos[] = { { "PLAIN", -1 },
+	      { "LOGIN", -1 },
+	      { "SCRAM-SHA-256", SASL_SHA256 },
+	      { "SCRAM-SHA-1", SASL_SHA1 } };
+
+const char *
+sasl_next(const struct setting_list *list, struct sasl_place *p)
+{
+	for (; p->item < list->count; p->item++, p->within = 0) {
+		if (strcmp(list->item[p->item], "auto") != 0)
+			return list->item[p->item++];
+		while (p->within < COUNT(autos)) {
+			size_t i = p->within++;
+
+			if (autos[i].hash < 0 || !muted[autos[i].hash])
+				return autos[i].name;
+		}
+	}
+	return NULL;
+}
+
 /* Why a mechanism that is on the list cannot be had on this connection. */
 static enum sasl_bar
 barred(const struct sasl_offer *o, const struct sasl_mechanism *m)
@@ -58,9 +92,11 @@ enum sasl_bar
 sasl_offers(const struct sasl_offer *o, struct bytes mechanism)
 {
 	const struct sasl_mechanism *m = mechanism_of(mechanism);
+	struct sasl_place            p = { 0 };
+	const char                  *name;
 
-	for (size_t i = 0; i < o->list->count && m != NULL; i++)
-		if (bytes_is(mechanism, o->list->item[i]))
+	while (m != NULL && (name = sasl_next(o->list, &p)) != NULL)
+		if (bytes_is(mechanism, name))
 			return barred(o, m);
 	return SASL_UNKNOWN;
 }
@@ -68,10 +104,12 @@ sasl_offers(const struct sasl_offer *o, struct bytes mechanism)
 bool
 sasl_list(const struct sasl_offer *o, const char *before, struct buffer *out)
 {
-	bool any = false;
+	struct sasl_place p = { 0 };
+	const char       *name;
+	bool              any = false;
 
-	for (size_t i = 0; i < o->list->count; i++) {
-		const struct sasl_mechanism *m = mechanism_of(bytes_of(o->list->item[i]));
+	while ((name = sasl_next(o->list, &p)) != NULL) {
+		const struct sasl_mechanism *m = mechanism_of(bytes_of(name));
 
 		if (m == NULL || barred(o, m) != SASL_OFFERED)
 			continue;
@@ -84,8 +122,11 @@ sasl_list(const struct sasl_offer *o, const char *before, struct buffer *out)
 bool
 sasl_binds(const struct sasl_offer *o)
 {
-	for (size_t i = 0; i < o->list->count; i++) {
-		const struct sasl_mechanism *m = mechanism_of(bytes_of(o->list->item[i]));
+	struct sasl_place p = { 0 };
+	const char       *name;
+
+	while ((name = sasl_next(o->list, &p)) != NULL) {
+		const struct sasl_mechanism *m = mechanism_of(bytes_of(name));
 
 		if (m != NULL && (m->traits & SASL_BINDS) && barred(o, m) == SASL_OFFERED)
 			return true;

@@ -117,6 +117,13 @@ struct sasl_offer {
 	bool     certificate;                  /* the client has shown one */
 	const char *service;
 };
+/* A list of mechanisms, where "auto" is PLAIN LOGIN, and SCRAM-SHA-256 and SCRAM-SHA-1 as long as every account has a verifier of theirs
+   (sasl_mute() of this process tells; before it has been told, they have not). */
+enum sasl_hash { SASL_SHA256, SASL_SHA1, SASL_HASHES };
+void sasl_mute(enum sasl_hash, bool mute);
+struct sasl_place { size_t item, within; };
+const char *sasl_next(const struct setting_list *, struct sasl_place *);       /* NULL at the end */
+
 enum sasl_bar sasl_offers(const struct sasl_offer *, struct bytes mechanism);
 /* All that are offered, each behind `before`.  True: some. */
 bool sasl_list(const struct sasl_offer *, const char *before, struct buffer *out);

@@ -17,7 +17,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import test_roles
-from house import BINARY, PATIENCE
+from house import BINARY, PATIENCE, wait_for
 from test_roles import PASSWORD
 from test_sasl import SERVICES, Talk, Village, b64, cram, house, ntlm, scram  # noqa: F401 (a fixture)
 
@@ -258,3 +258,60 @@ def test_no_password_is_hashed_for_scram():
         plain = spent(lambda t: t.auth("PLAIN", initial=f"\0jack@example.com\0{PASSWORD}")[0], 20)
         stored = spent(lambda t: scram(t, "SCRAM-SHA-256", "n"), 20)
         assert plain >= 10 and stored < plain / 4, (plain, stored)
+
+
+def test_scram_is_offered_as_long_as_everybody_can_log_in_by_it(tmp_path):
+    """Accounts with imported hashes: until each has logged in once by PLAIN, programs that choose the best that is offered (gsasl, mutt) are offered
+    what lets them in; then, and when such an account is shut or gone, SCRAM is offered again, without a reload and after a restart alike."""
+    both = ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1"]
+    users = tmp_path / "users"
+    users.write_text("".join(f"{name}@example.com:" + subprocess.run(["doveadm", "pw", "-s", scheme, "-p", "geheim"], capture_output=True, text=True,
+                             check=True).stdout.strip() + "::::::\n" for name, scheme in (("eva", "SHA512-CRYPT"), ("adam", "BLF-CRYPT"), ("kain", "SSHA"))))
+    stored = tmp_path / "stored"
+    stored.write_text("seth@example.com:" + subprocess.run(["doveadm", "pw", "-s", "SCRAM-SHA-256", "-p", "geheim"], capture_output=True, text=True,
+                      check=True).stdout.strip() + "::::::\n")
+
+    def offered(v, wanted):
+        for service in SERVICES:
+            def now(service=service):
+                with Talk(v, service) as t:
+                    return t.mechanisms() == wanted
+            wait_for(now)
+
+    def chosen(v, user, password="geheim"):
+        """What gsasl takes by itself, and whether it comes in."""
+        done = subprocess.run(["gsasl", "--imap", "--starttls", "--x509-ca-file=", "--connect", f"127.0.0.1:{v.ports['imap']}", "--no-cb", "-a", user,
+                               "-p", password], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        return re.search(r"AUTHENTICATE (\S+)", done.stdout + done.stderr).group(1), done.returncode == 0
+    with test_roles.Village("jack") as v:
+        offered(v, both)
+        assert chosen(v, "jack@example.com", PASSWORD) == ("SCRAM-SHA-256", True)
+        done = v.command("import-users", str(users))
+        assert "3 of the accounts have hashes that SCRAM cannot be checked with" in done.stderr
+        assert "till then SCRAM is offered to nobody (sasl_mechanisms = auto)" in done.stderr
+        offered(v, ["PLAIN", "LOGIN"])
+        assert chosen(v, "eva@example.com")[1] and chosen(v, "jack@example.com", PASSWORD)[1]
+        offered(v, ["PLAIN", "LOGIN"])
+        v.stop()
+        v.start()
+        offered(v, ["PLAIN", "LOGIN"])
+        v.command("account", "set", "kain@example.com", "enabled", "no")
+        assert chosen(v, "adam@example.com")[1]
+        offered(v, both)
+        assert chosen(v, "eva@example.com") == ("SCRAM-SHA-256", True), "the login before made what it is checked with"
+        v.command("account", "set", "kain@example.com", "enabled", "yes")
+        offered(v, ["PLAIN", "LOGIN"])
+        v.command("account", "delete", "kain@example.com")
+        offered(v, both)
+        v.command("import-users", str(stored))
+        offered(v, ["PLAIN", "LOGIN", "SCRAM-SHA-256"])
+        assert chosen(v, "seth@example.com") == ("SCRAM-SHA-256", True)
+        v.stop()
+        v.start()
+        offered(v, ["PLAIN", "LOGIN", "SCRAM-SHA-256"])
+    # Who names mechanisms has these.
+    with test_roles.Village("jack", sasl_mechanisms="PLAIN LOGIN SCRAM-SHA-256") as v:
+        done = v.command("import-users", str(users))
+        assert "programs that choose SCRAM are refused" in done.stderr
+        offered(v, ["PLAIN", "LOGIN", "SCRAM-SHA-256"])
+        assert chosen(v, "eva@example.com") == ("SCRAM-SHA-256", False)

@@ -107,6 +107,29 @@ def test_R261_the_account_phase_decides_after_the_password(unix):
         assert imap_login(house, "geheim", unix.name) is True
 
 
+@pytest.mark.parametrize("how", ["itself", "included", "substack"])
+def test_R261_a_file_of_its_own_closes_the_system_too(unix, tmp_path, how):
+    """pam_nologin's file=: the login comes later; an account that has expired does not."""
+    closed = tmp_path / "closed"
+    tmp_path.chmod(0o755)
+    other = pathlib.Path(f"/etc/pam.d/{unix.service}-other")
+    line = f"account [success=ok ignore=ignore default=bad] pam_nologin.so file={closed}"
+    lines = {"itself": line, "included": f"@include {other.name}", "substack": f"account substack {other.name}"}
+    other.write_text(f"{line}\n")
+    unix.write("auth required pam_unix.so nodelay", lines[how], "account required pam_unix.so")
+    try:
+        with tutorial(unix) as house:
+            assert imap_login(house, "geheim", unix.name) is True
+            closed.write_text("closed for an hour\n")
+            assert LATER in imap_login(house, "geheim", unix.name)
+            assert NO in imap_login(house, "wrong", unix.name)
+            closed.unlink()
+            subprocess.run(["chage", "-E", "2001-01-01", unix.name], check=True)
+            assert "CONTACTADMIN" in imap_login(house, "geheim", unix.name)
+    finally:
+        other.unlink()
+
+
 def test_R262_R264_the_home_is_that_of_passwd_and_the_name_may_have_a_domain(unix):
     with tutorial(unix, auth_username_format="%Ln") as house:
         house.send([f"{unix.name.upper()}@localhost"], "first")

@@ -2,6 +2,7 @@
 #include "base/base64.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "sasl/sasl.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,8 +77,11 @@ binds(const char *mechanism)
 static bool
 offered(const struct authserver *s, struct bytes mechanism)
 {
-	for (size_t i = 0; i < s->mechanisms.count; i++)
-		if (bytes_is(mechanism, s->mechanisms.item[i]) && !binds(s->mechanisms.item[i]))
+	struct sasl_place p = { 0 };
+	const char       *name;
+
+	while ((name = sasl_next(&s->mechanisms, &p)) != NULL)
+		if (bytes_is(mechanism, name) && !binds(name))
 			return true;
 	return false;
 }
@@ -88,13 +92,14 @@ authserver_open(const struct setting_list *mechanisms, uint32_t pid, uint32_t nu
 {
 	struct authserver *s = memory_take(sizeof *s);
 	struct buffer     *out = needs->out(ctx);
+	struct sasl_place  p = { 0 };
+	const char        *name;
 
 	*s = (struct authserver){ needs, ctx, *mechanisms, map_open(), false };
 	buffer_add_string(out, "VERSION\t1\t2\n");
-	for (size_t i = 0; i < mechanisms->count; i++)
-		if (!binds(mechanisms->item[i]))
-			buffer_printf(out, "MECH\t%s%s\n", mechanisms->item[i],
-			              facts_of(mechanisms->item[i]));
+	while ((name = sasl_next(mechanisms, &p)) != NULL)
+		if (!binds(name))
+			buffer_printf(out, "MECH\t%s%s\n", name, facts_of(name));
 	buffer_printf(out, "SPID\t%u\nCUID\t%u\nCOOKIE\t%016llx%016llx\nDONE\n", pid, number,
 	              (unsigned long long)random_number(), (unsigned long long)random_number());
 	return s;

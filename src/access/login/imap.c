@@ -138,7 +138,7 @@ imap_refuse(struct login *l, enum login_refusal refusal)
 		[LOGIN_TEMPORARY]    = "NO [UNAVAILABLE] Temporary authentication failure, try again later.",
 		[LOGIN_NO_MECHANISM] = "NO [CANNOT] Unsupported authentication mechanism.",
 		[LOGIN_SYNTAX]       = "BAD Invalid SASL message.",
-		[LOGIN_DISABLED]     = "NO [AUTHORIZATIONFAILED] This account is disabled.",
+		[LOGIN_DISABLED]     = "NO [CONTACTADMIN] This account is disabled." /* rfc5530:3 */,
 	};
 	/* clang-format on */
 

@@ -41,7 +41,7 @@ static const struct dialogue imap[] = {
 	{ "three wrong ones", false, "a LOGIN jack x\r\nb LOGIN jack y\r\nc LOGIN jack z\r\nd LOGIN jack s3cret\r\n", IMAP_HELLO
 	  "a" FAILED "b" FAILED "c" FAILED "* BYE Too many failed logins.\r\n" },
 	{ "put off", false, "a LOGIN late x\r\n", IMAP_HELLO "a NO [UNAVAILABLE] Temporary authentication failure, try again later.\r\n" },
-	{ "disabled", false, "a LOGIN off x\r\n", IMAP_HELLO "a NO [AUTHORIZATIONFAILED] This account is disabled.\r\n" },
+	{ "disabled", false, "a LOGIN off x\r\n", IMAP_HELLO "a NO [CONTACTADMIN] This account is disabled.\r\n" },
 	{ "LOGIN where passwords may not cross", true, "a LOGIN jack s3cret\r\n", IMAP_SHY "a" PRIVACY },
 	{ "PLAIN where passwords may not cross", true, "a AUTHENTICATE PLAIN AGphY2sAczNjcmV0\r\n", IMAP_SHY "a" PRIVACY },
 	{ "rfc4959 an initial response", false, "a AUTHENTICATE PLAIN AGphY2sAczNjcmV0\r\n", IMAP_HELLO "[in user=jack method=PLAIN tag=a]" },

@@ -508,7 +508,7 @@ test_an_older_one_is_brought_up(void **state)
 	HOLDS("somebody", directory_account_add(d, BYTES("old@example.com"), &any, true, &id) == DIRECTORY_OK);
 	directory_close(&d);
 	HOLDS("as it was", sqlite3_open(path, &db) == SQLITE_OK &&
-	                           sqlite3_exec(db, "ALTER TABLE account DROP COLUMN source; ALTER TABLE domain DROP COLUMN shadow;"
+	                           sqlite3_exec(db, "DROP INDEX account_mute; DROP INDEX account_mute_sha256; ALTER TABLE account DROP COLUMN source; ALTER TABLE domain DROP COLUMN shadow;"
 	                                            "PRAGMA user_version=2", NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
 	d = opened();
