@@ -106,6 +106,11 @@ verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
 	is = found ? STORED_NONE : chain_stored(e, &stored);
 	if (is == STORED_WAIT || is == STORED_LATER)
 		return false;
+	/* An account's own hash, as it was imported. */
+	if (!found && is == STORED_NONE && e->who.account != 0 && *e->who.source == '\0') {
+		stored = bytes_of(e->who.hash);
+		is = STORED_FOUND;
+	}
 	if (is == STORED_FOUND &&
 	    scheme_scram(stored, "CRYPT", sha1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256", a, &kept)) {
 		*out = (struct sasl_verifier){ arena_printf(a, "%" PRIu32, kept.iterations),
