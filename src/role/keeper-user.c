@@ -90,7 +90,7 @@ look_where(struct user_keeper *u, const struct account *a, const char *where)
 {
 	if (u->looked || strcmp(account_location(a), where) == 0)
 		return;
-	warn_("%s has mail in %s, and it stays there; the settings say %s: mansio mailbox convert %s --to '%s' moves it",
+	warn_("%s has the mailboxes in %s, where new mail goes on to be laid; the settings say %s: mansio mailbox convert %s --to '%s' moves them there",
 	      u->who->name, account_location(a), where, u->who->name, where);
 	u->looked = true;
 }
@@ -136,12 +136,14 @@ keeper_user_home(const struct keeper *k)
 const char *
 keeper_user_text(struct house *h)
 {
-	struct buffer where = { 0 };
-	bool          maildir;
+	struct keeper  *k = keeper_of(h);
+	int             why;
+	struct account *a =
+		account_take(k->store, system_account(SYSTEM_MAILBOX, k->user->who->uid), &why);
+	/* Where it lies, whatever the settings have said since. */
+	bool maildir = a != NULL && strncmp(account_location(a), "maildir:", 8) == 0;
 
-	location_of(keeper_of(h), &where);
-	maildir = strncmp(where.at, "maildir:", 8) == 0;
-	buffer_free(&where);
+	account_drop(&a);
 	return maildir ? "delivered to maildir" : "delivered to mailbox";
 }
 

@@ -267,6 +267,23 @@ def test_R153_the_location_of_another_file_in_the_home(served, user):
     assert len(mailbox.mbox(user.home / "Mailbox")) == 1
 
 
+def test_R153_mail_stays_where_it_is_when_the_setting_changes_and_the_log_says_so(served, user):
+    demo = served(home_mailbox="Maildir/")
+    demo.send(letter(word()))
+    lands_in(user.maildir)
+    main = pathlib.Path(demo.config)
+    wait_for(lambda: "status=sent (delivered to maildir)" in demo.log())
+    before = len(demo.log())
+    main.write_text(main.read_text().replace("home_mailbox = Maildir/", "home_mailbox = Mailbox"))
+    demo.command("reload")
+    wait_for(lambda: f"the settings say mbox:{user.home}/mail:INBOX={user.home}/Mailbox" in demo.log() or demo.send(letter(word())))
+    demo.send(letter(word()), to="jill@example.com")
+    wait_for(lambda: "is empty" in demo.command("queue", "list").stdout)
+    assert f"{user.name} has the mailboxes in maildir:{user.home}/Maildir/, where new mail goes on to be laid" in demo.log()
+    assert not (user.home / "Mailbox").exists() and len(lands_in(user.maildir, 2)) >= 2
+    assert "status=sent (delivered to maildir)" in demo.log()[before:] and "status=sent (delivered to mailbox)" not in demo.log()[before:]
+
+
 def test_root_and_those_below_first_valid_uid_get_no_keeper(served, user):
     demo = served(home_mailbox="Maildir/", first_valid_uid=str(user.uid + 1))
     assert demo.command("account", "set", "jill@example.com", "system-user", "root", check=False).returncode == 1
