@@ -173,11 +173,10 @@ complain_of_commands(struct reading *r)
 
 	while (bytes_find(rest, '|') >= 0 && alias_next(&rest, false, scratch, &part))
 		if (part.kind == TARGET_COMMAND)
-			table_fault(
-				&r->warnings, r->lines.first,
-				"the command of \"%s\" is not run, and its mail is refused; set "
-				"allow_mail_to_commands = alias",
-				table_shown(buffer_bytes(&r->key), shown));
+			table_fault(&r->warnings, r->lines.first,
+			            "the command of \"%s\" is not run; set "
+			            "allow_mail_to_commands = alias",
+			            table_shown(buffer_bytes(&r->key), shown));
 	arena_close(&scratch);
 }
 
