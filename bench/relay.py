@@ -5,6 +5,7 @@ Where they go is Postfix's own smtp-sink, which counts.  Destinations are addres
 loopback, 127.100.0.1 and on, one for each domain: 10 000 of them are one process.
 """
 
+import json
 import os
 import re
 import signal
@@ -304,6 +305,20 @@ def letter_send(port, to):
 		s.sendmail("person@example.net", [to], "Subject: hello\r\n\r\nhello\r\n")
 
 
+def letter_wait(server, log, mark):
+	"""Seconds from MAIL to the line in the log that it was taken."""
+	begin = time.time()
+	letter_send(server.smtp_port, mark)
+	sent = time.monotonic()
+	while time.monotonic() - sent < 60:
+		with open(log, "rb") as f:
+			f.seek(max(0, os.path.getsize(log) - 400000))
+			if ("to=<%s>" % mark).encode() in f.read():
+				break
+		time.sleep(0.01)
+	return time.time() - begin
+
+
 def row_person(bench):
 	"""A person's letters while a list of 100 000 recipients is being sent."""
 	o = bench.options
@@ -325,18 +340,7 @@ def row_person(bench):
 				busy = process.poll() is None or " letters=0 " not in server.command("status").stdout
 				for kind, number in (("beside it", 1), ("to the same destination", 0)):
 					mark = "person%d@%s" % (len(waits[kind]), domain_of(number))
-					begin = time.time()
-					letter_send(server.smtp_port, mark)
-					sent = time.monotonic()
-					while True:
-						with open(log, "rb") as f:
-							f.seek(max(0, os.path.getsize(log) - 400000))
-							if ("to=<%s>" % mark).encode() in f.read():
-								break
-						if time.monotonic() - sent > 60:
-							break
-						time.sleep(0.01)
-					waits[kind].append(time.time() - begin)
+					waits[kind].append(letter_wait(server, log, mark))
 				if process.poll() is not None and sink.count() >= recipients // 50 + len(waits["beside it"]) or not busy:
 					break
 			process.wait()
@@ -351,7 +355,52 @@ def row_person(bench):
 	    "marks": [["1 s over the longest wait of a person's letter", 1 / worst, 1, None]]}
 
 
-ROWS = {"rate": row_rate, "slow": row_slow, "person": row_person, "size": row_size}
+def queue_role(server):
+	return next(p for p in json.loads(server.command("status", "--json").stdout)["processes"] if p["role"] == "queue")
+
+
+def row_list(bench):
+	"""One letter to a list of 100 000, and a person's letters beside it."""
+	o = bench.options
+	recipients = o.messages or (10000 if o.quick else 100000)
+	sink, own = Sink(bench.work, o.base_port + 40), Sink(bench.work, o.base_port + 41)
+	rows = [(domain_of(n), address_of(n), sink.port) for n in range(1, 101)] + [(domain_of(0), address_of(0), own.port)]
+	members = os.path.join(bench.work, "members")
+	with open(members, "w") as f:
+		f.writelines("u%d@%s\n" % (n, domain_of(n % 100 + 1)) for n in range(recipients))
+	with open(os.path.join(bench.work, "aliases"), "w") as f:
+		f.write("list: :include:%s\n" % members)
+	o.only, waits, memory = "mansio", [], []
+	try:
+		with Relays(bench, rows, ["alias_maps=texthash:" + os.path.join(bench.work, "aliases"), "mydestination=list.example",
+		    "qmgr_message_recipient_limit=%d" % (recipients // 5)]) as servers:
+			server = servers[0]
+			log = os.path.join(server.dir, "mail.log")
+			sink.process.send_signal(signal.SIGSTOP)
+			before = process_pss([queue_role(server)["pid"]])
+			letter_send(server.smtp_port, "list@list.example")
+			wait_until(lambda: int(queue_role(server)["facts"]["absent"]) > 0, 120, "the list")
+			begin = time.monotonic()
+			while time.monotonic() - begin < 10:
+				memory.append(process_pss([queue_role(server)["pid"]]))
+				time.sleep(0.5)
+			sink.process.send_signal(signal.SIGCONT)
+			begin = time.monotonic()
+			while " letters=0 " not in server.command("status").stdout and time.monotonic() - begin < 600:
+				waits.append(letter_wait(server, log, "person%d@%s" % (len(waits), domain_of(0))))
+			took = time.monotonic() - begin
+	finally:
+		sink.stop()
+		own.stop()
+	words = ["%d recipients of one letter: the queue's role %.0f MiB before, %.0f MiB at most while none of them is taken, %.0f MiB then; "
+	    "%.0f recipients/s when they are." % (recipients, before / MIB, max(memory) / MIB, memory[-1] / MIB, recipients / took),
+	    "A person's letters meanwhile: %d, median %.3f s, worst %.3f s." % (len(waits), statistics.median(waits), max(waits))]
+	print("  " + "\n  ".join(words), flush=True)
+	return {"row": "list", "title": row_list.__doc__, "waits": waits, "memory": memory, "words": words,
+	    "marks": [["1 s over the longest wait of a person's letter beside a list", 1 / max(waits), 1, None]]}
+
+
+ROWS = {"rate": row_rate, "slow": row_slow, "person": row_person, "list": row_list, "size": row_size}
 
 
 def table_of(report):

@@ -213,7 +213,8 @@ crowd_no_room(const struct queue *q, const struct recipient *r)
 	       r->letter->alone > q->limits.minimum;
 }
 
-/* The ledger has it as it is, nobody is at it or asked about it, and its time is not now, or there are too many. */
+/* The ledger has it as it is, nobody is at it or asked about it, and its time is not now (where others wait for room: not yet), or
+   there are too many. */
 static bool
 may_leave(const struct queue *q, const struct recipient *r, int64_t now_ms)
 {
@@ -223,7 +224,7 @@ may_leave(const struct queue *q, const struct recipient *r, int64_t now_ms)
 		return true;
 	return (r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW) &&
 	       r->place != NOWHERE &&
-	       (r->due_ms > now_ms + SOON_MS ||
+	       (r->due_ms > now_ms + (q->hungry == NULL ? SOON_MS : 0) ||
 	        (q->alone > q->limits.recipients && r->letter->alone > q->limits.minimum));
 }
 

@@ -62,7 +62,8 @@ flush_domain(struct house *h, struct bytes domain, bool below)
 		for (struct recipient *r = l->first; r != NULL; r = r->next)
 			if (is_flushed(&f, r))
 				flush_one(&f, r);
-		queue_absent_each(h, l, is_flushed, flush_one, &f);
+		for (uint32_t from = 0; queue_absent_each(h, l, &from, is_flushed, flush_one, &f);)
+			continue;
 		count += f.found;
 	}
 	return count;

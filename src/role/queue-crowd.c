@@ -27,24 +27,20 @@ choose(void *choosing, const struct recipient *r)
 	return c->meant(c->ctx, r) ? LEDGER_TAKE : LEDGER_PASS;
 }
 
-void
-queue_absent_each(struct house *h, struct letter *l,
+bool
+queue_absent_each(struct house *h, struct letter *l, uint32_t *from,
                   bool (*meant)(void *ctx, const struct recipient *),
                   void (*act)(void *ctx, struct recipient *), void *ctx)
 {
 	struct queue_role *k = queue_of(h);
 	struct choosing    c = { meant, ctx };
-	uint32_t           from = 0;
-	int                behind = 1;
+	struct recipient  *before = l->first;
+	int behind = ledger_absent(k->ledger, k->queue, l, from, LOOK_MOST, choose, &c);
 
-	while (crowd_count(l) > 0 && behind > 0) {
-		struct recipient *before = l->first;
-
-		behind = ledger_absent(k->ledger, k->queue, l, &from, LOOK_MOST, choose, &c);
-		if (l->first == before)
-			continue;
-		for (struct recipient *r = l->first; r != before; r = r->next)
-			act(ctx, r);
+	for (struct recipient *r = l->first; r != before; r = r->next)
+		act(ctx, r);
+	/* Those there is no room for leave again. */
+	if (l->first != before)
 		(void)queue_save(h);
-	}
+	return behind > 0;
 }

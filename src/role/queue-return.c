@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REASONS_MOST = 8, EACH_TURN = 1000, IDS_MOST = 65536, IDS_FIRST = 64, ABSENT_EACH = 16 };
+enum { REASONS_MOST = 8, EACH_TURN = 1000, IDS_MOST = 65536, IDS_FIRST = 64, PAGE_TAKES = 300 };
 
 struct away {
 	struct away   *next;
@@ -23,6 +23,8 @@ struct away {
 	size_t         ids, room, looked;
 	bool           many; /* they are not kept */
 	struct letter *at;   /* the next to be looked at, of all */
+	uint64_t letter; /* whose recipients that are not in memory are looked at; 0: nobody's */
+	uint32_t from;   /* the number of the next */
 };
 
 static const char before[] = "delivery temporarily suspended: ";
@@ -157,16 +159,33 @@ release(void *looking, struct recipient *r)
 	queue_event(q, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
 }
 
-/* Those of the letter that wait for it are due. */
-static void
-returned_letter(struct house *h, const struct away *a, struct letter *l)
+/* The next letter: those of it that are in memory. */
+static bool
+returned_letter(struct queue_role *k, struct away *a)
 {
-	struct looking looking = { queue_of(h)->queue, a };
+	struct looking looking = { k->queue, a };
+	struct letter *l;
 
-	for (struct recipient *r = l->first; r != NULL; r = r->next)
+	if (!away_next(k->queue, a, &l))
+		return false;
+	for (struct recipient *r = l != NULL ? l->first : NULL; r != NULL; r = r->next)
 		if (waits_for(a, r))
 			release(&looking, r);
-	queue_absent_each(h, l, waits, release, &looking);
+	a->letter = l != NULL && crowd_count(l) > 0 ? l->id : 0;
+	a->from = 0;
+	return true;
+}
+
+/* And some of the others. */
+static void
+returned_absent(struct house *h, struct away *a)
+{
+	struct queue  *q = queue_of(h)->queue;
+	struct letter *l = queue_find(q, a->letter);
+	struct looking looking = { q, a };
+
+	if (l == NULL || !queue_absent_each(h, l, &a->from, waits, release, &looking))
+		a->letter = 0;
 }
 
 static void
@@ -175,15 +194,15 @@ returned_turn(void *house)
 	struct house      *h = house;
 	struct queue_role *k = queue_of(h);
 	struct away       *a = k->returned;
-	struct letter     *l;
 	bool               more = a != NULL;
 
 	for (int n = 0; more && n < EACH_TURN; n++) {
-		more = away_next(k->queue, a, &l);
-		if (l == NULL)
+		if (a->letter == 0) {
+			more = returned_letter(k, a);
 			continue;
-		n += (int)(crowd_count(l) / ABSENT_EACH);
-		returned_letter(h, a, l);
+		}
+		returned_absent(h, a);
+		n += PAGE_TAKES;
 	}
 	if (a != NULL && !more) {
 		k->returned = a->next;

@@ -8,7 +8,14 @@
 #include "role/queue.h"
 #include <string.h>
 
-enum { TURN_MS = 4, LOOK_AT_CLOCK = 32, PIECE = 64 << 10, UNHEARD_WAIT_MS = 5, ABSENT_EACH = 500 };
+enum {
+	TURN_MS = 4,
+	LOOK_AT_CLOCK = 32,
+	PIECE = 64 << 10,
+	UNHEARD_WAIT_MS = 5,
+	LOOKED_AT_EACH = 500,
+	DONE_TO_EACH = 5000
+};
 
 static void walk_turn(void *);
 
@@ -88,11 +95,11 @@ letter_more(struct queue_walk *w)
 	struct queue_role *k = queue_of(w->house);
 	struct letter     *l = queue_find(k->queue, w->letter);
 	struct recipient  *before = l != NULL ? l->first : NULL;
+	size_t             most = w->acts ? DONE_TO_EACH : LOOKED_AT_EACH;
 	int                behind = 0;
 
 	if (l != NULL)
-		behind =
-			ledger_absent(k->ledger, k->queue, l, &w->from, ABSENT_EACH, absent_one, w);
+		behind = ledger_absent(k->ledger, k->queue, l, &w->from, most, absent_one, w);
 	if (behind < 0) {
 		caller_complain(w->caller,
 		                "queue.db cannot be read: not all recipients were seen\n");

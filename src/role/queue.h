@@ -197,8 +197,9 @@ void queue_forwarders(struct house *, const struct letter *, const struct word_r
 
 /* queue-crowd.c */
 void queue_more(void *house, struct letter *);                   /* some of it are due         */
-/* Of those of the letter that are not in memory they come who are meant, and `act`, which ends nobody, is told each. */
-void queue_absent_each(struct house *, struct letter *, bool (*meant)(void *ctx, const struct recipient *), void (*act)(void *ctx, struct recipient *), void *ctx);
+/* Of those of the letter that are not in memory, some thousands from *from on, they come who are meant, and `act`, which ends
+   nobody, is told each.  True: there are more behind *from. */
+bool queue_absent_each(struct house *, struct letter *, uint32_t *from, bool (*meant)(void *ctx, const struct recipient *), void (*act)(void *ctx, struct recipient *), void *ctx);
 
 /* queue-user.c: recipients that are operating-system users; they wait in `delivering` until their keeper is there */
 void queue_deliver_to_user(struct house *, struct recipient *);

@@ -361,4 +361,39 @@ test_leap(void **state)
 	}
 }
 
-UNIT(test_each_once, test_held, test_everything_is_kept, test_who_stays, test_leap)
+/* Nobody takes it, and all are tried again after a second: there is room for one, and each has it in turn. */
+static void
+test_turns_of_those_put_off(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t      most;
+		uint32_t    minimum, count;
+	} turns[] = { { "room for one", 1, 1, 8 }, { "room for three", 3, 2, 30 } };
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(turns); i++) {
+		struct kit        k;
+		struct recipient *r;
+		int64_t           now_ms = NOW_MS;
+
+		memset(had, 0, sizeof had);
+		fresh(&k, turns[i].most, turns[i].minimum);
+		queue_patience(k.queue, &(struct queue_patience){ 1000, 1000, 86400000, 86400000, false });
+		(void)to_many(&k, 1, 0, turns[i].count);
+		for (int round = 0; round < 200; round++) {
+			while ((r = next(&k, now_ms)) != NULL) {
+				had[atoi(r->original)]++;
+				queue_event(k.queue, r, EVENT_LATER, "4.0.0", "later", now_ms);
+			}
+			written(&k);
+			now_ms += 500;
+		}
+		for (uint32_t n = 0; n < turns[i].count; n++)
+			if (had[n] < 2)
+				fail_msg("%s: recipient %u was tried %d times", turns[i].name, n, had[n]);
+		cleared(&k);
+	}
+}
+
+UNIT(test_each_once, test_held, test_everything_is_kept, test_who_stays, test_leap, test_turns_of_those_put_off)
