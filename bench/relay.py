@@ -386,7 +386,7 @@ def row_list(bench):
 				time.sleep(0.5)
 			sink.process.send_signal(signal.SIGCONT)
 			begin = time.monotonic()
-			while " letters=0 " not in server.command("status").stdout and time.monotonic() - begin < 600:
+			while queue_role(server)["facts"]["letters"] != "0" and time.monotonic() - begin < 600:
 				waits.append(letter_wait(server, log, "person%d@%s" % (len(waits), domain_of(0))))
 			took = time.monotonic() - begin
 	finally:
