@@ -290,34 +290,57 @@ sending_fail(struct house *h, struct sending *s, enum recipient_event e, const c
 	sending_close(queue_of(h), s);
 }
 
+/* The envelope of this letter.  It is kept until another letter's is asked for: one to many goes in many transactions, and to read
+   fifty thousand recipients for each would take longer than to send them.  0 or errno. */
+static int
+envelope_of(struct queue_role *k, const struct letter *l, struct envelope **out)
+{
+	struct queue_envelope *kept = &k->envelope;
+	struct bytes           packed;
+	int                    why;
+
+	*out = &kept->envelope;
+	if (kept->letter == l->id && kept->segment == l->envelope_segment &&
+	    kept->at == l->envelope_at)
+		return 0;
+	arena_close(&kept->life);
+	kept->life = arena_open(NULL);
+	kept->letter = 0;
+	why = letters_envelope(spool_letters(k->spool), l->envelope_segment, l->envelope_at, l->id,
+	                       kept->life, &packed);
+	if (why == 0 && !envelope_unpack(packed, kept->life, &kept->envelope))
+		why = EBADMSG;
+	if (why == 0) {
+		kept->letter = l->id;
+		kept->segment = l->envelope_segment;
+		kept->at = l->envelope_at;
+	}
+	return why;
+}
+
 /* The letter's trace fields and what else the sender needs of the envelope.  0 or errno. */
 static int
-send_fill(struct queue_role *k, const struct sending *s, struct arena *a, struct word_send *w)
+send_fill(struct queue_role *k, const struct sending *s, struct word_send *w)
 {
-	const struct letter *l = s->letter;
-	struct envelope      e;
-	struct digest        digest;
-	struct bytes         packed;
-	int why = letters_envelope(spool_letters(k->spool), l->envelope_segment, l->envelope_at,
-	                           l->id, a, &packed);
+	struct envelope *e;
+	struct digest    digest;
+	int              why = envelope_of(k, s->letter, &e);
 
 	if (why != 0)
 		return why;
-	if (!envelope_unpack(packed, a, &e))
-		return EBADMSG;
-	w->prefix = e.prefix;
-	w->envid = e.envid;
-	w->client = e.client;
-	w->helo = e.helo;
-	w->protocol = e.protocol;
-	w->port = e.origin.port;
-	w->solicit = e.origin.solicit;
-	w->ret = e.ret;
-	w->body = e.body;
-	w->flags = e.flags;
-	w->handling = e.handling;
-	w->eight_bit = digest_view(e.digest, &digest) ? (digest.flags & DIGEST_8BIT) != 0
-	                                              : e.body == BODY_8BITMIME;
+	w->prefix = e->prefix;
+	w->envid = e->envid;
+	w->client = e->client;
+	w->helo = e->helo;
+	w->protocol = e->protocol;
+	w->port = e->origin.port;
+	w->solicit = e->origin.solicit;
+	w->ret = e->ret;
+	w->body = e->body;
+	w->flags = e->flags;
+	w->handling = e->handling;
+	w->eight_bit = digest_view(e->digest, &digest) ? (digest.flags & DIGEST_8BIT) != 0
+	                                               : e->body == BODY_8BITMIME;
 	return 0;
 }
 
@@ -347,7 +370,7 @@ say_send(struct house *h, struct sending *s)
 		                     .sender = bytes_of(queue_sender_outside(s->rcpt[0])),
 		                     .recipient = to,
 		                     .recipients = s->rcpts };
-	int                    why = send_fill(k, s, a, &w), fd = -1;
+	int                    why = send_fill(k, s, &w), fd = -1;
 
 	if (*s->rcpt[0]->sender != '\0' &&
 	    s->letter->handling.verp.len ==

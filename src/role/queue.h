@@ -24,6 +24,7 @@
 
 #include "base/map.h"
 #include "directory/directory.h"
+#include "message/envelope.h"
 #include "queue/crowd.h"
 #include "queue/ledger.h"
 #include "queue/queue.h"
@@ -56,6 +57,14 @@ struct queue_settings {
 };
 enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
+
+/* That of the letter which was sent last. */
+struct queue_envelope {
+	struct arena   *life;
+	struct envelope envelope;
+	uint64_t        letter, at;
+	uint32_t        segment;
+};
 
 struct compaction;
 struct away;
@@ -120,6 +129,7 @@ struct queue_role {
 	struct timer    *reporting;
 	struct map      *policies;         /* domain -> its policy about its own hosts          */
 	size_t           policies_bytes;   /* of their texts                                    */
+	struct queue_envelope envelope;
 	struct sent     *sent;             /* who got a letter elsewhere since the last checkpoint   */
 	int              settle_why;       /* errno of that                                          */
 	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
