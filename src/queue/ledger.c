@@ -461,10 +461,13 @@ ledger_absent(struct ledger *g, struct queue *q, struct letter *l, uint32_t *fro
               enum ledger_choice (*choose)(void *ctx, const struct recipient *), void *ctx)
 {
 	sqlite3_stmt      *s = query(g, RECIPIENTS_FROM);
-	struct arena      *a = arena_open(NULL);
+	struct arena      *a;
 	enum ledger_choice choice = LEDGER_PASS;
 	int                did = SQLITE_DONE;
 
+	if (crowd_count(l) == 0)
+		return 0;
+	a = arena_open(NULL);
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
 	sqlite3_bind_int64(s, 2, *from);
 	while (crowd_count(l) > 0 && (did = sqlite3_step(s)) == SQLITE_ROW && most-- > 0) {
