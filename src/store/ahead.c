@@ -3,8 +3,9 @@
 
 /* From the FOLLOWING-th message on in a row, none further than STEP; so many at a time. */
 enum { FOLLOWING = 4, STEP = 8, LEAD = 1024 };
-/* The envelope stands behind the content, and of what stands before the content its row alone knows how much it is. */
-enum { BEFORE = 1024, ENVELOPE = 3072 };
+/* The envelope stands behind the content, and 4 KiB from there are read at once (spool/segment.c).  How much stands before the content
+   its row alone knows. */
+enum { BEFORE = 1024, ENVELOPE = 4608 };
 
 /* A letter's id says where its content begins, and its size about where that ends; one that compaction moved is not found
    so, and read without this. */
