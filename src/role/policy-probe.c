@@ -15,6 +15,7 @@
 #include "policy/prober.h"
 #include "policy/verified.h"
 #include "policy/witness-settings.h"
+#include "role/transports.h"
 
 /* An address that is being asked about. */
 struct probe {
@@ -167,7 +168,7 @@ asks_as(struct probes *p, struct arena *a)
 }
 
 static void
-ask_sender(struct probes *p, struct probe *one, const struct word_routed *r)
+ask_sender(struct probes *p, struct probe *one, const struct word_routed *r, bool lmtp)
 {
 	struct arena         *a = arena_open(NULL);
 	struct send_recipient to = { bytes_of(one->address), { "", 0 }, 0 };
@@ -185,7 +186,7 @@ ask_sender(struct probes *p, struct probe *one, const struct word_routed *r)
 	word_pack_send(link_begin(l, WORD_PROBE, one->ticket),
 	               &(struct word_send){ .transport = r->transport,
 	                                    .nexthop = r->nexthop,
-	                                    .lmtp = strcmp(r->transport, "lmtp") == 0,
+	                                    .lmtp = lmtp,
 	                                    .sender = asks_as(p, a),
 	                                    .recipient = &to,
 	                                    .recipients = 1 });
@@ -197,26 +198,31 @@ ask_sender(struct probes *p, struct probe *one, const struct word_routed *r)
 static void
 follow_route(struct probes *p, struct probe *one, const struct word_routed *r)
 {
-	static const char *const asked[] = { "smtp", "relay", "lmtp" };
-	struct bytes             words = bytes_of(r->nexthop);
+	struct bytes words = bytes_of(r->nexthop);
 
 	if (r->scope == ROUTED_LATER) {
 		probe_done(p, one, VERIFIED_LATER,
 		           BYTES("it cannot be told now where it would go"));
 		return;
 	}
-	for (size_t i = 0; i < COUNT(asked); i++)
-		if (strcmp(r->transport, asked[i]) == 0) {
-			ask_sender(p, one, r);
-			return;
-		}
-	if (strcmp(r->transport, "error") == 0)
+	switch (transport_kind_of(p->house->settings, bytes_of(r->transport))) {
+	case BY_SMTP: ask_sender(p, one, r, false); return;
+	case BY_LMTP: ask_sender(p, one, r, true); return;
+	case BY_ERROR:
 		probe_done(p, one, VERIFIED_BAD,
 		           words.len > 0 ? words : BYTES("mail is not taken"));
-	else if (strcmp(r->transport, "retry") == 0)
-		probe_done(p, one, VERIFIED_LATER, words);
-	else
-		probe_done(p, one, VERIFIED_GOOD, bytes_of(r->transport));
+		return;
+	case BY_RETRY: probe_done(p, one, VERIFIED_LATER, words); return;
+	case TRANSPORT_KINDS:
+		probe_done(p, one, VERIFIED_LATER, BYTES("mail transport unavailable"));
+		return;
+	case BY_PIPE:
+	case BY_LOCAL:
+	case BY_VIRTUAL:
+	case BY_DISCARD:
+	case BY_HOLD: break;
+	}
+	probe_done(p, one, VERIFIED_GOOD, bytes_of(r->transport));
 }
 
 bool

@@ -88,6 +88,26 @@ routed_error(struct house *h, struct recipient *r, const struct transport *t, co
 	                  rest.len > 0 ? rest.at : "mail is not taken for this destination", &by);
 }
 
+/* Where its table says so it stays, in its words: it is led on by `queue reroute`, or when the table says otherwise. */
+static void
+routed_hold(struct house *h, struct recipient *r, const char *words, const struct queue_attempt *by)
+{
+	struct queue *q = queue_of(h)->queue;
+	const char   *at = strrchr(r->address, '@');
+	struct buffer text = { 0 };
+
+	/* A table that says no more than "hold:" gives the domain for a destination. */
+	if (at != NULL && strcmp(at + 1, words) == 0)
+		words = "";
+	buffer_printf(&text, "transport_maps say hold%s%s", *words != '\0' ? ": " : "", words);
+	buffer_add_char(&text, '\0');
+	queue_event(q, r, EVENT_LOST, "4.7.0", text.at, queue_now_ms());
+	queue_note(r, "hold", by);
+	queue_tell_attempt(h, r, "hold", by);
+	queue_event(q, r, EVENT_HOLD, NULL, NULL, queue_now_ms());
+	buffer_free(&text);
+}
+
 /* defer_transports: it goes when somebody asks for it, once. */
 static bool
 waits_to_be_asked_for(const struct queue_role *k, struct recipient *r, const struct transport *t)
@@ -131,11 +151,7 @@ routed_by(struct house *h, struct recipient *r, const struct transport *t, const
 		queue_conclude_by(h, r, EVENT_LATER, "deferred", "4.3.5",
 		                  "mail transport unavailable: this address is nobody's here", &by);
 		return;
-	case BY_HOLD:
-		queue_event(k->queue, r, EVENT_LOST, "4.7.0", "transport_maps say hold",
-		            queue_now_ms());
-		queue_event(k->queue, r, EVENT_HOLD, NULL, NULL, queue_now_ms());
-		return;
+	case BY_HOLD: routed_hold(h, r, nexthop, &by); return;
 	}
 	queue_line_up(h, r, t, nexthop);
 }

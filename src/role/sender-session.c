@@ -14,7 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { SMTPS = 465 /* rfc8314:7.3: TLS from the first byte, whatever a setting says */ };
 struct contact {
 	struct contact               *next, **at;
 	struct house                 *house;

@@ -659,6 +659,10 @@ rows_new(struct house *h)
 			(void)map_put(s->rows_of, bytes_of(name), own);
 		}
 		(void)house_settings(h, &sender_setting_table, name, own);
+		if (strcmp(name, TRANSPORT_SMTPS) == 0) {
+			own->tls_wrapper = true;
+			own->tcp_port = own->tcp_port == s->rows.tcp_port ? SMTPS : own->tcp_port;
+		}
 		if (is_lmtp(transport_named(all, bytes_of(name))))
 			(void)house_settings(h, sender_lmtp_setting_table(), name, own);
 	}

@@ -66,6 +66,8 @@ sender_of(struct house *h)
 	return h->mine;
 }
 
+enum { SMTPS = 465 /* rfc8314:7.3: TLS from the first byte, whatever a setting says */ };
+
 /* What became of fetching a domain's policy. */
 enum sts_failure { STS_FETCHED, STS_UNREACHED, STS_UNTRUSTED, STS_INVALID };
 /* A domain and what is known of its policy. */

@@ -27,6 +27,7 @@ static const struct built_in {
 } built_in[TRANSPORTS_BUILT_IN] = {
 	{ "smtp",    BY_SMTP,    "smtp"       },
 	{ "relay",   BY_SMTP,    "relay/smtp" },
+	{ TRANSPORT_SMTPS, BY_SMTP,    "smtps/smtp" },
 	{ "lmtp",    BY_LMTP,    "lmtp"       },
 	{ "error",   BY_ERROR,   "error"      },
 	{ "retry",   BY_RETRY,   "error"      },
@@ -125,7 +126,8 @@ kind_of(struct bytes value, struct arena *a, struct transport *t)
 		t->final = (command.flags & PIPE_FINAL) != 0;
 		return NULL;
 	}
-	if ((as = built_in_named(word)) == NULL || (as->kind != BY_SMTP && as->kind != BY_LMTP))
+	if ((as = built_in_named(word)) == NULL || bytes_equal(word, BYTES(TRANSPORT_SMTPS)) ||
+	    (as->kind != BY_SMTP && as->kind != BY_LMTP))
 		return "write smtp, lmtp, relay, or pipe "
 		       "and what it is told, as pipe flags=DRhu user=vmail argv=/usr/bin/maildrop -d "
 		       "${recipient}";
@@ -138,6 +140,26 @@ kind_of(struct bytes value, struct arena *a, struct transport *t)
 			? arena_printf(a, "%s/%s", t->name, as->kind == BY_SMTP ? "smtp" : "lmtp")
 			: as->service;
 	return NULL;
+}
+
+enum transport_kind
+transport_kind_of(const struct settings *s, struct bytes name)
+{
+	const struct built_in *as = built_in_named(name);
+	enum transport_kind    kind = TRANSPORT_KINDS;
+	struct arena          *a = arena_open(NULL);
+	struct setting_entry   e;
+	struct bytes           found;
+
+	for (size_t i = 0; as == NULL && kind == TRANSPORT_KINDS && settings_entry(s, i, &e); i++) {
+		struct transport t = { .name = "" };
+
+		if (is_transport_line(&e, &found) && bytes_equal(found, name) &&
+		    kind_of(arena_keep(a, bytes_of(e.value)), a, &t) == NULL)
+			kind = t.kind;
+	}
+	arena_close(&a);
+	return as != NULL ? as->kind : kind;
 }
 
 /* slow_destination_concurrency_limit, as a row. */
@@ -410,10 +432,13 @@ value_fault(struct settings *s, struct bytes name, const char *value, struct are
 
 	if (!is_name(name))
 		return "is no name: write at most 31 letters, digits, dots and hyphens";
-	if (built_in_named(name) != NULL)
+	/* It was to be made by hand before 0.3. */
+	if (built_in_named(name) != NULL && !bytes_equal(name, BYTES(TRANSPORT_SMTPS)))
 		return "is there already, and what it is cannot be changed: choose another name";
 	if ((why = kind_of(bytes_of(value), a, &t)) != NULL)
 		return why;
+	if (built_in_named(name) != NULL && t.kind != BY_SMTP)
+		return "is there already, and speaks SMTP with TLS from the first byte: choose another name";
 	if (t.kind != BY_PIPE || !pipe_read(t.command, a, &c, &why))
 		return NULL;
 	if (!transport_pipe_user(&c, &uid, &gid, &own, &why))
@@ -454,7 +479,7 @@ transports_check(struct settings *s,
 			continue;
 		why = value_fault(s, name, e.value, a);
 		if (why == NULL && ++count > TRANSPORTS_MOST - COUNT(built_in))
-			why = "is one transport too many: there can be 55";
+			why = "is one transport too many: there can be 54";
 		if (why == NULL)
 			continue;
 		complain(ctx, e.name, why);

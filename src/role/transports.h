@@ -39,13 +39,17 @@ struct transport {
 	int64_t     rate_ms;           /* so long between two deliveries to one destination; 0 at once */
 	int64_t     spacing_ms, next_ms;       /* and between any two of the transport; when the next may be, patient (the queue's) */
 };
-enum { TRANSPORTS_MOST = 64, TRANSPORT_NAME_MOST = 31, TRANSPORTS_BUILT_IN = 9 };
+enum { TRANSPORTS_MOST = 64, TRANSPORT_NAME_MOST = 31, TRANSPORTS_BUILT_IN = 10 };
+/* rfc8314:3: TLS from the first byte, at port 465 unless another is said. */
+#define TRANSPORT_SMTPS "smtps"
 struct transports { size_t count; struct transport one[TRANSPORTS_MOST]; };
 
 void transports_read(struct settings *, struct arena *, struct transports *);
 struct transport *transport_named(struct transports *, struct bytes name);
 bool transports_check(struct settings *, void (*complain)(void *ctx, const char *setting, const char *why), void *ctx);
 void transports_know(struct settings *);
+/* What one of this name is; TRANSPORT_KINDS: there is none. */
+enum transport_kind transport_kind_of(const struct settings *, struct bytes name);
 /* Their names, those of built-in ones too; `made`: those of the file alone.  NULL at the end. */
 const char *transports_name(const struct settings *, bool made, size_t *place);
 /* What holds for smtp_destination_rate_delay and its like where they are not set, as it is written; NULL: it is none of these. */

@@ -86,6 +86,22 @@ def test_R110_the_primary_is_asked_for_its_recipients_and_its_answers_are_rememb
         assert said(h, "new@there.example")[0] == 450
 
 
+@pytest.mark.parametrize("kind", ["smtp", "lmtp"])
+def test_R110_the_primary_is_asked_by_a_transport_of_any_name(kind):
+    """inward/transport = smtp asks as smtp does: nobody is taken for good because his way has a name."""
+    with primary(lmtp=kind == "lmtp") as there, backup(there.port, transport_maps=f"inline:{{there.example=inward:[127.0.0.1]:{there.port}}}",
+                                                       **{"inward/transport": kind}) as h:
+        code, text = said(h, "bad@there.example")
+        assert code == 550 and "550 5.1.1 no such user here (in reply to RCPT TO command)" in text.decode()
+        assert said(h, "good@there.example")[0] == 250 and said(h, "full@there.example")[0] == 450
+        assert there.got() == []
+
+
+def test_a_transport_that_is_not_there_says_nothing_of_recipients():
+    with backup(1, transport_maps="inline:{there.example=gone:[127.0.0.1]:1}") as h:
+        assert said(h, "good@there.example")[0] == 450
+
+
 @pytest.fixture
 def place():
     """Where other users may go."""

@@ -278,6 +278,28 @@ def test_R158_port_465_means_TLS_at_once(port):
         shutil.rmtree(place)
 
 
+@pytest.mark.parametrize("way, port", [("smtps:[ADDRESS]", 465), ("smtps:[ADDRESS]:PORT", None), ("smtps:[ADDRESS]", "a setting's")])
+def test_T4_smtps_is_a_transport(way, port):
+    """25 only, unless a transport says smtps: then TLS comes first, at 465 or where it is said."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-smtps-"))
+    address = f"127.{random.randrange(2, 250)}.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
+    more = {}
+    try:
+        certificate = make_certificate(place, "smart.example")
+        with Wrapped(certificate, host=address, port=port if isinstance(port, int) else 0) as sink:
+            if port == "a setting's":
+                more["smtps/smtp_tcp_port"] = str(sink.port)
+            way = way.replace("ADDRESS", address).replace("PORT", str(sink.port))
+            with house(default_transport=way, smtp_tls_security_level="may", **more) as h:
+                send(h, ["x@there.example"])
+                wait_for(lambda: sink.got() == ["x@there.example"])
+                assert "STARTTLS" not in sink.commands and f"TLS connection established to {address}[{address}]:{sink.port}: TLSv1" in h.text()
+                wait_for(lambda: "status=" in h.text())
+                assert re.search(r"mansio/smtps/smtp\[\d+\]: \w+: to=<x@there\.example>, .*status=sent", h.text())
+    finally:
+        shutil.rmtree(place)
+
+
 # ---- what goes along --------------------------------------------------------------------------------------
 
 def test_priority_and_time_go_through_two_of_us():

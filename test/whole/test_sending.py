@@ -283,7 +283,7 @@ def test_R214_transports_by_table():
             code, words = s.rcpt("x@d.example")
             assert code == 450 and words.startswith(b"4.3.2 <x@d.example>: Recipient address rejected: not today"), words
         send(h, ["x@a.example", "x@sub.a.example", "no@alias.example", "x@b.example", "x@c.example", "x@e.example"], sender="")
-        wait_for(lambda: h.count("status=") >= 5)
+        wait_for(lambda: h.count("status=") >= 6)
         log = h.text()
         assert one.got() == ["x@a.example"] and two.got() == ["x@sub.a.example"]
         assert re.search(r"lmtp\[\d+\]: \w+: to=<x@sub\.a\.example>, relay=127\.0\.0\.1", log)
@@ -293,6 +293,7 @@ def test_R214_transports_by_table():
         assert 'there is no transport "nothing"' in log
         listed = h.command("queue", "list").stdout
         assert "x@c.example  [hold]" in listed
+        assert re.search(r"mansio/qmgr\[\d+\]: \w+: to=<x@c\.example>, relay=none, .*status=hold \(transport_maps say hold\)", h.text())
 
 
 def test_lmtp_by_a_socket(tmp_path):
