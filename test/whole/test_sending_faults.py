@@ -80,7 +80,7 @@ FAULTS = {
     "it says 421 at the end": at("END", say("421 4.3.2 I go")),
     "it says 452 at the end": at("END", say("452 4.3.1 full")),
     "it says 452 to the recipient": at("RCPT", say("452 4.5.3 too many")),
-    "it says 552 to the recipient": at("RCPT", say("552 too many")),
+    "it says 552 to the recipient": at("RCPT", say("552 5.5.3 too many")),
     "it answers what nobody asked": at("CONNECT", say("220 x\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken")),
     "it sends binary": at("EHLO", say("250-\0\1\2\377\r\n\377\376")),
     "it speaks another protocol": at("CONNECT", say("SSH-2.0-OpenSSH_9.2")),

@@ -130,10 +130,13 @@ status_length(struct bytes words, char class)
 void
 response_status(const struct response *r, char out[static 12])
 {
-	struct bytes rest = buffer_bytes(&r->text), words;
+	struct bytes rest = buffer_bytes(&r->text), words = { NULL, 0 };
 	char class = (char)('0' + r->code / 100);
-	size_t n = response_line(&rest, &words) ? status_length(words, class) : 0;
+	size_t n = 0;
 
+	/* The line whose code holds is the last: where those before it say something else, its status counts. */
+	while (n == 0 && response_line(&rest, &words))
+		n = status_length(words, class);
 	if (n == 0 || !bytes_string(bytes_cut(words, 0, n), out, 12))
 		(void)snprintf(out, 12, "%c.0.0", class);
 }

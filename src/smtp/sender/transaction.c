@@ -347,6 +347,14 @@ hear_mail(struct outgoing *o)
 	fate_of_all(o, f, status, outgoing_said(o, "MAIL FROM command"));
 }
 
+/* rfc5321:4.5.3.1.10: some say 552 of too many recipients, which is not for good; of a mailbox that is full it is. */
+static bool
+is_too_many(const struct outgoing *o, const char *status)
+{
+	return o->heard.code == 552 && !o->t->probe &&
+	       (strcmp(status, "5.5.3") == 0 || (strcmp(status, "5.0.0") == 0 && o->taken > 0));
+}
+
 static void
 hear_rcpt(struct outgoing *o)
 {
@@ -363,9 +371,8 @@ hear_rcpt(struct outgoing *o)
 		}
 		return;
 	}
-	/* rfc5321:4.5.3.1.10: too many recipients is not for good, whatever some say. */
 	f = outgoing_fate_of(&o->heard, status);
-	if (o->heard.code == 552 && !o->t->probe)
+	if (is_too_many(o, status))
 		f = FATE_ELSEWHERE, status[0] = '4';
 	fate(o, i, f, status, outgoing_said(o, "RCPT TO command"));
 }
@@ -396,11 +403,24 @@ hear_data(struct outgoing *o)
 	fate_of_all(o, f, status, outgoing_said(o, "DATA command"));
 }
 
+/* What the next answer is to. */
+static const char *
+command_answered(const struct outgoing *o)
+{
+	return !o->heard_mail                   ? "MAIL FROM command"
+	       : o->heard_rcpts < o->said_rcpts ? "RCPT TO command"
+	                                        : "DATA command";
+}
+
 void
 outgoing_hear_envelope(struct outgoing *o)
 {
 	if (o->heard.code == 421) { /* rfc5321:3.8: it goes */
-		outgoing_transaction_lost(o, FATE_ELSEWHERE, "4.3.0", outgoing_said(o, NULL));
+		char status[12];
+
+		response_status(&o->heard, status);
+		outgoing_transaction_lost(o, FATE_ELSEWHERE, status,
+		                          outgoing_said(o, command_answered(o)));
 		return;
 	}
 	if (!o->heard_mail)
