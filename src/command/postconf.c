@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/cf.h"
+#include "base/map.h"
 #include "base/service_line.h"
 #include "command/lookup.h"
+#include "command/postconf-doubts.h"
 #include "command/postconf-templates.h"
 #include "role/listeners.h"
 #include "role/tables.h"
@@ -163,11 +165,25 @@ by_name(const void *a, const void *b)
 static bool
 in_class(const struct wish *w, const char *name)
 {
-	bool builtin = row_named(name) != NULL;
+	bool builtin = row_named(name) != NULL || postconf_elsewhere(name);
 
 	if (w->class == NULL || strcmp(w->class, "all") == 0)
 		return true;
 	return strcmp(w->class, builtin ? "builtin" : "user") == 0;
+}
+
+static void
+put_unused(void *unused, const struct setting_entry *e)
+{
+	(void)map_put(unused, bytes_of(e->name), unused);
+}
+
+static void
+warn_unused(void *call, const struct setting_entry *e)
+{
+	struct call *c = call;
+
+	lookup_warn(c, "%s: unused parameter: %s=%s", c->config, e->name, e->value);
 }
 
 static void
@@ -176,16 +192,20 @@ show_all(const struct wish *w)
 	const struct setting_table *t;
 	struct setting_entry        e;
 	const char                 *name[WORDS_MOST];
+	struct map                 *unused = map_open();
 	size_t                      count = 0;
 
+	postconf_unused(w->settings, w->lines, put_unused, unused);
 	for (size_t i = 0; !is(w, 'n') && (t = house_setting_table(i)) != NULL; i++)
 		for (size_t r = 0; r < t->count && count < WORDS_MOST; r++)
 			if (in_class(w, t->row[r].name))
 				name[count++] = t->row[r].name;
 	for (size_t i = 0; !is(w, 'd') && settings_entry(w->settings, i, &e); i++)
 		if (e.line <= w->lines && strchr(e.name, '/') == NULL && count < WORDS_MOST &&
-		    in_class(w, e.name) && (is(w, 'n') || row_named(e.name) == NULL))
+		    in_class(w, e.name) && (is(w, 'n') || row_named(e.name) == NULL) &&
+		    map_get(unused, bytes_of(e.name)) == NULL)
 			name[count++] = e.name;
+	map_close(&unused);
 	qsort(name, count, sizeof *name, by_name);
 	for (size_t i = 0; i < count; i++)
 		(void)show_name(w, name[i]);
@@ -201,6 +221,8 @@ show(struct wish *w, int argc, char **argv)
 			show_directory(w);
 		else if (!show_name(w, argv[i]))
 			lookup_warn(w->call, "%s: unknown parameter", argv[i]);
+	if (!is(w, 'd'))
+		postconf_unused(w->settings, w->lines, warn_unused, w->call);
 	return COMMAND_DONE;
 }
 
@@ -256,7 +278,11 @@ edit_one(struct wish *w, const char *argument, struct buffer *out, struct arena 
 	if (is(w, 'P') && (name = listener_name(name, arena)) == NULL)
 		return arena_printf(arena, "\"%s\" is not SERVICE/TYPE/NAME", argument);
 	if (*name == '\0')
-		return "no name before the '='";
+		return arena_printf(arena, "missing attribute name: \"%s\"", argument);
+	if (*name == '#')
+		return "-e, -X, or -# accepts no comment input";
+	if (sets && strpbrk(name, " \t") != NULL)
+		return arena_printf(arena, "missing '=' after attribute name: \"%s\"", argument);
 	if (is(w, '#'))
 		comment_out(buffer_bytes(&w->text), name, out);
 	else
@@ -494,6 +520,28 @@ show_fields(const struct wish *w, int argc, char **argv, bool *heard, const char
 	arena_close(&scratch);
 }
 
+/* NULL, or a field that is asked for and is none. */
+static const char *
+field_wrong(int argc, char **argv)
+{
+	static const char *const fields[] = { "service",       "type",    "private",
+		                              "unprivileged",  "chroot",  "wakeup",
+		                              "process_limit", "command", "*" };
+
+	for (int i = 0; i < argc; i++) {
+		struct bytes rest = bytes_of(argv[i]), part, name = { NULL, 0 };
+		bool         known = false;
+
+		for (int n = 0; bytes_split(&rest, '/', &part); n++)
+			name = n == 2 ? part : name;
+		for (size_t f = 0; f < COUNT(fields); f++)
+			known = known || bytes_is(name, fields[f]);
+		if (name.len > 0 && !known)
+			return name.at;
+	}
+	return NULL;
+}
+
 static void
 show_transports(const struct wish *w, int argc, char **argv, bool *heard)
 {
@@ -556,7 +604,10 @@ show_services(struct wish *w, int argc, char **argv)
 {
 	struct common_settings common;
 	bool                  *heard;
+	const char            *wrong = is(w, 'F') ? field_wrong(argc, argv) : NULL;
 
+	if (wrong != NULL)
+		return lookup_fatal(w->call, "invalid service attribute name: \"%s\"", wrong);
 	if (!settings_fill(w->settings, &common_setting_table, NULL, &common, NULL))
 		return lookup_fatal(w->call, "%s is not as it should be", w->call->config);
 	heard = memory_take((size_t)argc + 1);
@@ -620,12 +671,26 @@ run_wish(struct wish *w, int argc, char **argv)
 {
 	bool edits = is(w, 'e') || is(w, 'X') || is(w, '#');
 
+	const char *clash = postconf_clash(w->given);
+
 	for (int i = 0; i < argc; i++)
 		edits = edits || strchr(argv[i], '=') != NULL;
-	if (is(w, 'd') && is(w, 'n'))
-		return lookup_fatal(w->call, "specify one of -d -n");
+	if (clash != NULL)
+		return lookup_fatal(w->call, "%s", clash);
+	if (edits && argc == 0)
+		return lookup_fatal(w->call, "%s",
+		                    is(w, 'e') ? "-e requires name=value argument"
+		                               : "missing service argument");
+	if (!edits && !is(w, 'd'))
+		postconf_overruled(w->call, buffer_bytes(&w->text));
 	if (is(w, 't') || is(w, 'b'))
 		return templates_show(w->settings, argc > 0 ? argv[0] : NULL, is(w, 'b'));
+	if (edits && is(w, 'F') && postconf_means_cage(argc, argv)) {
+		lookup_warn(w->call,
+		            "nothing to change: each process is in a cage of its own, whatever "
+		            "master.cf says of chroot and privileges");
+		return COMMAND_DONE;
+	}
 	if (edits && is(w, 'F'))
 		return lookup_fatal(
 			w->call,

@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096, PAUSES_MOST = EXCHANGES_MOST / 2 };
+enum { SLOW_FOR_MS = 60000, SLOW_MOST_MS = 5000 };
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -93,6 +94,23 @@ exchange_answer_in(struct exchange *e, int64_t ms)
 	timer_set(e->pause, ms);
 }
 
+/* Back ends and kinds of hashes take their own time, some longer than any pause that is set: no refusal comes sooner than the
+   slowest of the last minutes, or it would tell whether there is such a user. */
+static int64_t
+as_slow_as_any(struct clerk *c, int64_t took_ms)
+{
+	int64_t now = clock_patient_ms(), age = now - c->slow_since_ms;
+
+	if (age >= SLOW_FOR_MS) {
+		c->slow_before_ms = age < 2 * SLOW_FOR_MS ? c->slow_now_ms : 0;
+		c->slow_now_ms = 0;
+		c->slow_since_ms = now;
+	}
+	if (took_ms > c->slow_now_ms)
+		c->slow_now_ms = took_ms < SLOW_MOST_MS ? took_ms : SLOW_MOST_MS;
+	return c->slow_now_ms > c->slow_before_ms ? c->slow_now_ms : c->slow_before_ms;
+}
+
 static struct admission
 admission_of(const struct exchange *e)
 {
@@ -113,6 +131,7 @@ exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 {
 	struct clerk    *c = clerk_of(e->house);
 	struct admission a = admission_of(e);
+	int64_t          pause, least;
 
 	if (e->caller == NULL)
 		clerk_failed(c, &a, why);
@@ -123,8 +142,10 @@ exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 		exchange_answer(e);
 		return;
 	}
-	exchange_answer_in(e, guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted,
-	                                   clock_patient_ms()));
+	pause = guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted,
+	                     clock_patient_ms());
+	least = as_slow_as_any(c, clock_patient_ms() - e->heard_ms);
+	exchange_answer_in(e, pause > least ? pause : least);
 }
 
 /* Who brings a session to a keeper shows what only we can have given. */

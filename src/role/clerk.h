@@ -49,6 +49,7 @@ struct clerk {
 	uint32_t            last_question;
 	struct wanting     *wanting;          /* commands that wait for a user's keeper */
 	unsigned            checking, waiting, checkers, pauses;
+	int64_t             slow_since_ms, slow_now_ms, slow_before_ms; /* clerk-login.c: how long refusals took */
 	struct enquiries   *enquiries;        /* to tables that are elsewhere    */
 	struct resolve_rules rules;           /* who gets the mail               */
 	struct resolve_rules probing;         /* the same for who only asks about addresses */

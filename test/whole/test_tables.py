@@ -4,6 +4,7 @@
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import tempfile
@@ -222,7 +223,10 @@ def test_postconf_shows_and_edits_listeners_as_entries_of_master_cf(place):
     assert b"submission" not in conf("-M").stdout.split(b"smtps")[0].replace(b"submissions", b"")
     done = conf("-M", "maildrop/unix=maildrop unix - n n - - pipe")
     assert done.returncode == 1 and b"no service" in done.stderr
-    assert conf("-F", "-e", "smtp/inet/chroot=n").returncode == 1
+    assert conf("-F", "-e", "smtp/inet/process_limit=5").returncode == 1
+    # What the tutorials say of chroot is true already.
+    done = conf("-F", "*/*/chroot=n")
+    assert done.returncode == 0 and b"a cage of its own" in done.stderr
 
 
 @needs_postfix
@@ -239,6 +243,29 @@ def test_postconf_does_what_postfixs_does(place, words):
         shown = [line for line in done.stdout.decode().splitlines() if not line.startswith("config_directory")]
         texts.append((done.returncode, shown, (place / "main.cf").read_text()))
     assert texts[0] == texts[1]
+
+
+@needs_postfix
+@pytest.mark.parametrize("words", [
+    ("-n",), ("-nH",), ("-h", "relayhost"), ("relayhost", "mydestination"), ("-x", "relayhost"), ("-n", "-C", "user"), ("-M", "smtp/inet"), ("-F", "smtp/inet/command"), ("-n", "-d"),
+    ("-e",), ("-X",), ("-#",), ("-M", "-X"), ("-M", "-#"), ("-M", "-n"), ("-M", "-h"), ("-M", "-d"), ("-P", "-n"), ("-P", "-d"), ("-P", "-#", "a/b/c"), ("-F", "-n"),
+    ("-F", "-d"), ("-F", "-X", "smtp/inet"), ("-M", "-F"), ("-M", "-P"), ("-F", "-P"), ("-n", "-#", "x_y"), ("-n", "-X", "x_y"), ("-e", "-n", "x_y=1"), ("-d", "-e", "x_y=1"),
+    ("-e", "-X", "x_y"), ("-e", "-#", "x_y"), ("-X", "-#", "x_y"), ("-F", "smtp/inet/bogus"), ("-F", "*/inet/maxproc"), ("-e", "a b=c"), ("-e", "#a=c"), ("-e", "=c"), ("-X", "#x"),
+], ids=" ".join)
+def test_postconf_complains_as_postfixs_does(place, words):
+    """A name nobody knows, one that stands there twice, letters that do not go together: the same warnings, the same status, and the file as it was or as
+    Postfix leaves it."""
+    told = []
+    for program in ([POSTCONF], [BINARY, "postconf"]):
+        (place / "main.cf").write_text("compatibility_level = 3.6\nx_y = q\nrelayhost = $x_y\nmydestination = a.example\nbogus_name = y\n"
+                                       "mydestination = b.example,\n c.example\nsmtpd_restriction_classes = mine\nmine = reject\n")
+        (place / "master.cf").write_text("smtp       inet  n       -       y       -       -       smtpd\n")
+        os.utime(place / "main.cf", (1, 1))        # Postfix reads a file of this moment more than once
+        done = run(place, program, *words)
+        said = sorted(re.sub(r"^\S*postconf: ", "", line) for line in done.stderr.decode().replace(str(place), ".").splitlines())
+        shown = [line for line in done.stdout.decode().splitlines() if not line.startswith("config_directory")]
+        told.append((done.returncode, said, shown, (place / "main.cf").read_text()))
+    assert told[1] == told[0]
 
 
 def test_R203_postconf_m_lists_the_types(place):
