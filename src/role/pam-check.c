@@ -307,6 +307,9 @@ pam_check(const struct word_credential_ask *ask, const struct pam_settings *s, s
 		return;
 	result = phases(h, ask, s, &account);
 	conclude(said, ask, result, account, h, name, a);
+	while (t.said.len > 0 &&
+	       (t.said.at[t.said.len - 1] == '\n' || t.said.at[t.said.len - 1] == ' '))
+		t.said.len--;
 	if (s->show && said->outcome != CREDENTIAL_PASS && t.said.len > 0)
 		said->text = arena_printf(a, "%s: %.*s", said->text, (int)t.said.len, t.said.at);
 	(void)pam_end(h, result);

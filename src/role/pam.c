@@ -26,7 +26,7 @@ enum { ANSWER_FD = 3, WAITING_MOST = 256, ANSWER_MOST = 16384, GENERATIONS_MOST 
 static const struct setting rows[] = {
 	{ "auth_pam_session", SETTING_BOOL, AT(session), "no", "Whether a login opens and closes a session of PAM, so that its modules may make a home directory.", .since = "0.2" },
 	{ "auth_pam_setcred", SETTING_BOOL, AT(setcred), "no", "Whether a login establishes and deletes credentials (pam_setcred(3)).", .since = "0.2" },
-	{ "auth_pam_failure_show_msg", SETTING_BOOL, AT(show), "no", "Whether what the modules of PAM say of a failure is told to the client.", .since = "0.2" },
+	{ "auth_pam_failure_show_msg", SETTING_BOOL, AT(show), "no", "Whether what the modules of PAM say of a failure is told in the log, too; clients hear the same words of every failure.", .since = "0.2" },
 	{ "auth_pam_timeout", SETTING_TIME, AT(timeout_ms), "25s", "How long one check may take; then the answer is: later.", NULL, 100, 600000, "0.2" },
 	{ "auth_pam_process_limit", SETTING_NUMBER, AT(most), "8", "How many checks are made at once.", NULL, 1, 256, "0.2" },
 };
