@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import statistics
 import subprocess
+import threading
 import time
 
 import logins
@@ -171,6 +172,75 @@ def rcpt_rows(bench, sizes):
 	return rows
 
 
+class Knock(threading.Thread):
+	"""One recipient after the other, for as long as it lasts: when each was asked, and how long the answer took."""
+
+	def __init__(self, port, number):
+		super().__init__()
+		self.port, self.number, self.over, self.times = port, number, False, []
+
+	def run(self):
+		asked = 0
+		while not self.over:
+			with socket.create_connection(("127.0.0.1", self.port)) as s, s.makefile("rwb") as f:
+				def say(line):
+					f.write(line)
+					f.flush()
+					while (reply := f.readline())[3:4] == b"-":
+						pass
+					if reply[:1] != b"2":
+						raise ServerError("%r: %r" % (line[:60], reply))
+				f.readline()
+				say(b"EHLO bench.example\r\n")
+				for i in range(A_SESSION):
+					if i % BURST == 0:
+						say(b"RSET\r\n")
+						say(b"MAIL FROM:<a@bench.example>\r\n")
+					begin = time.monotonic()
+					say(b"RCPT TO:<user%d+%d.%d@%s>\r\n" % (asked % 1000, self.number, asked, FOREIGN.encode()))
+					self.times.append((begin, time.monotonic() - begin))
+					asked += 1
+					if self.over:
+						return
+
+
+def reload_row(bench, count, what):
+	"""A table of so many lines is written anew while recipients are asked for: `what` is who looks into it."""
+	table = os.path.join(bench.work, "reload")
+
+	def write(more):
+		with open(table + ".new", "w") as f:
+			f.writelines("10.%d.%d.%d x\n" % (i >> 16, i >> 8 & 255, i & 255) if what == "mynetworks" else "%s jack@%s\n" % (key_of(i), DOMAIN)
+			    for i in range(count + more))
+		os.rename(table + ".new", table)
+
+	write(0)
+	settings = ["virtual_alias_domains=" + FOREIGN] + (["mynetworks=hash:%s 127.0.0.0/8" % table, "virtual_alias_maps=inline:{@%s=jack@%s}" % (FOREIGN, DOMAIN)]
+	    if what == "mynetworks" else ["virtual_alias_maps=hash:" + table])
+	server = bench.mansio(bench.options.base_port, settings=settings)
+	server.start()
+	knocks = [Knock(server.smtp_port, i) for i in range(2)]
+	try:
+		for k in knocks:
+			k.start()
+		time.sleep(2)
+		write(1)
+		begin = time.monotonic()
+		time.sleep(4)
+	finally:
+		for k in knocks:
+			k.over = True
+		for k in knocks:
+			k.join()
+		server.stop()
+	still, then = ([(at, took) for k in knocks for at, took in k.times if (at >= begin) == late] for late in (False, True))
+
+	def rate(times):
+		return len(times) / (max(at for at, _ in times) - min(at for at, _ in times))
+	return {"lines": count, "kept_in": what, "rcpts_still": rate(still), "worst_still_ms": 1000 * max(took for _, took in still),
+	    "rcpts_anew": rate(then), "worst_anew_ms": 1000 * max(took for _, took in then)}
+
+
 def verdicts(text, rcpt):
 	"""What must be: (words, whether it is so)."""
 	big = text[-1]
@@ -190,6 +260,7 @@ def run_directory(bench):
 	binary = probe.env["MANSIO_BIN"]
 	probe.stop()
 	text, rcpt = text_rows(bench, binary, sizes), rcpt_rows(bench, sizes)
+	anew = [reload_row(bench, sizes[-1], what) for what in ("virtual_alias_maps", "mynetworks")]
 	entries = logins.measure(os.path.abspath(binary))
 	said = list(verdicts(text, rcpt)) + [("logins by %s: %.2f times Dovecot's rate, at least 1" % (r["scheme"], r["ratio"]), r["ratio"] >= 1)
 	    for r in entries]
@@ -198,9 +269,12 @@ def run_directory(bench):
 	    r["opening_seconds"], r["bytes_beyond_the_file"]) for r in text) +
 	    "\n| aliases | kept in | RCPTs/s of an account | RCPTs/s of aliases |\n|--|--|--|--|\n" +
 	    "".join("| %d | %s | %.0f | %.0f |\n" % (r["aliases"], r["kind"], r["accounts_per_second"], r["aliases_per_second"]) for r in rcpt) +
+	    "\n| lines | written anew in | RCPTs/s before | slowest | RCPTs/s from then on, 4 s | slowest |\n|--|--|--|--|--|--|\n" +
+	    "".join("| %d | %s | %.0f | %.1f ms | %.0f | %.1f ms |\n" % (r["lines"], r["kept_in"], r["rcpts_still"], r["worst_still_ms"], r["rcpts_anew"],
+	    r["worst_anew_ms"]) for r in anew) +
 	    "\n| passwords by | logins/s over TLS | Dovecot | ratio | processor ms a login | Dovecot |\n|--|--|--|--|--|--|\n" +
 	    "".join("| %s | %.0f | %.0f | %.2f | %.2f | %.2f |\n" % (r["scheme"], r["ours"], r["dovecot"], r["ratio"], r["ours_ms"], r["dovecot_ms"])
 	    for r in entries) +
 	    "\n" + "".join("* %s: %s\n" % ("met" if good else "MISSED", words) for words, good in said))
-	bench.save("directory", {"machine": bench.machine(), "text": text, "rcpt": rcpt, "logins": entries}, markdown)
+	bench.save("directory", {"machine": bench.machine(), "text": text, "rcpt": rcpt, "anew": anew, "logins": entries}, markdown)
 	return 0 if all(good for _, good in said) else 1
