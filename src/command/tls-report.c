@@ -19,6 +19,16 @@ add_line(struct buffer *to, const char *form, va_list list)
 	buffer_add_char(to, '\n');
 }
 
+/* The worst counts, and of equals the first. */
+__attribute__((format(printf, 3, 0))) static void
+lower(struct report *r, char grade, const char *form, va_list list)
+{
+	if (grade <= r->grade)
+		return;
+	r->grade = grade;
+	(void)vsnprintf(r->why, sizeof r->why, form, list);
+}
+
 void
 report_wrong(struct report *r, const char *form, ...)
 {
@@ -27,6 +37,39 @@ report_wrong(struct report *r, const char *form, ...)
 	va_start(list, form);
 	add_line(&r->wrong, form, list);
 	va_end(list);
+	va_start(list, form);
+	lower(r, 'F', form, list);
+	va_end(list);
+}
+
+void
+report_flaw(struct report *r, char grade, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	add_line(&r->wrong, form, list);
+	va_end(list);
+	va_start(list, form);
+	lower(r, grade, form, list);
+	va_end(list);
+}
+
+void
+report_lowers(struct report *r, char grade, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	lower(r, grade, form, list);
+	va_end(list);
+}
+
+void
+report_grade(const struct report *r)
+{
+	report_line("grade", "%c%s%s", r->grade == 0 ? 'A' : r->grade, *r->why != '\0' ? ": " : "",
+	            r->why);
 }
 
 void
@@ -113,7 +156,7 @@ judge_dates(struct report *r, const X509 *x, const char *whose)
 	if (days < 0 || seconds < 0)
 		report_wrong(r, "%s has expired", whose);
 	else if (days < SOON_DAYS)
-		report_wrong(r, "%s expires in %d days", whose, days);
+		report_flaw(r, 'B', "%s expires in %d days", whose, days);
 	if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
 		report_wrong(r, "%s is not valid yet", whose);
 }
@@ -132,9 +175,9 @@ judge_key(struct report *r, const X509 *x)
 	                                  : OBJ_nid2sn(kind),
 	            bits, OBJ_nid2sn(X509_get_signature_nid(x)));
 	if (kind == EVP_PKEY_RSA && bits < 2048)
-		report_wrong(r, "an RSA key of %d bits is too short", bits);
+		report_flaw(r, 'C', "an RSA key of %d bits is too short", bits);
 	if (nid == NID_md5 || nid == NID_sha1)
-		report_wrong(r, "the certificate is signed with %s", OBJ_nid2sn(nid));
+		report_flaw(r, 'C', "the certificate is signed with %s", OBJ_nid2sn(nid));
 }
 
 static void

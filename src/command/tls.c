@@ -31,7 +31,7 @@ const struct command command_tls = {
 		 "[--name NAME] [--ca FILE]\n"
 		 "tls check",
 	.about = "Tells what TLS a server speaks: protocol, cipher, certificate, "
-		 "DANE, MTA-STS, and what is wrong.",
+		 "DANE, MTA-STS, what is wrong, and a grade.",
 	.more = "HOST may have a port behind it, as mail.example.org:465; it is 25 "
 		"if not said. On 465, 993 and 995 TLS is spoken from the first "
 		"byte, on other well-known ports after STARTTLS "
@@ -183,9 +183,43 @@ try_old(struct check *k, SSL_CTX *ctx)
 		report_line("older", "TLS before 1.2 is refused");
 		return;
 	}
-	report_wrong(&k->report, "%s is spoken, which is no more (rfc8996)",
-	             SSL_get_version(talk_ssl(t)));
+	report_flaw(&k->report, 'C', "%s is spoken, which is no more (rfc8996)",
+	            SSL_get_version(talk_ssl(t)));
 	talk_close(&t);
+}
+
+/* What a server should leave, each tried for itself by a client that knows nothing else.  That a server of mail needs no certificate
+   is no fault where clients do not look at it, but nothing is won by it. */
+static void
+try_weak(struct check *k, SSL_CTX *ctx)
+{
+	static const struct {
+		const char *ciphers, *what;
+		char        grade;
+	} weak[] = {
+		{ "eNULL:@SECLEVEL=0", "nothing is encrypted", 'C' },
+		{ "RC4:3DES:DES:IDEA:SEED:!aNULL:!eNULL:@SECLEVEL=0", "it can be broken", 'C' },
+		{ "kRSA:!eNULL:@SECLEVEL=0", "without forward secrecy", 'B' },
+		{ "aNULL:!eNULL:@SECLEVEL=0", "without a certificate", 'B' },
+	};
+
+	(void)SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+	(void)SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	for (size_t i = 0; i < COUNT(weak); i++) {
+		struct talk *t = NULL;
+
+		/* Ciphers that our own library does not know are nobody's to try. */
+		if (SSL_CTX_set_cipher_list(ctx, weak[i].ciphers) == 1)
+			t = connect_with(k, ctx, true);
+		ERR_clear_error();
+		if (t == NULL)
+			continue;
+		report_lowers(&k->report, weak[i].grade, "%s is spoken: %s",
+		              SSL_get_cipher_name(talk_ssl(t)), weak[i].what);
+		report_line("weak", "%s is spoken: %s", SSL_get_cipher_name(talk_ssl(t)),
+		            weak[i].what);
+		talk_close(&t);
+	}
 }
 
 struct dane {
@@ -276,12 +310,15 @@ check_server(struct check *k, bool whole)
 	struct talk *t = ctx == NULL ? NULL : connect_with(k, ctx, false);
 	STACK_OF(X509) * chain;
 	long verified;
+	bool wrong;
 
 	if (t == NULL) {
 		SSL_CTX_free(ctx);
 		return COMMAND_WRONG;
 	}
 	tell_session(k, t);
+	if (SSL_version(talk_ssl(t)) < TLS1_3_VERSION)
+		report_lowers(&k->report, 'B', "TLS 1.3 is not spoken");
 	if ((chain = SSL_get_peer_cert_chain(talk_ssl(t))) != NULL && sk_X509_num(chain) > 0)
 		report_chain(&k->report, chain, k->name);
 	verified = SSL_get_verify_result(talk_ssl(t));
@@ -296,9 +333,13 @@ check_server(struct check *k, bool whole)
 		if (strcmp(k->protocol, "smtp") == 0 && k->port == SMTP_PORT)
 			check_policy(k, ctx);
 		try_old(k, ctx);
+		try_weak(k, ctx);
 	}
 	SSL_CTX_free(ctx);
-	return report_end(&k->report) ? COMMAND_FAILED : COMMAND_DONE;
+	wrong = report_end(&k->report);
+	if (whole)
+		report_grade(&k->report);
+	return wrong ? COMMAND_FAILED : COMMAND_DONE;
 }
 
 /*
@@ -358,7 +399,7 @@ static bool
 check_chain(const struct tls_chain *c, const char *myhostname)
 {
 	struct bytes  rest = bytes_of(c->files), file;
-	struct report r = { { 0 }, { 0 } };
+	struct report r = { .grade = 0 };
 	bool          wrong = false;
 	char          path[4096], key[4096];
 	STACK_OF(X509) * chain;

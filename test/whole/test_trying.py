@@ -59,6 +59,7 @@ def test_a_server_that_is_well_has_nothing_wrong(house, authority):
         assert check(house, f"localhost:{house.ports[service]}", "--name", "mail.example.com", "--ca", authority[0])[1].split("\n")[0] == text.split("\n")[0]
         assert "names        mail.example.com localhost" in text and "TLS before 1.2 is refused" in text
         assert "issued by    CN=Test ca" in text and "days)" in text
+        assert text.endswith("  grade        A\n") and "weak" not in text
 
 
 def test_what_is_wrong_is_said(house, directory, authority):
@@ -67,6 +68,7 @@ def test_what_is_wrong_is_said(house, directory, authority):
     assert code == 1 and "WRONG        the chain is not trusted" in text
     code, text = check(house, f"localhost:{port}", "--starttls", "none", "--name", "other.example.com", "--ca", authority[0])
     assert code == 1 and "WRONG        the certificate is not for other.example.com" in text
+    assert text.endswith("  grade        F: the certificate is not for other.example.com\n")
     code, text = check(house, f"localhost:{house.ports['smtp']}", "--starttls", "none")
     assert code == 2
     staging = make_authority(directory, "staging")
@@ -83,6 +85,23 @@ def test_old_versions_are_found(house, directory, authority):
     with plain_tls_server(cert, key, old=True) as port:
         code, text = check(house, f"localhost:{port}", "--starttls", "none", "--ca", authority[0])
         assert code == 1 and "is spoken, which is no more (rfc8996)" in text, text
+        assert re.search(r"^  grade        C: TLSv1(\.1)? is spoken", text, re.M), text
+
+
+@pytest.mark.parametrize("version, ciphers, grade", [
+    ("1.3", "ECDHE+AESGCM", "A"), ("1.2", "ECDHE+AESGCM", "B: TLS 1.3 is not spoken"), ("1.3", "AES128-GCM-SHA256", "B: AES128-GCM-SHA256 is spoken: without forward secrecy"),
+    ("1.3", "AECDH-AES128-SHA:@SECLEVEL=0", "B: AECDH-AES128-SHA is spoken: without a certificate"),
+    ("1.3", "NULL-SHA256:@SECLEVEL=0", "C: NULL-SHA256 is spoken: nothing is encrypted")])
+def test_R241_a_grade_tells_how_good_it_is(house, directory, authority, version, ciphers, grade):
+    cert, key = make_leaf(directory, authority, "graded", "localhost", rsa=True, days="60")
+    server = plain_tls_server(cert, key)
+    server.context.set_ciphers(ciphers)
+    server.context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if version == "1.2":
+        server.context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with server as port:
+        code, text = check(house, f"localhost:{port}", "--starttls", "none", "--ca", authority[0])
+    assert code == 0 and text.splitlines()[-1] == f"  grade        {grade}", text
 
 
 class plain_tls_server:
