@@ -47,13 +47,71 @@ add_author(struct passage *p, struct bytes address, uint32_t *count)
 {
 	struct author **at = &p->authors;
 
-	while (*at != NULL && !bytes_equal(((*at)->address), address))
+	while (*at != NULL && !bytes_equal_nocase((*at)->address, address))
 		at = &(*at)->next;
 	if (*at != NULL)
 		return;
 	*at = arena_take(p->letter->life, sizeof **at);
 	**at = (struct author){ .address = address, .other = address.len == 0 };
 	++*count;
+}
+
+/* Past a quoted string or a comment that begins at `at`, to the end when it has none. */
+static const char *
+past_words(const char *at, const char *end)
+{
+	bool quoted = *at == '"';
+	int  depth = 0;
+
+	for (; at < end; at++) {
+		if (*at == '\\')
+			at++;
+		else if (quoted && *at == '"' && depth++ > 0)
+			return at + 1;
+		else if (!quoted && *at == '(')
+			depth++;
+		else if (!quoted && *at == ')' && --depth == 0)
+			return at + 1;
+	}
+	return end;
+}
+
+/* A word with a local part and an @, outside of quotes and comments; false at the end.  A route begins with its @, and is not
+   one; nor is an encoded word (rfc2047:2). */
+static bool
+next_word(const char **at, const char *end, struct bytes *word)
+{
+	while (*at < end) {
+		const char *from = *at;
+
+		if (*from == '"' || *from == '(') {
+			*at = past_words(from, end);
+			continue;
+		}
+		while (*at < end && memchr(" \t\r\n<>,;\"()", **at, 10) == NULL)
+			++*at;
+		*word = (struct bytes){ from, (size_t)(*at - from) };
+		if (bytes_find(*word, '@') > 0 && !bytes_starts(*word, BYTES("=?")))
+			return true;
+		*at += *at == from;
+	}
+	return false;
+}
+
+/* One program takes the first of "<a@x> <b@y>" for the author, and another the last: where there are more such words than
+   addresses, all of them are to be the user's. */
+static void
+add_strays(struct passage *p, struct bytes value, uint32_t addresses, uint32_t *count)
+{
+	const char  *at = value.at, *end = value.at + value.len;
+	struct bytes word;
+	uint32_t     words = 0;
+
+	while (next_word(&at, end, &word))
+		words++;
+	for (at = value.at;
+	     words > addresses && *count <= AUTHORS_MOST && next_word(&at, end, &word);)
+		add_author(p, word, count);
 }
 
 static bool
@@ -67,7 +125,7 @@ static bool
 gather(struct passage *p, const struct digest *d)
 {
 	struct arena *life = p->letter->life;
-	uint32_t      count = 0, before;
+	uint32_t      count = 0, before, seen;
 
 	for (uint32_t i = 0; i < d->fields && count <= AUTHORS_MOST; i++) {
 		struct digest_field f = digest_field_at(d, i);
@@ -80,15 +138,18 @@ gather(struct passage *p, const struct digest *d)
 		if (f.len > FIELD_MOST)
 			return false;
 		field = piece(p, f.at, (size_t)f.len);
-		list = mailboxes_of(bytes_cut(field, (size_t)(bytes_find(field, ':') + 1),
-		                              field.len),
-		                    life);
-		for (before = count; count <= AUTHORS_MOST && mailboxes_next(&list, &box);) {
+		field = bytes_cut(field, (size_t)(bytes_find(field, ':') + 1), field.len);
+		list = mailboxes_of(field, life);
+		for (before = count, seen = 0;
+		     count <= AUTHORS_MOST && mailboxes_next(&list, &box);) {
 			struct address a = { box.local, box.domain };
 
-			if (!box.group_start && !box.group_end && box.local.len > 0)
-				add_author(p, address_text(life, &a), &count);
+			if (box.group_start || box.group_end || box.local.len == 0)
+				continue;
+			seen++;
+			add_author(p, address_text(life, &a), &count);
 		}
+		add_strays(p, field, seen, &count);
 		if (count == before && p->authors == NULL)
 			add_author(p, BYTES(""), &count);
 	}

@@ -230,15 +230,23 @@ def submit(house, letter):
 def test_R23_every_author_is_looked_at():
     """rfc5322:3.6.2 lets a letter have several; and some letters have several From fields."""
     with Scanned("", **{"submission/smtpd_header_from_check": "reject"}) as house:
-        for mine in (b"From: u@here.example", b"From: U <u@here.example>, (me) u+x@here.example", b"From: Us: u@here.example, U <U@HERE.example>;"):
+        for mine in (b"From: u@here.example", b"From: U <u@here.example>, (me) u+x@here.example", b"From: Us: u@here.example, U <U@HERE.example>;",
+                     b"From: u@here.example <u@here.example>", b'From: "boss@here.example" <u@here.example> (of boss@here.example)', b"From: =?utf-8?q?boss@here.example?= <u@here.example>",
+                     b"From: <@here.example,@else.example:u@here.example>"):
             assert submit(house, mine + b"\r\nSubject: own\r\n\r\nx\r\n") == "250", mine
         for other in (b"From: u@here.example, boss@here.example", b"From: boss@here.example,\r\n u@here.example", b"From: u@here.example\r\nFrom: boss@here.example",
                       b"From: Us: u@here.example, boss@here.example;", b'From: "boss@here.example"', b"From: undisclosed:;",
+                      b"From: <u@here.example> <boss@here.example>", b"From: <boss@here.example> <u@here.example>", b"From: boss@here.example <u@here.example>",
+                      b"From: u@here.example\rFrom: boss@here.example", b"From: u@here.example boss@here.example", b"From: U <u@here.example> (x) boss@here.example",
+                      b"From: u@here.example (never ends boss@here.example\r\nFrom: boss@here.example",
                       b"From: " + b", ".join(b"a%d@here.example" % n for n in range(60))):
             assert submit(house, other + b"\r\nSubject: other\r\n\r\nx\r\n").startswith("553 5.7.1"), other
         house.write_settings(**{"submission/smtpd_header_from_check": "rewrite"})
         house.command("reload")
         assert submit(house, b"From: Boss <boss@here.example>,\r\n U <u@here.example>, c@else.example\r\nFrom: d@else.example\r\nSubject: mended\r\n\r\nx\r\n") == "250"
+        assert submit(house, b"From: <u@here.example> <boss@here.example>\r\nSubject: one of two\r\n\r\nx\r\n") == "250"
+        got = wait_for(lambda: [m for m in house.letters() if b"one of two" in m])[0]
+        assert b"boss" not in got, got
         got = wait_for(lambda: [m for m in house.letters() if b"mended" in m])[0]
         assert b"From: Boss <u@here.example>,\r\n U <u@here.example>, u@here.example\r\nFrom: u@here.example\r\n" in got, got
 
