@@ -327,6 +327,22 @@ def test_tls_that_is_weak_is_not_spoken(house, words):
     assert "Cipher is (NONE)" in done.stdout or "no ciphers available" in done.stderr or "no cipher match" in done.stderr, done.stdout + done.stderr
 
 
+def test_handshakes_that_come_to_nothing_count():
+    """Whoever begins one and goes away has had our signature: smtpd_client_new_tls_session_rate_limit is for them, too."""
+    with House(smtpd_client_new_tls_session_rate_limit="2", mynetworks="", smtpd_client_event_limit_exceptions="") as house:
+        for _ in range(3):
+            with Talk(house) as t:
+                t.say("EHLO client.example")
+                assert t.say("STARTTLS").startswith("220")
+                t.sock.sendall(b"\x16\x03\x01\x00\x05hello" * 20)
+                while t.sock.recv(1000):
+                    pass
+        with Talk(house) as t:
+            t.say("EHLO client.example")
+            assert t.say("STARTTLS").startswith("454 4.7.0 Error: too many new TLS sessions")
+            assert t.say("NOOP").startswith("250")
+
+
 def test_nobody_has_the_handshake_again_and_again(house):
     """A handshake costs us more than who asks for it: one for each connection (CVE-2011-1473)."""
     p = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{house.ports['submissions']}", "-tls1_2"], stdin=subprocess.PIPE,

@@ -556,6 +556,8 @@ session_secured(struct session *s, bool ok, const char *why)
 	s->securing = false;
 	if (!ok) {
 		note_as(s->config->service, "SSL_accept error from %s: %s", client_of(s), why);
+		/* It has cost as much as one that came to something. */
+		(void)within(s, COUNT_TLS, s->config->set.tls_rate, "New TLS session rate");
 		session_lost(s, why);
 		/* Whoever sent the end of file before the handshake is not told of again. */
 		s->mouth->finish(s->mouth_of);

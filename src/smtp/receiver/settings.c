@@ -228,7 +228,7 @@ static const struct setting rows[] = {
 	{ "smtpd_client_auth_rate_limit", SETTING_NUMBER, AT(auth_rate), "0",
 	  "AUTH commands from one address per anvil_rate_time_unit; 0: no limit (failures are slowed by the clerk).", NULL, 0, 0, "0.1" },
 	{ "smtpd_client_new_tls_session_rate_limit", SETTING_NUMBER, AT(tls_rate), "0",
-	  "New TLS sessions from one address per anvil_rate_time_unit; those that go on with an older session do not count; 0: no limit.", NULL, 0, 0, "0.1" },
+	  "New TLS sessions from one address per anvil_rate_time_unit, with handshakes that fail; those that go on with an older session do not count; 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "smtpd_client_ipv4_prefix_length", SETTING_NUMBER, AT(bits_four), "32",
 	  "Clients of one network of so many bits count together for the smtpd_client_*_limit.", NULL, 1, 32, "0.4" },
 	{ "smtpd_client_ipv6_prefix_length", SETTING_NUMBER, AT(bits_six), "64",
