@@ -81,8 +81,7 @@ content_place(struct letters *letters, const struct delivery *d, uint64_t len,
 
 /* Where the pieces lie, from the envelope record that was stored with the content. */
 static int
-arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out,
-           bool *aside)
+arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
 {
 	struct envelope envelope;
 	struct digest   digest;
@@ -102,7 +101,6 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		.sent_date = digest.sent,
 		.arrived_us = envelope.arrived_us,
 	};
-	*aside = handling_is_aside(&envelope.handling);
 	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
 	return content_place(letters, d, envelope.content_len, &out->place);
 }
@@ -147,15 +145,14 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	struct arrival  arrival;
 	struct message  before;
 	uint32_t        uid;
-	bool            aside = false;
-	int             why = arrival_of(letters, d, a, &arrival, &aside);
+	int             why = arrival_of(letters, d, a, &arrival);
 
 	if (why != 0)
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0", letters_why(why) };
 	account = account_take(store, d->account, &why);
 	if (account == NULL)
 		return answer_of(why, a);
-	inbox = place_of(account, aside ? d->aside : "INBOX", &why);
+	inbox = place_of(account, d->aside != NULL ? d->aside : "INBOX", &why);
 	/* One that came before is there, full or not. */
 	if (inbox != NULL && message_read(account, d->letter, a, &before) == ENOENT &&
 	    is_full(account, d, arrival.size)) {

@@ -34,7 +34,7 @@ struct delivery {
 	struct bytes detail;           /* of user+detail; "" none         */
 	unsigned     grace;            /* percent the last letter may be over the limit */
 	bool         full_later;       /* a full account is trouble that passes */
-	const char  *aside;            /* the mailbox for letters that are to lie aside (message/envelope.h) */
+	const char  *aside;            /* the mailbox where it is to lie aside; NULL: INBOX */
 };
 enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_LOCKED, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };

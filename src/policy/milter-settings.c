@@ -20,6 +20,8 @@ static const struct setting rows[] = {
 	{ "milter_default_action", SETTING_CHOICE, AT(default_action), "tempfail",
 	  "What is done when a filter cannot be reached, is too slow or speaks nonsense: accept (go on without it), reject, tempfail, "
 	  "quarantine (take the letter and hold it), shutdown (421 and the end).", "accept,reject,tempfail,quarantine,shutdown", 0, 0, "0.2" },
+	{ "milter_quarantine", SETTING_CHOICE, AT(quarantine), "hold",
+	  "What becomes of a letter that a filter puts in quarantine: hold, it is held in the queue until mansio queue release or delete; mailbox, each user here finds it in quarantine_mailbox, and for anybody else it is held.", "hold,mailbox", 0, 0, "0.4" },
 	{ "milter_protocol", SETTING_LIST, AT(protocol), "6",
 	  "The version of the milter protocol to speak: 2, 3, 4 or 6; with no_header_reply for filters that do not answer each header field.", NULL, 0, 0, "0.2" },
 	{ "milter_connect_timeout", SETTING_TIME, AT(connect_ms), "30s",

@@ -14,10 +14,12 @@
 #include "policy/milter.h"
 
 enum milter_default { DEFAULT_ACCEPT, DEFAULT_REJECT, DEFAULT_TEMPFAIL, DEFAULT_QUARANTINE, DEFAULT_SHUTDOWN };
+enum milter_quarantine { QUARANTINE_HOLD, QUARANTINE_MAILBOX };
 
 struct milter_settings {
 	struct setting_list smtpd, map_filters, maps, checks, macro_defaults, protocol;
 	int     default_action;        /* enum milter_default                    */
+	int     quarantine;            /* enum milter_quarantine                 */
 	int64_t connect_ms, command_ms, content_ms;
 	struct setting_list macros[MILTER_STAGES];
 	const char *macro_daemon, *macro_v;

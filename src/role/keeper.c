@@ -173,7 +173,7 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 		              w.detail,
 		              (unsigned)k->rows.quota_grace,
 		              k->rows.quota_tempfail,
-		              k->rows.quarantine };
+		              w.aside ? k->rows.quarantine : NULL };
 	got = deliver(k->store, k->letters, &d, k->scratch);
 	if (k->user != NULL) {
 		letters_forget(k->letters, w.envelope_segment);

@@ -367,19 +367,6 @@ is_broken(const char *address)
 	return false;
 }
 
-/* What is dangerous leaves the house when an administrator says so. */
-static void
-hold_back(struct house *h, struct recipient *r)
-{
-	struct queue_role *k = queue_of(h);
-	struct arena      *a = arena_open(NULL);
-	const char        *why = arena_copy(a, handling_why(&r->letter->handling));
-
-	queue_event(k->queue, r, EVENT_LOST, "4.7.0", why, queue_now_ms());
-	arena_close(&a);
-	queue_event(k->queue, r, EVENT_HOLD, NULL, NULL, queue_now_ms());
-}
-
 void
 queue_send(struct house *h, struct recipient *r)
 {
@@ -389,8 +376,6 @@ queue_send(struct house *h, struct recipient *r)
 	else if (sent_before(queue_of(h)->sent, r->letter->id, r->address))
 		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
 		               "was delivered before the queue began anew");
-	else if (handling_is_aside(&r->letter->handling))
-		hold_back(h, r);
 	else if (queue_is_filtered(r))
 		send_to_filter(h, r);
 	else if (!route_known(h, r))

@@ -59,6 +59,8 @@ static const struct setting rows[] = {
 	{ "qmgr_message_recipient_limit", SETTING_NUMBER, AT(in_memory), "20000", "How many recipients of letters to many are in memory at once, of all letters together; the others lie in the queue's ledger until there is room. Somewhat more for a moment, when a list is opened.", NULL, 1, 100000000, "0.5" },
 	{ "qmgr_message_recipient_minimum", SETTING_NUMBER, AT(minimum), "10", "How many recipients of each letter are in memory whatever qmgr_message_recipient_limit says.", NULL, 1, 100000, "0.5" },
 	{ "best_mx_transport", SETTING_WORD, AT(best_mx), "", "Where a letter goes whose domain has this machine as its best exchanger and is in no list of ours: local, to the user of that name as in mydestination, or TRANSPORT or TRANSPORT:NEXTHOP; empty: it comes back, as a loop.", .since = "0.4" },
+	{ "quarantine_users", SETTING_LIST, AT(quarantine_users), "*", "Users and domains here whose users have a quarantine_mailbox, the first that fits decides: user@example.com, example.com, *; !item: not these. For others what would lie there is held in the queue.", .since = "0.4" },
+	{ "quarantine_releasable", SETTING_LIST, AT(quarantine_released), "*", "What may lie in a quarantine_mailbox, where its user may take it from: patterns with * and ? of the names clamd gives and of the reasons milters give, as Heuristics.* PUA.*; the first that fits decides, !pattern: not these. What may not is held in the queue.", .since = "0.4" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
 /* clang-format on */
@@ -167,6 +169,7 @@ queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, 
 				  .detail = bytes_of(r->detail),
 				  .sender = bytes_of(*r->sender != '\0' ? r->sender
 	                                                                : r->letter->sender),
+				  .aside = handling_is_aside(&r->letter->handling),
 			  });
 	link_end_fd(l, fd);
 }
@@ -176,6 +179,8 @@ queue_try(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
 
+	if (queue_holds_back(h, r))
+		return;
 	if (r->account == 0)
 		queue_send(h, r);
 	else if (is_system_account(r->account)) {

@@ -54,6 +54,7 @@ struct queue_settings {
 	struct setting_list deferred;         /* defer_transports */
 	const char *best_mx;                  /* best_mx_transport: "" none */
 	int64_t in_memory, minimum;           /* qmgr_message_recipient_limit, _minimum */
+	struct setting_list quarantine_users, quarantine_released;
 };
 enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
@@ -243,6 +244,7 @@ void queue_transports_read(struct house *);
 /* best_mx_transport has it, whose best host is ourselves.  False: there is none, or it has led back here. */
 bool queue_pass_on(struct house *, struct recipient *);
 void queue_send(struct house *, struct recipient *);             /* it is not ours: by which transport, to where? */
+bool queue_holds_back(struct house *, struct recipient *);       /* it is to lie aside, and not where its user may take it: it is held now */
 bool queue_is_filtered(const struct recipient *);                /* a content filter gets it before anybody */
 bool hear_routed(struct house *, uint32_t ticket, struct bytes body);
 bool hear_sent(struct house *, uint32_t index, uint32_t ticket, struct bytes body);

@@ -52,7 +52,20 @@ milter_settings_new(struct receiver *r)
 			continue;
 		r->filters[i] = s.smtpd.count > 0 || s.maps.count > 0;
 		r->filters_default[i] = s.default_action;
+		r->filters_aside[i] = s.quarantine == QUARANTINE_MAILBOX;
 	}
+}
+
+/* As milter_quarantine says: aside, or in the queue.  What a filter says does not choose. */
+static struct bytes
+quarantine(const struct receiver *r, const struct receiver_config *c, struct arena *life,
+           const char *why)
+{
+	while (*why == HOLD_ASIDE)
+		why++;
+	return bytes_of(r->filters_aside[receiver_place(r->house, c)]
+	                        ? arena_printf(life, "%c%s", HOLD_ASIDE, why)
+	                        : arena_copy(life, bytes_of(why)));
 }
 
 /*
@@ -350,16 +363,19 @@ milter_forget(struct visit *v)
 }
 
 static void
-heard_said(struct filtering *g, const struct word_milter_said *w)
+heard_said(struct filtering *g, const struct word_milter_said *w, struct arena *scratch)
 {
+	struct session *s = g->visit->session;
+
 	g->waits = false;
 	buffer_free(&g->first);
-	session_filtered(g->visit->session, &(struct filter_said){ .reply = bytes_of(w->reply),
-	                                                           .reason = bytes_of(w->reason),
-	                                                           .shut = w->shut,
-	                                                           .discard = w->discard,
-	                                                           .hold = w->hold,
-	                                                           .wants = w->wants });
+	session_filtered(s, &(struct filter_said){ .reply = bytes_of(w->reply),
+	                                           .reason = quarantine(g->receiver, session_config(s),
+	                                                                scratch, w->reason),
+	                                           .shut = w->shut,
+	                                           .discard = w->discard,
+	                                           .hold = w->hold,
+	                                           .wants = w->wants });
 }
 
 bool
@@ -372,7 +388,7 @@ hear_milter_said(struct house *h, uint32_t ticket, struct bytes body)
 	bool                    good = word_unpack_milter_said(body, a, &w);
 
 	if (good && g != NULL && g->visit != NULL && g->waits)
-		heard_said(g, &w);
+		heard_said(g, &w, a);
 	arena_close(&a);
 	return good;
 }
@@ -620,7 +636,7 @@ obey(struct passage *p, const struct word_milter_made *w, const struct edits *ed
 	}
 	if (w->said.hold) {
 		log_letter(p, "hold", "milter triggers HOLD action");
-		l->handling.hold = arena_keep(l->life, bytes_of(w->said.reason));
+		l->handling.hold = quarantine(receiver_of(p->house), l->config, l->life, w->said.reason);
 	}
 	change_envelope(p, w);
 	if (w->checks.len > 0 && (!checks_add(p, w->checks, &reply, &discard) || reply != NULL)) {

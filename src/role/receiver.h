@@ -124,6 +124,7 @@ struct receiver {
 	struct map      *scanning, *authors;   /* ticket -> passage                */
 	bool             filters[LISTENERS_MOST]; /* whether there may be mail filters      */
 	int              filters_default[LISTENERS_MOST]; /* enum milter_default          */
+	bool             filters_aside[LISTENERS_MOST]; /* milter_quarantine = mailbox      */
 	struct map      *filterings;   /* ticket -> session they are told of       */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */

@@ -353,6 +353,7 @@ struct word_deliver {
 	struct bytes original;         /* X-Original-To                           */
 	struct bytes detail;           /* of user+detail, "" none                 */
 	struct bytes sender;           /* Return-Path                             */
+	bool         aside;            /* into quarantine_mailbox                 */
 };
 BODY(deliver)
 enum deliver_result { DELIVER_DONE, DELIVER_LATER, DELIVER_REFUSED, DELIVER_FORWARDED };   /* FORWARDED: the targets get it instead */

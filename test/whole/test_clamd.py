@@ -198,6 +198,36 @@ def test_R24_R327_each_user_has_a_quarantine_of_their_own(clamd):
         wait_for(lambda: "virus: Mansio.Test" not in house.command("queue", "list").stdout)
 
 
+@pytest.mark.parametrize("settings, those", [
+    ({"quarantine_users": "!v@here.example here.example"}, "u"), ({"quarantine_users": "u@here.example"}, "u"), ({"quarantine_users": "outside.example"}, ""),
+    ({"quarantine_releasable": "Heuristics.* mansio.TEST*"}, "uv"), ({"quarantine_releasable": "!*.UNOFFICIAL *"}, ""), ({"quarantine_releasable": "Heuristics.*"}, ""),
+])
+def test_R24_R327_only_some_users_release_only_what_they_may(clamd, settings, those):
+    """What is not for its users is held in the queue, and comes to INBOX when an administrator releases it."""
+    import imaplib
+    with Scanned(clamd, clamd_on_infected="mailbox", **settings) as house:
+        house.command("account", "add", "v@here.example", input="secret-of-theirs\n")
+        assert send(house.ports["smtp"], SICK, to=("u@here.example", "v+tag@here.example")).startswith("250")
+
+        def count(user, box):
+            with imaplib.IMAP4("127.0.0.1", house.ports["imap"]) as i:
+                i.starttls(ssl_context())
+                i.login(f"{user}@here.example", "secret-of-theirs")
+                return int(i.select(box)[1][0]) if i.list('""', box)[1] != [None] else 0
+
+        held = [user for user in "uv" if user not in those]
+        for user in those:
+            wait_for(lambda user=user: count(user, "Quarantine") == 1)
+        listed = wait_for(lambda: (t := house.command("queue", "list", check=False).stdout).count("virus: Mansio.Test") == len(held) and (t or " "))
+        assert all(user in listed.split("virus:")[0] or user in listed for user in held)
+        assert all(count(user, box) == 0 for user in held for box in ("INBOX", "Quarantine"))
+        if held:
+            house.command("queue", "release", ident_of(house))
+        for user in held:
+            wait_for(lambda user=user: count(user, "INBOX") == 1)
+        assert all(count(user, "INBOX") == 0 for user in those)
+
+
 def ident_of(house):
     return house.text().rsplit("action=mailbox", 1)[0].rsplit("cleanup", 1)[1].split(": ")[1]
 

@@ -440,6 +440,28 @@ def test_one_after_the_other_and_through_a_socket(tmp_path):
     shutil.rmtree(path)
 
 
+def test_R24_what_filters_put_in_quarantine_is_for_its_users_if_wished():
+    """milter_quarantine = mailbox: whoever has a mailbox here finds it aside; a reason that may not be released is held."""
+    port = free_ports(1)[0]
+    path = tempfile.mkdtemp(prefix="milter-", dir="/tmp")
+    os.chmod(path, 0o755)
+    with Told(f"inet:{port}@127.0.0.1", "eom=hold:looks like spam"), Told(f"unix:{path}/socket", "eom=hold:dangerous"), \
+            House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no", milter_quarantine="mailbox",
+                  quarantine_mailbox="Aside", quarantine_releasable="*spam*") as house:
+        os.chmod(f"{path}/socket", 0o666)
+        house.command("domain", "add", "here.example")
+        house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+        talk(house.ports["smtp"], WHOLE)
+        wait_for(lambda: "1" in house.command("doveadm", "mailbox", "status", "-u", "u@here.example", "messages", "Aside", check=False).stdout)
+        house.write_settings(smtpd_milters=f"unix:{path}/socket")
+        house.stop()
+        house.start()
+        talk(house.ports["smtp"], WHOLE)
+        wait_for(lambda: "dangerous" in house.command("queue", "list", check=False).stdout)
+        assert "messages=1" in house.command("doveadm", "mailbox", "status", "-u", "u@here.example", "messages", "Aside").stdout
+    shutil.rmtree(path)
+
+
 def test_fields_that_filters_make_are_checked():
     """milter_header_checks: the letter's own fields are not looked up, those a filter adds or changes are."""
     port = free_ports(1)[0]

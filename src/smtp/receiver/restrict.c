@@ -121,7 +121,9 @@ obey(struct letter *l, const struct session_deed *d)
 
 	switch (d->deed) {
 	case DO_HOLD:
-		l->handling.hold = text.len > 0 ? text : BYTES("a restriction list says so");
+		l->handling.hold = text.len > 0 && text.at[0] != HOLD_ASIDE
+		                           ? text
+		                           : BYTES("a restriction list says so");
 		break;
 	case DO_DISCARD: l->discard = true; break;
 	case DO_FILTER: l->handling.filter = text; break;
