@@ -126,8 +126,7 @@ domain_is(struct bytes domain, bool utf8)
 static bool
 canonical(struct bytes domain, struct arena *a, struct bytes *out)
 {
-	return domain_canonical(domain, a, out) &&
-	       (bytes_equal(domain, *out) || domain.len == 0 || domain_valid(*out));
+	return domain_canonical(domain, a, out) && (domain.len == 0 || domain_valid(*out));
 }
 
 /* rfc5321:4.1.3  "[" IPv4 / "IPv6:" IPv6 "]".  General-address-literal has no
@@ -175,6 +174,9 @@ read_domain(struct scan *r, unsigned style)
 		return d;
 	}
 	d = scan_while(r, utf8 ? is_domain_char_utf8 : is_domain_char);
+	/* The dot that ends a name in zone files: some programs send it. */
+	if (style & PATH_LENIENT && d.len > 1 && d.at[d.len - 1] == '.')
+		d.len--;
 	if (scan_ok(r) && !domain_is(d, utf8))
 		scan_fail(r, "a domain");
 	return d;
@@ -250,15 +252,26 @@ read_route(struct scan *r, unsigned style)
 	scan_expect(r, ":");
 }
 
-/* Mailbox = Local-part "@" Domain; "postmaster" may stand alone, rfc5321:4.5.1 */
+/* Mailbox = Local-part "@" Domain; "postmaster" may stand alone, rfc5321:4.5.1, and for the lenient any name that is one */
 static void
 read_mailbox(struct scan *r, unsigned style, struct arena *a, struct address *out)
 {
+	bool alone;
+
 	out->local = read_local(r, style, a);
-	if (scan_next_is(r, '@') || !bytes_is(out->local, "postmaster")) {
+	alone = bytes_is(out->local, "postmaster") || (style & PATH_LENIENT && out->local.len > 0);
+	if (scan_next_is(r, '@') || !alone) {
 		scan_expect(r, "@");
 		out->domain = read_domain(r, style);
 	}
+}
+
+static void
+skip_blanks(struct scan *r, unsigned style)
+{
+	if (style & PATH_LENIENT)
+		while (scan_skip(r, ' ') || scan_skip(r, '\t'))
+			continue;
 }
 
 /* Path = "<" [ A-d-l ":" ] Mailbox ">" / "<>" */
@@ -269,12 +282,12 @@ path_parse(struct scan *r, unsigned style, struct arena *a, struct address *out)
 	const char    *start;
 	bool           brackets;
 
-	if (style & PATH_LENIENT)
-		while (scan_skip(r, ' ') || scan_skip(r, '\t'))
-			continue;
+	skip_blanks(r, style);
 	brackets = scan_next_is(r, '<') || !(style & PATH_LENIENT);
-	if (brackets)
+	if (brackets) {
 		scan_expect(r, "<");
+		skip_blanks(r, style);
+	}
 	start = r->rest.at;
 	if (!brackets || !scan_next_is(r, '>')) {
 		if (scan_next_is(r, '@'))
@@ -285,8 +298,10 @@ path_parse(struct scan *r, unsigned style, struct arena *a, struct address *out)
 	if (scan_ok(r) && (size_t)(r->rest.at - start) + 2 >
 	                          (style & PATH_LENIENT ? PATH_MOST_LENIENT : PATH_MOST))
 		scan_fail(r, "a shorter path");
-	if (brackets)
+	if (brackets) {
+		skip_blanks(r, style);
 		scan_expect(r, ">");
+	}
 	if (r->rest.len > 0 && !scan_next_is(r, ' ') && !scan_next_is(r, '\t'))
 		scan_fail(r, "a blank after the path");
 	if (!scan_ok(r))

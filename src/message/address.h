@@ -4,8 +4,8 @@
  * path_parse() reads what stands after "MAIL FROM:" or "RCPT TO:".  Source
  *      routes are read and dropped (rfc5321:4.1.1.3).  Quoted local parts are
  *      unquoted to their meaning; address literals are kept with brackets.
- *      `lenient` also takes a blank after the colon and an address without
- *      brackets (R66).  The rest of the line (parameters) stays in scan.
+ *      `lenient` also takes blanks after the colon and inside brackets, an address
+ *      without brackets (R66) or without a domain, and a dot behind the domain.  The rest of the line (parameters) stays in scan.
  *      Limits rfc5321:4.5.3.1: local 64, domain 255, path 256 octets; the
  *      lenient take a local part of 255 in a path of 512 (VERP senders) and
  *      dots in any place of it.

@@ -54,10 +54,24 @@ reject_short_recipient(struct rule_work *w, const struct rule_step *s)
  * Ours or not
  */
 
+/* user%other@domain, other!user@domain, "user@other"@domain: whoever is next may take it for a way to somewhere else,
+   and trust us; a backup would relay for strangers by the primary. */
 static bool
-is_ours(const struct rule_facts *f)
+is_routed(struct bytes address)
 {
-	return f->recipient_is != RECIPIENT_FOREIGN && f->recipient_is != RECIPIENT_UNASKED;
+	struct bytes local = bytes_cut(address, 0, (size_t)bytes_find_last(address, '@'));
+
+	return bytes_find(local, '%') >= 0 || bytes_find(local, '!') >= 0 ||
+	       bytes_find(local, '@') >= 0;
+}
+
+static bool
+is_ours(const struct rule_work *w)
+{
+	const struct rule_facts *f = w->facts;
+
+	return f->recipient_is != RECIPIENT_FOREIGN && f->recipient_is != RECIPIENT_UNASKED &&
+	       (w->set->untrusted_routing || !is_routed(f->recipient_whole));
 }
 
 static enum rule_result
@@ -67,7 +81,7 @@ permit_destination(struct rule_work *w, const struct rule_step *s)
 		return RULE_DUNNO;
 	if (w->facts->recipient_is == RECIPIENT_LATER)
 		return rule_unsure(w, w->facts->recipient);
-	if (is_ours(w->facts))
+	if (is_ours(w))
 		return rule_permit(w, "the recipient's domain is ours");
 	rule_tell(w, "%s: the recipient's domain is not ours", s->name);
 	return RULE_DUNNO;
@@ -80,7 +94,7 @@ refuse_destination(struct rule_work *w, const struct rule_step *s, int64_t code,
 		return RULE_DUNNO;
 	if (w->facts->recipient_is == RECIPIENT_LATER)
 		return rule_unsure(w, w->facts->recipient);
-	if (!is_ours(w->facts))
+	if (!is_ours(w))
 		return rule_reject(w, (int)code, status, "<%s>: Relay access denied",
 		                   rule_shown(w, w->facts->recipient));
 	rule_tell(w, "%s: the recipient's domain is ours", s->name);

@@ -49,6 +49,7 @@ static const struct setting rows[] = {
 	{ "relay_domains_reject_code", SETTING_NUMBER, AT(relay), "554", "The code of reject_unauth_destination; that of defer_unauth_destination is 100 less.", NULL, 500, 599, "0.3" },
 	{ "multi_recipient_bounce_reject_code", SETTING_NUMBER, AT(bounce), "550", "The code of reject_multi_recipient_bounce.", NULL, 400, 599, "0.3" },
 	{ "plaintext_reject_code", SETTING_NUMBER, AT(plaintext), "450", "The code of reject_plaintext_session.", NULL, 400, 599, "0.3" },
+	{ "allow_untrusted_routing", SETTING_BOOL, AT(untrusted_routing), "no", "Whether strangers may write to domains of ours with %, ! or @ in the local part; a backup passes such letters to its primary, which may take them for a way to somewhere else.", NULL, 0, 0, "0.4" },
 	{ "allow_null_sender_refusal", SETTING_BOOL, AT(null_refusal), "no", "Whether tables of check_sender_access may refuse the null sender; if not, settings in which one does are not put in force: notices that a letter came back have no sender.", NULL, 0, 0, "0.4" },
 	{ "smtpd_null_access_lookup_key", SETTING_WORD, AT(null_key), "<>", "What the empty sender is looked for as in access tables.", NULL, 0, 0, "0.3" },
 	{ "relay_clientcerts", SETTING_TABLES, AT(client_certs), "",

@@ -20,7 +20,7 @@ struct policy_settings {
 	int     sender_check;                           /* enum policy_sender_check */
 	int64_t unknown_code[POLICY_UNKNOWN_TABLES];
 	int64_t reject, defer, map_reject, map_defer, invalid_name, non_fqdn, relay, bounce, plaintext;
-	bool        null_refusal;
+	bool        null_refusal, untrusted_routing;
 	const char *null_key;                           /* "<>"                  */
 	struct setting_list client_certs, permit_log;
 	struct setting_list overrides;                  /* words of enum receive_override */

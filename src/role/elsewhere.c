@@ -226,8 +226,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "what was said of addresses is in policy.db, and what is too old goes by itself" },
 	{ "allow_min_user",
 	  "an address that begins with - is one like others; no command has it among its options" },
-	{ "allow_untrusted_routing",
-	  "an address with %, ! or @ before its domain is no way round the rules: who may not relay may not relay by it" },
 	{ "enable_long_queue_ids",
 	  "every letter has an id of its own that is never used again" },
 	{ "header_address_token_limit",

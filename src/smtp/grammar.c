@@ -86,7 +86,12 @@ read_path(struct scan *r, const struct grammar *g, struct arena *a, struct addre
 	unsigned style = (g->strict ? PATH_STRICT : PATH_LENIENT) | (utf8 ? PATH_UTF8 : 0);
 
 	*bare = !g->strict && bare_name(r, utf8, a, out);
-	return *bare || path_parse(r, style, a, out);
+	if (*bare)
+		return true;
+	if (!path_parse(r, style, a, out))
+		return false;
+	*bare = out->domain.len == 0 && out->local.len > 0 && !bytes_is(out->local, "postmaster");
+	return true;
 }
 
 /* rfc6531:3.2: an address beyond US-ASCII is taken where SMTPUTF8 was said. */

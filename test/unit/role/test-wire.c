@@ -132,7 +132,7 @@ static const struct body_case {
 	  BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), { 0 }, NULL, 0) },
 	{ "a session that went wrong",
 	  BODY(mishap, "postmaster", "SMTP server", "x[192.0.2.1]", B(" In:  HELO x\r\n"), 1, 2) },
-	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B("")) },
+	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B(""), true) },
 	{ "delivered", BODY(delivered, DELIVER_LATER, "4.2.2", "full", true, NULL, 0) },
 	{ "forwarded to two",
 	  BODY(delivered, DELIVER_FORWARDED, "2.0.0", "forwarded", false, targets, 2) },
