@@ -142,7 +142,7 @@ def test_nothing_is_injected_before_starttls(demo, service, hello, ask, injected
     "jill@example.net", "jill%example.net@example.com", '"jill@example.net"@example.com', '"jill@example.net"',
     "jill@example.net@example.com", "example.net!jill@example.com", "@example.com:jill@example.net",
     "@example.net,@example.com:jill@example.net", "jill@[127.0.0.1]", "jill@[IPv6:::1]", "jill@localhost",
-    "jill@example.com.", "jill@mail.example.com", '"a%b@example.net"@example.com', "jill@example.net%example.com",
+    "jill@example.com..", "jill@mail.example.com", '"a%b@example.net"@example.com', "jill@example.net%example.com",
     "postmaster@example.net", "jill@xn--example.com", "jill@example\u3002com", "*@example.com", "jill@example.com\0.net",
     "jill@example.com\r.net", "jill @example.com", "jill@", "@", "<jill@example.net>",
 ])
