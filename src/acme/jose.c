@@ -4,6 +4,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <string.h>
 
@@ -95,6 +96,27 @@ jose_base64url(struct buffer *out, struct bytes in)
 	buffer_free(&coded);
 }
 
+/* Some authorities write it with padding, or in the other alphabet. */
+bool
+jose_secret(struct bytes text, struct buffer *out)
+{
+	struct buffer coded = { 0 };
+	bool          good;
+
+	text = bytes_trim(text);
+	for (size_t i = 0; i < text.len && text.at[i] != '='; i++)
+		buffer_add_char(&coded, text.at[i] == '-'   ? '+'
+		                        : text.at[i] == '_' ? '/'
+		                                            : text.at[i]);
+	while (coded.len % 4 != 0)
+		buffer_add_char(&coded, '=');
+	good = coded.len > 0 && base64_decode(out, buffer_bytes(&coded));
+	if (coded.len > 0)
+		explicit_bzero(coded.at, coded.len);
+	buffer_free(&coded);
+	return good;
+}
+
 void
 jose_string(struct buffer *out, const char *text)
 {
@@ -164,6 +186,38 @@ add_signature(const struct jose_key *a, struct bytes input, struct buffer *out)
 		jose_base64url(out, (struct bytes){ (const char *)raw, sizeof raw });
 	ECDSA_SIG_free(sig);
 	EVP_MD_CTX_free(c);
+	return good;
+}
+
+bool
+jose_bind(const struct jose_key *a, const struct jose_binding *b, const char *url,
+          struct buffer *out)
+{
+	struct buffer header = { 0 }, jwk = { 0 }, input = { 0 };
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned      n = 0;
+	size_t        dot;
+	bool          good;
+
+	buffer_add_string(&header, "{\"alg\":\"HS256\",\"kid\":");
+	jose_string(&header, b->kid);
+	buffer_add_string(&header, ",\"url\":");
+	jose_string(&header, url);
+	buffer_add_char(&header, '}');
+	add_jwk(a, &jwk);
+	jose_base64url(&input, buffer_bytes(&header));
+	dot = input.len;
+	buffer_add_char(&input, '.');
+	jose_base64url(&input, buffer_bytes(&jwk));
+	good = HMAC(EVP_sha256(), b->secret.at, (int)b->secret.len, (const unsigned char *)input.at,
+	            input.len, mac, &n) != NULL;
+	buffer_printf(out, "{\"protected\":\"%.*s\",\"payload\":\"%.*s\",\"signature\":\"",
+	              (int)dot, input.at, (int)(input.len - dot - 1), input.at + dot + 1);
+	jose_base64url(out, (struct bytes){ (const char *)mac, n });
+	buffer_add_string(out, "\"}");
+	buffer_free(&header);
+	buffer_free(&jwk);
+	buffer_free(&input);
 	return good;
 }
 

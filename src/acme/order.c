@@ -196,6 +196,14 @@ has_others(const struct order *o)
 	return false;
 }
 
+static bool
+add_binding(struct order *o, struct buffer *b)
+{
+	buffer_add_string(b, ",\"externalAccountBinding\":");
+	return jose_bind(o->wish->account, &o->wish->binding, o->new_account, b) ||
+	       fail(o, "the account cannot be bound to tls_acme_account_id");
+}
+
 /* The same key asks for the same account (rfc8555:7.3.1). */
 static bool
 enter_account(struct order *o)
@@ -205,8 +213,9 @@ enter_account(struct order *o)
 
 	buffer_add_string(&b, "{\"termsOfServiceAgreed\":true,");
 	add_contacts(o, &b);
+	good = o->wish->binding.kid == NULL || add_binding(o, &b);
 	buffer_add_char(&b, '}');
-	good = post(o, "account", o->new_account, buffer_bytes(&b)) &&
+	good = good && post(o, "account", o->new_account, buffer_bytes(&b)) &&
 	       take_url(o, "the account", o->answer.location, o->kid);
 	if (good && o->answer.status != CREATED && has_others(o)) {
 		buffer_reset(&b);

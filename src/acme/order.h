@@ -44,6 +44,7 @@ struct order_hooks {
 struct order_wish {
 	const char               *directory;          /* the server's URL            */
 	const struct jose_key *account;
+	struct jose_binding       binding;            /* for an authority that knows its customers */
 	const char *const        *name, *const *contact;
 	size_t                    names, contacts;
 	const char               *challenge;

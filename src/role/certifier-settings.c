@@ -19,6 +19,10 @@ static const struct setting rows[] = {
 	  "Ask https://acme-staging-v02.api.letsencrypt.org/directory instead: to try whether all is well; nobody trusts what it gives, and it is replaced when this is no again.", NULL, 0, 0, "0.4" },
 	{ "tls_acme_contact", SETTING_LIST, AT(contact), "",
 	  "Mail addresses the authority may write to.", NULL, 0, 0, "0.4" },
+	{ "tls_acme_account_id", SETTING_WORD, AT(account_id), "",
+	  "For an authority that wants an account of its own customers (External Account Binding): the key id it gave you; empty: it wants none.", NULL, 0, 0, "0.4" },
+	{ "tls_acme_account_key_file", SETTING_WORD, AT(account_key_file), "",
+	  "A file with the HMAC key that goes with tls_acme_account_id, in base64url as the authority gave it, readable by root alone.", NULL, 0, 0, "0.4" },
 	{ "tls_acme_challenge", SETTING_CHOICE, AT(challenge), "http-01",
 	  "How the authority sees that the names are ours: http-01, it asks port 80; tls-alpn-01, it asks port 443.", "http-01,tls-alpn-01", 0, 0, "0.4" },
 	{ "tls_acme_http_listen", SETTING_LIST, AT(http_listen), "*:80",
@@ -161,6 +165,12 @@ certifier_check(struct settings *s, struct buffer *errors, struct buffer *warnin
 		buffer_add_string(
 			warnings,
 			"tls_acme_staging = yes: nobody trusts such a certificate; write no when the trial is over\n");
+	if ((*r.account_id == '\0') != (*r.account_key_file == '\0')) {
+		buffer_add_string(
+			errors,
+			"tls_acme_account_id and tls_acme_account_key_file: an authority gives both or none; write the other one\n");
+		return false;
+	}
 	return check_names(&r, errors) && check_contact(&r.contact, errors) &&
 	       check_places("tls_acme_http_listen", &r.http_listen, errors) &&
 	       check_places("tls_acme_tls_listen", &r.tls_listen, errors);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "role/mishaps.h"
 
 enum {
 	PATH_ROOM = 4096,
@@ -25,7 +26,8 @@ enum {
 	REST_MOST_S = 7 * 86400,
 	ORDER_MS = 900000,
 	RELOAD_S = 60,
-	URGENT_S = 7 * 86400
+	URGENT_S = 7 * 86400,
+	ALERT_S = 86400
 };
 
 struct certifier {
@@ -36,6 +38,7 @@ struct certifier {
 	struct errand_of_order   *order;       /* the one under way, or NULL */
 	int64_t                   next, tried; /* wall clock: not before, and when it was last */
 	int64_t                   until;       /* of what is in force; 0: nothing is */
+	int64_t                   alerted; /* when the postmaster was last told that it is urgent */
 	unsigned                  failures;
 	uint64_t                  orders;
 	bool                      stopping;
@@ -188,13 +191,43 @@ put_off(struct certifier *c, int64_t retry_s)
 	c->failures++;
 }
 
+/* Clients will turn away: the postmaster is told once a day, in words that log and letter share. */
 static void
-tell_failure(const struct certifier *c, const struct errand_of_order *e)
+alert(struct house *h, const struct errand_of_order *e, const char *until, const char *next)
 {
-	char until[32], next[32];
+	struct certifier *c = certifier_of(h);
+	struct arena     *a = arena_open(NULL);
+
+	if (c->alerted == 0 || clock_wall() - c->alerted >= ALERT_S) {
+		const char *name = e->wish.name[0];
+		const char *subject =
+			c->until == 0
+				? arena_printf(a, "no certificate of %s", name)
+				: arena_printf(a, "the certificate of %s ends %s", name, until);
+
+		c->alerted = clock_wall();
+		mishap_alert(
+			h, subject,
+			arena_printf(a,
+		                     "A certificate of %s was asked for at %s, and did not come:\n"
+		                     "%s\n"
+		                     "Next try: %s; mansio reload tries at once.\n"
+		                     "When there is none that is valid, clients refuse to log in.",
+		                     name, e->server, e->result.why, next));
+	}
+	arena_close(&a);
+}
+
+static void
+tell_failure(struct house *h, const struct errand_of_order *e)
+{
+	const struct certifier *c = certifier_of(h);
+	char                    until[32], next[32];
 
 	day_of(c->until, until);
 	day_of(c->next, next);
+	if (c->until - clock_wall() < URGENT_S)
+		alert(h, e, until, next);
 	if (c->until == 0)
 		fault("no certificate of %s by %s: %s; next try %s", e->wish.name[0], e->server,
 		      e->result.why, next);
@@ -231,6 +264,9 @@ order_forget(struct errand_of_order *e)
 
 	if (e->result.key.len > 0)
 		explicit_bzero(e->result.key.at, e->result.key.len);
+	if (e->secret.len > 0)
+		explicit_bzero(e->secret.at, e->secret.len);
+	buffer_free(&e->secret);
 	buffer_free(&e->result.key);
 	buffer_free(&e->result.chain);
 	jose_close(&e->account);
@@ -251,6 +287,7 @@ order_ended(void *ctx)
 	if (e->good) {
 		c->orders++;
 		c->failures = 0;
+		c->alerted = 0;
 		c->next = 0;
 		(void)due(h);
 		day_of(c->until, until);
@@ -258,7 +295,7 @@ order_ended(void *ctx)
 		     until);
 	} else if (!c->stopping) {
 		put_off(c, e->result.retry_s);
-		tell_failure(c, e);
+		tell_failure(h, e);
 	}
 	order_forget(e);
 	if (c->stopping)
@@ -285,6 +322,7 @@ order_begin(struct house *h, struct jose_key *key)
 	struct arena           *a = arena_open(NULL);
 	struct errand_of_order *e = arena_take(a, sizeof *e);
 	const char             *authorities = house_resource_text(h, "acme-authorities");
+	const char             *binding = house_resource_text(h, "acme-binding");
 
 	e->house = h;
 	e->life = a;
@@ -304,6 +342,11 @@ order_begin(struct house *h, struct jose_key *key)
 		.challenge = c->rows.challenge == CHALLENGE_TLS ? "tls-alpn-01" : "http-01",
 		.kind = (enum request_kind)c->rows.kind,
 	};
+	if (*c->rows.account_id != '\0' && binding != NULL &&
+	    jose_secret(bytes_of(binding), &e->secret))
+		e->wish.binding =
+			(struct jose_binding){ arena_copy(a, bytes_of(c->rows.account_id)),
+			                       buffer_bytes(&e->secret) };
 	c->order = e;
 	c->tried = clock_wall();
 	loop_job(h->loop, order_work, order_ended, e);

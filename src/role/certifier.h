@@ -27,7 +27,7 @@
 enum { CHALLENGE_HTTP, CHALLENGE_TLS };
 struct certifier_settings {
 	struct setting_list names, contact, http_listen, tls_listen;
-	const char *server, *authorities;
+	const char *server, *authorities, *account_id, *account_key_file;
 	bool        staging, agree;
 	int         challenge;            /* CHALLENGE_... */
 	int         kind;                 /* enum request_kind */
@@ -61,6 +61,7 @@ struct errand_of_order {
 	atomic_bool         leaving;
 	int64_t             until_ms;     /* no longer than that */
 	bool                good;
+	struct buffer       secret;       /* of wish.binding */
 	struct order_result result;
 };
 void order_work(void *ctx);           /* run of loop_job() */

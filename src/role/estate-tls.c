@@ -565,6 +565,33 @@ estate_open_tls(struct opening *o)
 	return open_certificates(o) && open_tickets(o) && open_passes(o);
 }
 
+/* The secret that an authority gave with tls_acme_account_id: the certifier has it in memory alone. */
+static bool
+hold_binding(struct opening *o, const struct certifier_settings *r)
+{
+	struct buffer text = { 0 }, secret = { 0 };
+	bool          good = *r->account_key_file == '\0';
+
+	if (!good && !estate_read(r->account_key_file, &text))
+		(void)cannot(o, "tls_acme_account_key_file", r->account_key_file);
+	else if (!good && !jose_secret(buffer_bytes(&text), &secret))
+		buffer_printf(o->errors,
+		              "tls_acme_account_key_file = %s: write the key alone, in base64url\n",
+		              r->account_key_file);
+	else if (!good) {
+		good = true;
+		buffer_add_char(&text, '\0');
+		(void)estate_hold(o, "acme-binding", text.at, -1, FROM(CERTIFIER));
+	}
+	if (text.len > 0)
+		explicit_bzero(text.at, text.len);
+	if (secret.len > 0)
+		explicit_bzero(secret.at, secret.len);
+	buffer_free(&text);
+	buffer_free(&secret);
+	return good;
+}
+
 /* Where an ACME server looks; somebody else may be there, and mail goes on. */
 bool
 estate_open_acme(struct opening *o)
@@ -588,7 +615,7 @@ estate_open_acme(struct opening *o)
 		(void)estate_hold(o, "acme-authorities", text.at, -1, FROM(CERTIFIER));
 	}
 	buffer_free(&text);
-	return good;
+	return good && hold_binding(o, &r);
 }
 
 /*

@@ -16,7 +16,7 @@
  *     control/NAME       to clerk, queue, keepers, policy, chronicle: for house_commands()
  *     certificates/LISTENER, certificate/PATH, authorities/PATH, key/PATH, client-certificate/PATH, client-key/PATH, ticket-key
  *                        TLS: role/estate-tls.c says what they are, role/tls.h and the signer read them
- *     listener/acme-http, listener/acme-tls, acme-authorities   to the certifier: where answers to challenges are shown,
+ *     listener/acme-http, listener/acme-tls, acme-authorities, acme-binding   to the certifier: where answers to challenges are shown,
  *                        whom it trusts to be the ACME server
  *     krb5-keytab        to the clerk: a file, house_resource_read()
  *     oauth-jwks         to the clerk: the text is a JWKS

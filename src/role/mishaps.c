@@ -87,3 +87,17 @@ mishap_say(struct house *h, struct mishaps *all, const struct mishap_from *from,
 	link_end(l);
 	all->unsaid = 0;
 }
+
+void
+mishap_alert(struct house *h, const char *subject, const char *text)
+{
+	struct link           *l = house_link(h, QUEUE, 0);
+	struct mishap_settings set;
+
+	if (l == NULL || (mishap_classes(h, NULL) & (FAULT_SOFTWARE | FAULT_RESOURCE)) == 0 ||
+	    !house_settings(h, &mishap_setting_table, NULL, &set))
+		return;
+	word_pack_alert(link_begin(l, WORD_ALERT, 0),
+	                &(struct word_alert){ set.error_to, subject, text });
+	link_end(l);
+}

@@ -1,5 +1,6 @@
 /*
- * queue-mishap -- a letter to the postmaster with what was said in a session that went wrong (role/mishaps.h)
+ * queue-mishap -- a letter to the postmaster with what was said in a session that went wrong (role/mishaps.h), or with
+ * what else they should know before somebody is harmed (mishap_alert())
  *
  * It is from nobody, so nothing is ever said of it in turn.
  */
@@ -10,26 +11,31 @@
 #include <stdio.h>
 #include <string.h>
 
+/* To whom, and of what, as far as the name of this program in the subject. */
 static void
-write_header(struct queue_role *k, const struct word_mishap *w, struct buffer *out)
+begin_header(const struct queue_role *k, const char *to, struct buffer *out)
 {
 	const char *host = k->common.myhostname;
-	bool        bare = strchr(w->to, '@') == NULL;
-	char        date[64];
+	bool        bare = strchr(to, '@') == NULL;
 
-	clock_rfc5322(clock_wall(), date, sizeof date);
 	buffer_printf(
 		out,
 		"From: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: Postmaster <%s%s%s>\r\nSubject: ",
-		host, w->to, bare ? "@" : "", bare ? host : "");
+		host, to, bare ? "@" : "", bare ? host : "");
 	reply_text(out, bytes_of(k->common.mail_name));
-	buffer_printf(out, " %s: errors from ", w->what);
-	reply_text(out, bytes_of(w->who));
+}
+
+static void
+end_header(struct queue_role *k, const char *kind, struct buffer *out)
+{
+	char date[64];
+
+	clock_rfc5322(clock_wall(), date, sizeof date);
 	buffer_printf(out,
-	              "\r\nDate: %s\r\nMessage-ID: <%" PRIx64 ".%" PRIx32 ".session@%s>\r\n"
+	              "\r\nDate: %s\r\nMessage-ID: <%" PRIx64 ".%" PRIx32 ".%s@%s>\r\n"
 	              "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
 	              "Content-Type: text/plain; charset=us-ascii\r\n\r\n",
-	              date, (uint64_t)clock_wall_us(), ++k->mishaps, host);
+	              date, (uint64_t)clock_wall_us(), ++k->mishaps, kind, k->common.myhostname);
 }
 
 bool
@@ -41,7 +47,10 @@ hear_mishap(struct house *h, struct bytes body)
 	bool               good = word_unpack_mishap(body, a, &w);
 
 	if (good) {
-		write_header(queue_of(h), &w, &content);
+		begin_header(queue_of(h), w.to, &content);
+		buffer_printf(&content, " %s: errors from ", w.what);
+		reply_text(&content, bytes_of(w.who));
+		end_header(queue_of(h), "session", &content);
 		buffer_add_string(&content, "What was said in this session:\r\n\r\n");
 		buffer_add(&content, w.text);
 		if (w.left_out > 0)
@@ -53,6 +62,30 @@ hear_mishap(struct house *h, struct bytes body)
 			              "too many to tell of each: %" PRIu32 ".\r\n",
 			              w.unsaid);
 		buffer_add_string(&content, "\r\nThe log knows more of it.\r\n");
+		queue_tell_postmaster(h, w.to, &content);
+	}
+	buffer_free(&content);
+	arena_close(&a);
+	return good;
+}
+
+bool
+hear_alert(struct house *h, struct bytes body)
+{
+	struct arena     *a = arena_open(NULL);
+	struct buffer     content = { 0 };
+	struct word_alert w;
+	bool              good = word_unpack_alert(body, a, &w);
+
+	if (good) {
+		begin_header(queue_of(h), w.to, &content);
+		buffer_add_string(&content, ": ");
+		reply_text(&content, bytes_of(w.subject));
+		end_header(queue_of(h), "alert", &content);
+		for (struct bytes rest = bytes_of(w.text), line; bytes_split(&rest, '\n', &line);) {
+			reply_text(&content, line);
+			buffer_add_string(&content, "\r\n");
+		}
 		queue_tell_postmaster(h, w.to, &content);
 	}
 	buffer_free(&content);

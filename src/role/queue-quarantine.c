@@ -24,10 +24,10 @@ has_user(const struct setting_list *list, const char *address)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const char *item = list->item[i];
-		bool        not = item[0] == '!';
+		bool not = item[0] == '!';
 
 		if (is_of(item + not, address))
-			return !not;
+			return !not ;
 	}
 	return false;
 }
@@ -37,16 +37,15 @@ static bool
 has_finding(const struct setting_list *list, const char *why)
 {
 	static const char before[] = "virus: ";
-	const char       *name = strncmp(why, before, sizeof before - 1) == 0
-	                                 ? why + sizeof before - 1
-	                                 : why;
+	const char       *name =
+                strncmp(why, before, sizeof before - 1) == 0 ? why + sizeof before - 1 : why;
 
 	for (size_t i = 0; i < list->count; i++) {
 		const char *item = list->item[i];
-		bool        not = item[0] == '!';
+		bool not = item[0] == '!';
 
 		if (fnmatch(item + not, name, FNM_NOESCAPE | FNM_CASEFOLD) == 0)
-			return !not;
+			return !not ;
 	}
 	return false;
 }
@@ -64,9 +63,9 @@ hold(struct house *h, struct recipient *r, const char *why)
 static bool
 has_mailbox(const struct recipient *r)
 {
-	return r->account != 0 && (!is_system_account(r->account) ||
-	                           system_kind_of(r->account) == SYSTEM_MAILBOX ||
-	                           system_kind_of(r->account) == SYSTEM_OWN_MAILBOX);
+	return r->account != 0 &&
+	       (!is_system_account(r->account) || system_kind_of(r->account) == SYSTEM_MAILBOX ||
+	        system_kind_of(r->account) == SYSTEM_OWN_MAILBOX);
 }
 
 bool

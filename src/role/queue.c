@@ -570,6 +570,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		return true;
 	case WORD_ROUTED: return hear_routed(h, ticket, body);
 	case WORD_MISHAP: return hear_mishap(h, body);
+	case WORD_ALERT: return hear_alert(h, body);
 	case WORD_TLSRPT_SAID: return hear_tlsrpt_said(h, index, ticket, body);
 	case WORD_SENT: return hear_sent(h, index, ticket, body);
 	case WORD_PIPED: return hear_piped(h, index, ticket, body);

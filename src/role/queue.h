@@ -293,6 +293,7 @@ void queue_alarm(struct house *, const struct letter *);
 void queue_tell_postmaster(struct house *, const char *to, struct buffer *content);
 /* queue-mishap.c */
 bool hear_mishap(struct house *, struct bytes body);
+bool hear_alert(struct house *, struct bytes body);
 /* A letter of ours, its bytes taken over; queue_tls_posted(report) follows when it is durable. */
 void queue_post(struct house *, const char *report, const char *from, const char *to, struct buffer *content);
 void queue_notice_open(struct house *);

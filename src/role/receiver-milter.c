@@ -369,13 +369,14 @@ heard_said(struct filtering *g, const struct word_milter_said *w, struct arena *
 
 	g->waits = false;
 	buffer_free(&g->first);
-	session_filtered(s, &(struct filter_said){ .reply = bytes_of(w->reply),
-	                                           .reason = quarantine(g->receiver, session_config(s),
-	                                                                scratch, w->reason),
-	                                           .shut = w->shut,
-	                                           .discard = w->discard,
-	                                           .hold = w->hold,
-	                                           .wants = w->wants });
+	session_filtered(s,
+	                 &(struct filter_said){ .reply = bytes_of(w->reply),
+	                                        .reason = quarantine(g->receiver, session_config(s),
+	                                                             scratch, w->reason),
+	                                        .shut = w->shut,
+	                                        .discard = w->discard,
+	                                        .hold = w->hold,
+	                                        .wants = w->wants });
 }
 
 bool
@@ -636,7 +637,8 @@ obey(struct passage *p, const struct word_milter_made *w, const struct edits *ed
 	}
 	if (w->said.hold) {
 		log_letter(p, "hold", "milter triggers HOLD action");
-		l->handling.hold = quarantine(receiver_of(p->house), l->config, l->life, w->said.reason);
+		l->handling.hold =
+			quarantine(receiver_of(p->house), l->config, l->life, w->said.reason);
 	}
 	change_envelope(p, w);
 	if (w->checks.len > 0 && (!checks_add(p, w->checks, &reply, &discard) || reply != NULL)) {

@@ -189,6 +189,25 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 }
 
 void
+word_pack_alert(struct buffer *b, const struct word_alert *w)
+{
+	pack_string(b, w->to);
+	pack_string(b, w->subject);
+	pack_string(b, w->text);
+}
+
+bool
+word_unpack_alert(struct bytes body, struct arena *life, struct word_alert *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->to = read_string(&r);
+	w->subject = read_string(&r);
+	w->text = read_string(&r);
+	return reader_done(&r);
+}
+
+void
 word_pack_mishap(struct buffer *b, const struct word_mishap *w)
 {
 	pack_string(b, w->to);

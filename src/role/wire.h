@@ -98,6 +98,7 @@ extern const char *const role_names[ROLES];
 	X(MILTER_MADE,    FROM(POLICY), FROM(RECEIVER))             /* struct word_milter_made, maybe fd of a new body */ \
 	X(LETTER,         FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* struct word_letter: it is safe on disk */ \
 	X(MISHAP,      FROM(RECEIVER)|FROM(SENDER), FROM(QUEUE)) /* struct word_mishap: the postmaster should see this session */ \
+	X(ALERT,          FROM(CERTIFIER), FROM(QUEUE))        /* struct word_alert: the postmaster should know */ \
 	/* a letter finds its mailbox */ \
 	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
 	X(DELIVERED,      FROM(KEEPER), FROM(QUEUE))           /* struct word_delivered                       */ \
@@ -345,6 +346,8 @@ BODY(letter)
 /* `what`: "SMTP server"; `who` was at the other end; `text`: smtp/history.h. */
 struct word_mishap { const char *to, *what, *who; struct bytes text; uint32_t left_out, unsaid; };
 BODY(mishap)
+struct word_alert { const char *to, *subject, *text; };
+BODY(alert)
 
 struct word_deliver {
 	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Certificates by ACME: Debian's pebble is the authority, and asks a name server of its own package where the names are."""
 
+import base64
 import json
 import os
 import pathlib
@@ -29,7 +30,7 @@ SLOW = 120
 class Pebble:
     """The authority, which refuses every fifth nonce, and the name server it asks."""
 
-    def __init__(self, validity=None):
+    def __init__(self, validity=None, customers=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-pebble-"))
         self.http, self.tls, self.api, self.manage, self.dns, self.tests = free_ports(6)
         authority = make_authority(self.directory)
@@ -38,6 +39,8 @@ class Pebble:
         config = {"listenAddress": f"127.0.0.1:{self.api}", "managementListenAddress": f"127.0.0.1:{self.manage}",
                   "certificate": str(leaf), "privateKey": str(key), "httpPort": self.http, "tlsPort": self.tls,
                   "ocspResponderURL": "", "externalAccountBindingRequired": False}
+        if customers:
+            config |= {"externalAccountBindingRequired": True, "externalAccountMACKeys": customers}
         if validity:
             config["certificateValidityPeriod"] = validity
         (self.directory / "config.json").write_text(json.dumps({"pebble": config}))
@@ -143,6 +146,37 @@ def test_R234_it_is_made_anew_before_its_end_and_shown_at_once():
         assert "There are now 1 accounts" in pebble.said() and "There are now 2 accounts" not in pebble.said()
 
 
+def test_R233_an_authority_that_knows_its_customers(tmp_path):
+    """External Account Binding: without it, or with another secret, there is no account."""
+    secret = base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text(secret + "\n")
+    wrong.write_text(base64.urlsafe_b64encode(os.urandom(32)).decode() + "\n")
+    with Pebble(customers={"customer-1": secret}) as pebble, House(**pebble.settings()) as h:
+        wait_for(lambda: "externalAccountRequired" in h.text(), SLOW)
+        for path, what in ((wrong, "no certificate of"), (right, "a new certificate of")):
+            before = h.text().count(what)
+            h.write_settings(tls_acme_account_id="customer-1", tls_acme_account_key_file=str(path))
+            h.stop()
+            h.start()
+            wait_for(lambda before=before, what=what: h.text().count(what) > before, SLOW)
+        assert kept(h) is not None
+        assert secret not in h.text()
+
+
+def test_R234_the_postmaster_is_told_before_clients_turn_away():
+    with Pebble(validity=90) as pebble, House(**pebble.settings(), myhostname="mail.here.example", myorigin="here.example") as h:
+        h.command("domain", "add", "here.example")
+        h.command("account", "add", "postmaster@here.example", input="secret-of-theirs\n")
+        h.command("alias", "add", "postmaster@mail.here.example", "postmaster@here.example", check=False)
+        wait_for(lambda: kept(h), SLOW)
+        pebble.server.kill()
+        wait_for(lambda: "INBOX" in h.command("message", "search", "postmaster@here.example", "subject", "certificate", check=False).stdout, SLOW)
+        text = h.command("message", "fetch", "postmaster@here.example", "hdr.subject text", "all").stdout
+        assert f": the certificate of {FIRST} ends 20" in text and f"was asked for at {pebble.url}" in text and "Next try: 20" in text
+        assert h.text().count("ends 20") >= 1 and text.count("hdr.subject") == 1
+
+
 def test_R233_other_names_and_another_server_want_another_certificate():
     with Pebble() as pebble, Pebble() as other, House(**pebble.settings()) as h:
         wait_for(lambda: kept(h), SLOW)
@@ -191,6 +225,7 @@ def test_R234_what_does_not_go_is_told_and_the_old_one_stays():
     ({"tls_acme_names": "../../etc/passwd.d"}, "write names of hosts"),
     ({"tls_acme_server": "http://localhost/dir"}, "write a URL with https://"),
     ({"tls_acme_contact": "postmaster"}, "write mail addresses"),
+    ({"tls_acme_account_id": "customer-1"}, "an authority gives both or none"),
     ({"tls_acme_http_listen": "80"}, "write ADDRESS:PORT"),
 ])
 def test_settings_that_would_not_do_are_refused(changes, words):

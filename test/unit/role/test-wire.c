@@ -39,7 +39,7 @@ CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask) CODEC(cre
 			CODEC(delivered) CODEC(session) CODEC(seek) CODEC(text) CODEC(texted)
 				CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask) CODEC(say)
 					CODEC(lookup) CODEC(looked) CODEC(rewrite)
-						CODEC(table_ask_all) CODEC(table_said_all) CODEC(mishap)
+						CODEC(table_ask_all) CODEC(table_said_all) CODEC(mishap) CODEC(alert)
 #undef CODEC
 
 #define V4                                                 \
@@ -132,6 +132,7 @@ static const struct body_case {
 	  BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), { 0 }, NULL, 0) },
 	{ "a session that went wrong",
 	  BODY(mishap, "postmaster", "SMTP server", "x[192.0.2.1]", B(" In:  HELO x\r\n"), 1, 2) },
+	{ "an alert", BODY(alert, "postmaster", "no certificate", "one\ntwo") },
 	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B(""), true) },
 	{ "delivered", BODY(delivered, DELIVER_LATER, "4.2.2", "full", true, NULL, 0) },
 	{ "forwarded to two",
