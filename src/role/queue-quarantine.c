@@ -72,14 +72,18 @@ bool
 queue_holds_back(struct house *h, struct recipient *r)
 {
 	const struct queue_settings *set = &queue_of(h)->rows;
+	struct arena                *a;
 	const char                  *why;
+	bool                         held;
 
 	if (!handling_is_aside(&r->letter->handling))
 		return false;
-	why = arena_copy(r->letter->life, handling_why(&r->letter->handling));
-	if (has_mailbox(r) && has_user(&set->quarantine_users, r->address) &&
-	    has_finding(&set->quarantine_released, why))
-		return false;
-	hold(h, r, why);
-	return true;
+	a = arena_open(NULL);
+	why = arena_copy(a, handling_why(&r->letter->handling));
+	held = !has_mailbox(r) || !has_user(&set->quarantine_users, r->address) ||
+	       !has_finding(&set->quarantine_released, why);
+	if (held)
+		hold(h, r, why);
+	arena_close(&a);
+	return held;
 }
