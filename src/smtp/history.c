@@ -90,6 +90,7 @@ add_line(struct history *h, bool heard, struct bytes line)
 {
 	size_t       most = seen_of(line);
 	struct bytes kept = bytes_cut(line, 0, most < HISTORY_LINE_MOST ? most : HISTORY_LINE_MOST);
+	char        *room;
 
 	if (h->text.len + kept.len > HISTORY_MOST) {
 		h->left_out++;
@@ -97,8 +98,10 @@ add_line(struct history *h, bool heard, struct bytes line)
 	}
 	h->lines++;
 	buffer_add_string(&h->text, heard ? " In:  " : " Out: ");
+	room = buffer_room(&h->text, kept.len);
 	for (size_t i = 0; i < kept.len; i++)
-		buffer_add_char(&h->text, kept.at[i] < ' ' || kept.at[i] > '~' ? '?' : kept.at[i]);
+		room[i] = kept.at[i] < ' ' || kept.at[i] > '~' ? '?' : kept.at[i];
+	buffer_took(&h->text, kept.len);
 	if (kept.len < line.len)
 		buffer_add_string(&h->text, most < line.len ? " [not shown]" : " [...]");
 	buffer_add_string(&h->text, "\r\n");

@@ -361,7 +361,7 @@ take_solicit(struct mail_parameters *m, struct bytes value)
 static const char *
 take_verp(struct mail_parameters *m, struct bytes value)
 {
-	if (value.len > 2)
+	if (value.len > 2 || (value.at != NULL && value.len == 0))
 		return "501 5.5.4 Bad XVERP parameter syntax";
 	m->has_verp = true;
 	m->verp = value;

@@ -183,3 +183,18 @@ def test_who_is_told_and_in_whose_words(both, case):
             answer = REPLIES.get(re.match(r"[a-z]+", one)[0], "250 2.0.0 kept")
             for text in (people(we), people(they)):
                 assert f"<{one}>" in text and answer in text, (who, text)
+
+
+@pytest.mark.parametrize("said", ["<l@one.example> XVERP", "<l@one.example> XVERP=", "<l@one.example> XVERP=+=", "<l@one.example> xverp=-=",
+                                  "<l@one.example> XVERP==+", "<l@one.example> XVERP=++", "<l@one.example> XVERP=ab", "<l@one.example> XVERP=+",
+                                  "<l@one.example> XVERP=+=+", "<l@one.example> XVERP=#=", "<> XVERP", "<> XVERP=+=", "<l> XVERP"])
+def test_VERP_is_asked_for_in_the_same_ways(both, said):
+    """Code and status."""
+    def answer(side):
+        with smtplib.SMTP("127.0.0.1", side.port, timeout=60) as s:
+            s.ehlo("x")
+            assert s.has_extn("xverp")
+            code, words = s.docmd("MAIL FROM:" + said)
+            return code, words.split()[0]
+    _, theirs, ours = both
+    assert answer(ours) == answer(theirs)
