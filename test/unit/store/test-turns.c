@@ -362,6 +362,7 @@ test_a_list_of_files_is_read_some_at_a_time(void **state)
 	assert_int_equal(mailbox_count(g.inbox), 0);
 	HOLDS("not in one turn", look_through(&g) > 2);
 	assert_int_equal(mailbox_count(g.inbox), FILES);
+	g.inbox->folder->looked = clock_patient_ms(); /* just now, however long the machine took for it */
 	HOLDS("who waited for it is answered", mailbox_sync(g.inbox, settled, &g));
 	g.inbox->folder->looked = 0; /* a second later */
 	/* Another look: while it goes on, others and we change flags, and a letter goes. */
