@@ -531,6 +531,7 @@ def test_postfix_takes_our_letters_by_chunks_and_several_a_connection():
         for i in range(10):
             send(h, [f"u{i}@there.example", "bad@there.example"], sender="", text=LETTER.format(i))
         wait_for(lambda: empty(h))
+        wait_for(lambda: postfix.log().count("status=sent") >= 10)       # it takes a letter before it says what became of it
         log = postfix.log()
         for i in range(10):
             assert len(re.findall(rf"to=<u{i}@there\.example>.*status=sent", log)) == 1
