@@ -12,7 +12,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
 from house import ROOT, House, free_ports, wait_for
@@ -384,10 +383,9 @@ def test_a_filter_that_hangs_holds_nobody_else():
 def test_who_leaves_while_a_filter_thinks_gives_its_place_back(where):
     """The filter's time is long; the place of a client that has gone is free long before, and a letter it had ended goes its way."""
     port = free_ports(1)[0]
-    with Told(f"inet:{port}@127.0.0.1", f"{where}=sleep:60"), \
+    with Told(f"inet:{port}@127.0.0.1", f"{where}=sleep:600"), \
             House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no", smtpd_client_connection_count_limit="3",
-                  smtpd_client_event_limit_exceptions="") as house:
-        begin = time.monotonic()
+                  smtpd_client_event_limit_exceptions="", local_recipient_maps="") as house:
         for _ in range(3):
             s = socket.create_connection(("127.0.0.1", house.ports["smtp"]), 60)
             if where != "connect":
@@ -396,14 +394,13 @@ def test_who_leaves_while_a_filter_thinks_gives_its_place_back(where):
                 assert s.recv(300).startswith(b"250")
                 s.sendall(b"MAIL FROM:<a@b.example>\r\n")
             if where == "eom":
-                for line in (b"RCPT TO:<postmaster>\r\n", b"DATA\r\n", b"Subject: x\r\n\r\nx\r\n.\r\n"):
+                for line in (b"RCPT TO:<u>\r\n", b"DATA\r\n", b"Subject: x\r\n\r\nx\r\n.\r\n"):
                     s.recv(300)
                     s.sendall(line)
             s.close()
         wait_for(lambda: house.count("lost connection after") == 3)
         with socket.create_connection(("127.0.0.1", house.ports["lmtp"]), 60) as s:
             assert s.recv(200)
-        assert time.monotonic() - begin < 50, "the filter's time was waited for"
 
 
 def test_a_session_from_a_pipe_hears_its_answers():
