@@ -4,6 +4,7 @@ local_recipient_maps cannot be asked but alias_maps know them."""
 
 import os
 import shutil
+import socket
 import time
 
 import pytest
@@ -12,7 +13,9 @@ from house import House, free_ports
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
-DEAD = f"socketmap:inet:127.0.0.1:{free_ports(1)[0]}:x"
+GRAVE = socket.socket()                     # bound, and nobody listens: connections are refused, and no other test gets the port
+GRAVE.bind(("127.0.0.1", free_ports(1)[0]))
+DEAD = f"socketmap:inet:127.0.0.1:{GRAVE.getsockname()[1]}:x"
 TABLES = {
     "transport": """a@here.example error:5.7.9 not today
 b@here.example error:closed
