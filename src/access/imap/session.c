@@ -1,6 +1,7 @@
 #include "access/imap/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "access/imap/capability.h"
@@ -363,14 +364,18 @@ command_of(struct bytes name)
 	return NULL;
 }
 
+/* No command has this name, or none has that stands behind UID. */
+static const char *
+unknown(bool uid, size_t at, char *words, size_t room)
+{
+	(void)snprintf(words, room, "Unknown %scommand at byte %zu.", uid ? "UID " : "", at);
+	return words;
+}
+
 /* Why this command cannot stand here; NULL: it can. */
 static const char *
 misplaced(const struct imap *s, const struct imap_command *command, bool uid)
 {
-	if (command == NULL)
-		return "Unknown command.";
-	if (uid && !(command->effect & HAS_UID_FORM))
-		return "Unknown UID command.";
 	if (command->in == NOWHERE)
 		return "Already logged in.";
 	if (s->view == NULL && !(command->in & IN_AUTHENTICATED))
@@ -389,6 +394,7 @@ imap_begin(struct imap *s, struct bytes line)
 	struct bytes               tag = scan_while(&r, is_tag_char), name;
 	const struct imap_command *command;
 	const char                *wrong;
+	char                       words[64];
 	uint64_t                   size;
 	bool                       uid, waits, letter = input_letter(s->input, &size, &waits);
 	int                        why;
@@ -399,8 +405,12 @@ imap_begin(struct imap *s, struct bytes line)
 	uid = scan_skip_word(&r, "UID ");
 	name = read_atom(&r);
 	command = command_of(name);
-	wrong = scan_ok(&r) ? misplaced(s, command, uid)
-	                    : "A command is a tag, a space and a word.";
+	if (!scan_ok(&r))
+		wrong = "A command is a tag, a space and a word.";
+	else if (command == NULL || (uid && !(command->effect & HAS_UID_FORM)))
+		wrong = unknown(uid, (size_t)(name.at - line.at) + 1, words, sizeof words);
+	else
+		wrong = misplaced(s, command, uid);
 	/* Rights go at once (rfc4314:5.1.1), whatever is open. */
 	if (wrong == NULL && s->view != NULL && !(command->in & IN_AUTHENTICATED) &&
 	    !reach_may_read(s)) {
