@@ -249,6 +249,21 @@ inquests_open(struct house *h)
 	return all;
 }
 
+void
+inquests_close(struct inquests **allp)
+{
+	struct inquests *all = *allp;
+
+	*allp = NULL;
+	if (all == NULL)
+		return;
+	INSIDE(all->ended == NULL && map_count(all->open) == 0);
+	errand_clear(&all->errand);
+	timer_close(&all->timer);
+	map_close(&all->open);
+	memory_free(all);
+}
+
 /*
  * One letter
  */

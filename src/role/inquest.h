@@ -28,6 +28,7 @@ enum { INQUEST_MOST = 100000, INQUEST_SIZE = 8 << 20, INQUEST_MS = 100000 };
 
 struct inquests;
 struct inquests *inquests_open(struct house *);
+void inquests_close(struct inquests **);        /* when no letter's is open */
 bool inquests_heard(struct inquests *, uint32_t ticket, struct bytes body);
 void inquests_lost(struct inquests *);
 void inquests_met(struct inquests *);

@@ -175,6 +175,13 @@ known(struct letter *l, enum check_answer answer)
 }
 
 static void
+ground_close(struct house *h, struct letter *l)
+{
+	inquests_close(&l->all);
+	loop_close(&h->loop);
+}
+
+static void
 letter_begins(struct letter *l)
 {
 	l->done = 0;
@@ -212,6 +219,7 @@ test_questions_and_answers(void **state)
 	HOLDS("and nothing more is asked for this letter", !ask(&l, "pgsql:a", 1, 3) && world.heard == 3);
 	inquest_close(&l.inquest);
 	part();
+	ground_close(&h, &l);
 }
 
 static void
@@ -247,6 +255,7 @@ test_who_is_asked_dies(void **state)
 	turn(h.loop);
 	HOLDS("who has gone hears nothing", l.done == 0);
 	part();
+	ground_close(&h, &l);
 }
 
 static void
@@ -277,6 +286,7 @@ test_a_letter_asks_only_so_much(void **state)
 	HOLDS("all", l.done == 1 && known(&l, CHECK_NOTHING) == TABLE_ASK_ALL_MOST + 1);
 	inquest_close(&l.inquest);
 	part();
+	ground_close(&h, &l);
 }
 
 UNIT(test_questions_and_answers, test_who_is_asked_dies, test_a_letter_asks_only_so_much)
