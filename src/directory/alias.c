@@ -165,7 +165,10 @@ struct opening {
 	struct bytes name, extension;
 	unsigned     deep; /* files within files */
 	bool         included, leads_nowhere;
-	uint32_t     owner; /* of the file it stands in, 0 root        */
+	uint32_t     owner;  /* of the file it stands in, 0 root        */
+	uint32_t     reader; /* of the alias file, however deep this is */
+	struct bytes file;   /* included, and the line in it            */
+	size_t       line;
 };
 
 static enum directory_outcome open_parts(struct opening *, struct bytes value);
@@ -271,6 +274,8 @@ open_include(struct opening *o, struct bytes path)
 	struct bytes       text;
 	enum table_outcome got = TABLE_LATER;
 	bool               leads_on = false;
+	const char *who = o->reader == 0 ? "" : arena_printf(o->w->a, "%u", (unsigned)o->reader);
+	const char *name = arena_printf(o->w->a, ":%s%.*s", who, (int)path.len, path.at);
 
 	inner.deep++;
 	inner.included = true;
@@ -281,11 +286,12 @@ open_include(struct opening *o, struct bytes path)
 	if (o->leads_nowhere)
 		warn_("directory: %.*s: a file that does not belong to root includes %.*s: that is not read",
 		      (int)o->name.len, o->name.at, (int)path.len, path.at);
-	else if (o->w->r->include != NULL)
-		got = o->w->r->include(o->w->r->ctx, arena_copy(o->w->a, path), o->w->a, &text,
-		                       &leads_on);
+	else if (o->w->r->include != NULL && bytes_starts(path, BYTES("/")))
+		got = o->w->r->include(o->w->r->ctx, name, o->w->a, &text, &leads_on);
 	inner.leads_nowhere = !leads_on;
-	inner.owner = owner_of(o->w, arena_printf(o->w->a, ":%.*s", (int)path.len, path.at));
+	inner.owner = owner_of(o->w, name);
+	inner.file = path;
+	inner.line = 1;
 	resolve_tell(o->w->r, ":include: %.*s: %s", (int)path.len, path.at,
 	             got == TABLE_FOUND ? "read" : "cannot be read");
 	if (got != TABLE_FOUND)
@@ -298,15 +304,16 @@ open_part(struct opening *o, const struct alias_part *p)
 {
 	struct step *s = &o->w->todo[o->at];
 	bool         on = rules_has(&o->w->rules->propagate, o->included ? "include" : "alias");
+	enum directory_outcome got;
 
 	switch (p->kind) {
 	case TARGET_COMMAND:
 	case TARGET_FILE: return open_errand(o, p);
 	case TARGET_INCLUDE: return open_include(o, p->text);
 	case TARGET_USER: {
-		struct bytes           user = arena_lower(o->w->a, p->text);
-		enum directory_outcome got = alias_user(o->w, o->at, user, true, s->detail);
+		struct bytes user = arena_lower(o->w->a, p->text);
 
+		got = alias_user(o->w, o->at, user, true, s->detail);
 		if (got == DIRECTORY_NONE)
 			warn_("directory: %.*s leads to \\%.*s, who does not exist or is below first_valid_uid",
 			      (int)o->name.len, o->name.at, (int)user.len, user.at);
@@ -314,37 +321,56 @@ open_part(struct opening *o, const struct alias_part *p)
 	}
 	case TARGET_ADDRESS: break;
 	}
-	return walk_lead(o->w, o->at,
-	                 rules_complete(o->w->r, p->text, o->name, on ? o->extension : BYTES("")),
-	                 s->detail);
+	o->w->file = o->file;
+	o->w->line = o->line;
+	got = walk_lead(o->w, o->at,
+	                rules_complete(o->w->r, p->text, o->name, on ? o->extension : BYTES("")),
+	                s->detail);
+	o->w->file = BYTES("");
+	return got;
 }
 
-/* An included file: a line with "#" in front says nothing. */
+/* An included file: a line with "#" in front says nothing; it is still one. */
 static struct bytes
 without_remarks(struct bytes text, struct arena *a)
 {
 	struct buffer b = { 0 };
 	struct bytes  line;
 
-	while (bytes_split(&text, '\n', &line))
-		if (line.len > 0 && line.at[0] != '#') {
+	while (bytes_split(&text, '\n', &line)) {
+		if (line.len > 0 && line.at[0] != '#')
 			buffer_add(&b, line);
-			buffer_add_char(&b, '\n');
-		}
+		buffer_add_char(&b, '\n');
+	}
 	text = arena_keep(a, buffer_bytes(&b));
 	buffer_free(&b);
 	return text;
 }
 
+/* How many lines end in what was read of `before`, which `rest` is the end of. */
+static size_t
+lines_in(struct bytes before, struct bytes rest)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < before.len - rest.len; i++)
+		count += before.at[i] == '\n';
+	return count;
+}
+
 static enum directory_outcome
 open_parts(struct opening *o, struct bytes value)
 {
+	struct bytes           before;
 	struct alias_part      part;
 	enum directory_outcome got = DIRECTORY_OK;
 
 	if (o->included)
 		value = without_remarks(value, o->w->a);
+	before = value;
 	while (got == DIRECTORY_OK && alias_next(&value, false, o->w->a, &part)) {
+		o->line += lines_in(before, value);
+		before = value;
 		got = open_part(o, &part);
 		if (got == DIRECTORY_WAIT) {
 			o->w->waits = true;
@@ -379,8 +405,10 @@ enum directory_outcome
 alias_open(struct walk *w, size_t at, const struct directory_key *k)
 {
 	struct lookup_key key = { .local = k->local, .domain = k->domain, .forms = LOOKUP_LOCAL };
-	struct opening    o = { w, at, k->local, w->todo[at].key.typed, 0, false, false, 0 };
-	struct bytes      value, extension, owner = { NULL, 0 };
+	struct opening    o = {
+		   .w = w, .at = at, .name = k->local, .extension = w->todo[at].key.typed
+	};
+	struct bytes           value, extension, owner = { NULL, 0 };
 	enum directory_outcome got;
 
 	o.extension = bytes_cut(o.extension, k->local.len, SIZE_MAX);
@@ -393,7 +421,7 @@ alias_open(struct walk *w, size_t at, const struct directory_key *k)
 		struct setting_list one = { &w->rules->alias_maps.item[i], 1 };
 
 		got = outcome_of(lookup_address(w->r->lookups, &one, &key, &value, &extension));
-		o.owner = got == DIRECTORY_OK ? owner_of(w, one.item[0]) : 0;
+		o.owner = o.reader = got == DIRECTORY_OK ? owner_of(w, one.item[0]) : 0;
 	}
 	if (got != DIRECTORY_OK)
 		return got;

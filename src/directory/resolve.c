@@ -186,6 +186,21 @@ walk_step(struct walk *w, size_t from, const struct directory_key *k, struct byt
 	return DIRECTORY_OK;
 }
 
+/* Where it stands, not what: who reads the log need not be one who may read that file. */
+static void
+warn_of_target(const struct walk *w, size_t from)
+{
+	const struct directory_key *k = &w->todo[from].key;
+
+	if (w->file.len > 0)
+		warn_("directory: %.*s:%zu: what alias %.*s leads to is not an address",
+		      (int)w->file.len, w->file.at, w->line, (int)k->typed.len, k->typed.at);
+	else
+		warn_("directory: what %.*s@%.*s leads to is not an address; mansio address "
+		      "test shows it",
+		      (int)k->typed.len, k->typed.at, (int)k->domain.len, k->domain.at);
+}
+
 enum directory_outcome
 walk_lead(struct walk *w, size_t from, struct bytes target, struct bytes detail)
 {
@@ -194,7 +209,7 @@ walk_lead(struct walk *w, size_t from, struct bytes target, struct bytes detail)
 	resolve_tell(w->r, "    leads to %.*s", (int)target.len, target.at);
 	if (directory_key(target, w->rules->myorigin, w->a, &k))
 		return walk_step(w, from, &k, detail);
-	warn_("directory: alias target \"%.*s\" is not an address", (int)target.len, target.at);
+	warn_of_target(w, from);
 	w->broken = true;
 	return DIRECTORY_OK;
 }

@@ -87,9 +87,10 @@ struct resolving {
 	bool              unmapped;             /* and virtual_alias_maps, too */
 	bool              local;                /* the address is taken for one of mydestination (best_mx_transport) */
 	bool              asked_at_rcpt;        /* may it be accepted, not yet: where does it go */
-	/* The text of an :include: file, and whether files that it includes are read. */
-	enum table_outcome (*include)(void *ctx, const char *path, struct arena *, struct bytes *text, bool *leads_on);
-	/* Whose the file of an alias table is, or with a colon in front an :include: file; 0 root's, or no file.  May be NULL. */
+	/* The text of an :include: file, and whether files that it includes are read.  Its name is ":/path", or ":1000/path" where
+	   the alias file is this user's, who must be able to read it. */
+	enum table_outcome (*include)(void *ctx, const char *name, struct arena *, struct bytes *text, bool *leads_on);
+	/* Whose the file of an alias table is, or by such a name an :include: file; 0 root's, or no file.  May be NULL. */
 	uint32_t (*owner)(void *ctx, const char *name);
 	/* A user whom a back end of credentials knows: FOUND with the account's `address`, `source` and `fields` in *out; NONE with
 	   *unsaid when one of them cannot tell without a password.  NULL: none is asked. */

@@ -32,6 +32,8 @@ struct walk {
 	size_t                      count, room;
 	struct step                *todo;
 	size_t                      todos, todo_room;
+	struct bytes                file;     /* the included file that the target at hand stands in, and where   */
+	size_t                      line;     /* in it; no bytes: in no such                                      */
 	size_t                      virtuals; /* addresses that virtual aliases led to                   */
 	struct map                 *targets;  /* both by their names, once there are many; else NULL     */
 	struct map                 *opened;

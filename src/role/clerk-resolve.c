@@ -62,21 +62,21 @@ static const struct lookup_needs lookup_needs = { .local = local_table,
 	                                          .kept = kept_answer };
 
 static enum table_outcome
-included(void *ctx, const char *path, struct arena *a, struct bytes *text, bool *leads_on)
+included(void *ctx, const char *name, struct arena *a, struct bytes *text, bool *leads_on)
 {
 	struct work  *w = ctx;
-	const char   *name = arena_printf(a, "table/:%s", path);
+	const char   *held = arena_printf(a, "table/%s", name);
 	struct buffer b = { 0 };
-	int           why = house_resource_read(w->house, name, &b);
+	int           why = house_resource_read(w->house, held, &b);
 
-	*leads_on = why == 0 && tables_may_include(house_resource(w->house, name));
+	*leads_on = why == 0 && tables_may_include(house_resource(w->house, held));
 
 	*text = arena_keep(a, buffer_bytes(&b));
 	buffer_free(&b);
 	return why == 0 ? TABLE_FOUND : TABLE_LATER;
 }
 
-/* "hash:/etc/aliases", ":/etc/list" */
+/* "hash:/etc/aliases", ":/etc/list", ":1000/home/list" */
 static uint32_t
 file_owner(void *ctx, const char *name)
 {

@@ -611,7 +611,7 @@ static int
 open_table(const char *path, char **stamp)
 {
 	struct stat st;
-	int         fd = *path == ':' ? tables_open_included(path + 1)
+	int         fd = *path == ':' ? tables_open_included(path)
 	                              : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	*stamp = NULL;
@@ -639,7 +639,7 @@ warn_of_readers(const struct settings *s, const char *path)
 	struct setting_entry e;
 	struct stat          st;
 
-	path += *path == ':';
+	path = tables_included_path(path);
 	if (*path != '/' || stat(path, &st) < 0 || (st.st_mode & S_IROTH) == 0)
 		return;
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
@@ -651,12 +651,26 @@ warn_of_readers(const struct settings *s, const char *path)
 		}
 }
 
+/* Why a file could not be opened, and for whom. */
+static void
+warn_of_none(const char *name, const char *more)
+{
+	const char *path = *name == ':' ? tables_included_path(name) : name, *why = strerror(errno);
+	uint32_t    uid = tables_included_for(name);
+
+	if (uid != 0)
+		warn_("table %s: %s, for user %u, whose alias file includes it%s", path, why,
+		      (unsigned)uid, more);
+	else
+		warn_("table %s: %s%s", path, why, more);
+}
+
 static void
 hold_table(void *ctx, const char *path, bool remote)
 {
 	struct opening       *o = ctx;
 	unsigned              roles = tables_roles(o->settings, path);
-	char                  name[PATH_ROOM + 8], *stamp;
+	char                  name[PATH_ROOM + 24], *stamp;
 	const struct holding *old;
 	struct holding       *known;
 	int                   fd;
@@ -675,8 +689,7 @@ hold_table(void *ctx, const char *path, bool remote)
 	fd = *path == '/' || *path == ':' ? open_table(path, &stamp)
 	                                  : open_parameters(o->settings, path, &stamp);
 	if (fd < 0 && !tables_spares(o->settings, path))
-		warn_("table %s: %s%s", path, strerror(errno),
-		      old == NULL ? "" : "; it stays as it was");
+		warn_of_none(path, old == NULL ? "" : "; it stays as it was");
 	if (old != NULL && (fd < 0 || strcmp(old->text, stamp) == 0)) {
 		if (fd >= 0)
 			(void)close(fd);
@@ -693,10 +706,10 @@ static void
 hold_new_table(void *ctx, const char *path, bool remote)
 {
 	struct opening *o = ctx;
-	char            name[PATH_ROOM + 8];
+	char            name[PATH_ROOM + 24];
 
 	(void)snprintf(name, sizeof name, "table/%s", path);
-	if (estate_find(o->estate, name) == NULL && access(path + (*path == ':'), F_OK) == 0)
+	if (estate_find(o->estate, name) == NULL && access(tables_included_path(path), F_OK) == 0)
 		hold_table(ctx, path, remote);
 }
 
@@ -712,7 +725,7 @@ renew_table(struct holding *h)
 		return false; /* lines of main.cf */
 	fd = open_table(path, &stamp);
 	if (fd < 0 && !h->gone)
-		warn_("table %s: %s; it stays as it was", path, strerror(errno));
+		warn_of_none(path, "; it stays as it was");
 	h->gone = fd < 0;
 	if (fd < 0 || strcmp(stamp, h->text) == 0) {
 		if (fd >= 0)

@@ -99,7 +99,7 @@ watch_file(void *ctx, const char *path, bool remote)
 	char real[PATH_MAX];
 
 	(void)remote;
-	path += *path == ':';
+	path = tables_included_path(path);
 	if (*path != '/')
 		return; /* lines of main.cf */
 	watch_above(ctx, path);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/journal.h"
@@ -256,9 +258,18 @@ read_included(int fd, struct buffer *out)
 	}
 }
 
+/* Whose aliases these are: what they name is opened with the rights of that user, however deep it lies. */
+static uint32_t
+aliases_owner(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_uid : 0;
+}
+
 /* Aliases may name more files: ":include:/path". */
 static void
-files_included(struct files *f, const char *path, int deep)
+files_included(struct files *f, const char *path, uint32_t owner, int deep)
 {
 	int           fd = deep >= INCLUDES_DEEP ? -1
 	                   : deep == 0           ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -266,10 +277,14 @@ files_included(struct files *f, const char *path, int deep)
 	struct buffer text = { 0 };
 	struct bytes  rest;
 	ptrdiff_t     at;
-	char          name[PATH_MAX + 1] = ":";
+	char          named[PATH_MAX], name[PATH_MAX + 16], who[16] = "";
 
 	if (fd < 0)
 		return;
+	if (deep == 0)
+		owner = aliases_owner(fd);
+	if (owner != 0)
+		(void)snprintf(who, sizeof who, "%u", (unsigned)owner);
 	if (deep == 0 || tables_may_include(fd))
 		read_included(fd, &text);
 	(void)close(fd);
@@ -283,12 +298,12 @@ files_included(struct files *f, const char *path, int deep)
 			rest = bytes_cut(rest, 1, rest.len);
 		while (n < rest.len && strchr(" \t\r\n,\"", rest.at[n]) == NULL)
 			n++;
-		if (!bytes_string(bytes_cut(rest, 0, n), name + 1, sizeof name - 1) ||
-		    name[1] != '/')
+		if (!bytes_string(bytes_cut(rest, 0, n), named, sizeof named) || named[0] != '/')
 			continue;
+		(void)snprintf(name, sizeof name, ":%s%s", who, named);
 		f->included++;
 		f->each(f->ctx, name, false);
-		files_included(f, name + 1, deep + 1);
+		files_included(f, name, owner, deep + 1);
 	}
 	buffer_free(&text);
 }
@@ -300,7 +315,7 @@ aliases_file(void *ctx, const char *path, bool remote)
 
 	f->each(f->ctx, path, remote);
 	if (!remote)
-		files_included(f, path, 0);
+		files_included(f, path, 0, 0);
 }
 
 static void

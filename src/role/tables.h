@@ -8,8 +8,10 @@
  *     "/file" of the latter.  One that any row reads as aliases is read so everywhere.
  *     One that only the standard of a setting names, as hash:/etc/aliases, need not be there: it is empty then.
  * tables_files()  every file these need; `remote`: only role proxymap is to have it.  A file that aliases include has
- *     a colon before its path, so that it is no table's (nor a table's file one to be included).
- * tables_open_included()  opens such a file, without the colon, with the rights of who could have put it there.
+ *     a colon before its path, so that it is no table's (nor a table's file one to be included); and where a user's alias
+ *     file includes it, that user's number: ":1000/path", which nobody else's aliases read.
+ * tables_included_path(), tables_included_for()  the two parts of such a name; a file of a table is its own path, for 0.
+ * tables_open_included()  opens it by this name with the rights of that user, and of who could have put it there.
  * tables_may_include()  whether what it includes in turn is read: only root's lists do.
  * tables_secret() whether it is the clerk's alone, as srs_secrets are.
  * tables_roles()  who gets this file, FROM() bits: most tables are the clerk's, a list of clients' networks (mynetworks)
@@ -52,7 +54,9 @@ struct table_named {
 };
 void tables_named(struct settings *, void (*each)(void *, const struct table_named *), void *);
 void tables_files(struct settings *, void (*each)(void *, const char *path, bool remote), void *);
-int  tables_open_included(const char *path);
+const char *tables_included_path(const char *name);
+uint32_t tables_included_for(const char *name);
+int  tables_open_included(const char *name);
 bool tables_may_include(int fd);
 /* Whether only tables that need not be there want it. */
 bool tables_spares(struct settings *, const char *path);

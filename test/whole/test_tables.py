@@ -413,6 +413,52 @@ def test_a_users_list_shows_nobody_what_only_root_may_read(how):
         shutil.rmtree(directory)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="what only root may read")
+@pytest.mark.parametrize("how", ["plain", "link", "by root's list", "given away"])
+def test_a_users_aliases_include_only_what_that_user_may_read(how):
+    """local(8): the file is opened as the owner of the aliases that name it."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-lists-"))
+    directory.chmod(0o755)
+    home, secrets = directory / "home", directory / "secrets"
+    secrets.mkdir(mode=0o700)
+    home.mkdir()
+    secret, named = secrets / "list", secrets / "list"
+    secret.write_text("jack@example.com\nsesame:street@@example.com\n")
+    if how == "link":
+        named = home / "way"
+        named.symlink_to(secret)
+    elif how == "by root's list":
+        named = directory / "public"
+        named.write_text(f"jack@example.com, :include:{secret}\n")
+    (home / "own").write_text("# mine\njack@example.com\n")
+    (home / "bad").write_text("# mine\n\njack@example.com\nbeans:and@@example.com\n")
+    (home / "aliases").write_text(f"list: :include:{named}\ngood: :include:{home}/own\nbad: :include:{home}/bad\n")
+    (home / "own").chmod(0o600)
+    owned = (home, *home.iterdir())
+    if how == "given away":
+        owned = tuple(path for path in owned if path.name != "aliases")
+    for path in owned:
+        os.chown(path, 4321, 4321, follow_symlinks=False)
+    # root's own aliases have the same file: what is held for them is not the user's
+    (directory / "aliases").write_text(f"staff: :include:{secret}\n")
+    try:
+        with House(alias_maps=f"hash:{home}/aliases hash:{directory}/aliases", mydestination="here.example") as house:
+            house.command("domain", "add", "example.com")
+            house.command("account", "add", "jack@example.com", input="secret\n")
+            assert rcpt(house, "staff@here.example") == 250
+            if how == "given away":
+                assert rcpt(house, "list@here.example") == 250
+                os.chown(home / "aliases", 4321, 4321)
+                house.command("reload")
+            assert rcpt(house, "list@here.example") == 451
+            wait_for(lambda: rcpt(house, "good@here.example") == 250)
+            assert rcpt(house, "bad@here.example") == 250
+            assert f"{home}/bad:4: " in house.log.read_text()
+            assert "sesame" not in house.log.read_text() and "beans" not in house.log.read_text()
+    finally:
+        shutil.rmtree(directory)
+
+
 def test_a_server_of_mysql_is_offered_no_files_of_ours(tmp_path):
     """CLIENT_LOCAL_FILES: it could answer any question by asking for one."""
     import socket

@@ -41,7 +41,8 @@ static const struct {
 	                  "own@filtered.example FILTER scan:own\n"
 	                  "all@filtered.example OK\n"
 	                  "@caught.example caught/all/\n" },
-	{ "hash:domains", "act.example REJECT closed\nvm.example OK\nfiltered.example FILTER scan:all\n" },
+	{ "hash:domains",
+	  "act.example REJECT closed\nvm.example OK\nfiltered.example FILTER scan:all\n" },
 	{ "hash:relocated", "old@vm.example new@else.example\n@moved.example else.example\n" },
 	{ "hash:relay", "known@relay.example x\n" },
 	{ "hash:canonical",
@@ -65,14 +66,24 @@ static const struct {
 	                  "users: :include:/home/list\n"
 	                  "both: other, |/bin/true\n"
 	                  "play: games\n" },
+	{ "hash:theirs", "mine: :include:/home/own\n"
+	                 "public: :include:/inc\n"
+	                 "steal: :include:/incprog\n"
+	                 "further: :include:/further\n"
+	                 "another: :include:2/inc\n" },
 };
 static const struct {
-	const char *path, *text;
+	const char *name, *text;
 } includes[] = {
-	{ "/inc", "# who\nout@else.example\nuser, other\n" },
-	{ "/incprog", "|/bin/true\n" },
-	{ "/self", ":include:/self\n" },
-	{ "/home/list", "user, :include:/inc\n" },
+	{ ":1000/home/own", "user\n" },
+	{ ":1000/inc", "other\n" },
+	{ ":1000/further", "user, :include:/inc\n" },
+	{ ":10002/inc", "out@else.example\n" },
+	{ ":/further", "user\n" },
+	{ ":/inc", "# who\nout@else.example\nuser, other\n" },
+	{ ":/incprog", "|/bin/true\n" },
+	{ ":/self", ":include:/self\n" },
+	{ ":/home/list", "user, :include:/inc\n" },
 };
 
 static int
@@ -108,8 +119,10 @@ local_table(void *ctx, const char *name)
 			continue;
 		if (opened[i] == NULL)
 			opened[i] = table_open(name,
-			                       strcmp(name, "hash:aliases") == 0 ? TABLE_ALIASES
-			                                                         : TABLE_PLAIN,
+			                       strcmp(name, "hash:aliases") == 0 ||
+			                                       strcmp(name, "hash:theirs") == 0
+			                               ? TABLE_ALIASES
+			                               : TABLE_PLAIN,
 			                       &source, &said, &said);
 		assert_non_null(opened[i]);
 		buffer_free(&said);
@@ -130,7 +143,7 @@ kept(void *ctx, const char *name, struct bytes key, struct arena *a, struct byte
 		return TABLE_WAIT;
 	*value = bytes_is(key, "games")    ? BYTES("games:x:5:60::/usr/games:/bin/sh")
 	         : bytes_is(key, "root")   ? BYTES("root:x:0:0::/root:/bin/sh")
-	         : bytes_is(key, "user")     ? BYTES("user:x:1000:1000:,,,:/home/user:/bin/sh")
+	         : bytes_is(key, "user")   ? BYTES("user:x:1000:1000:,,,:/home/user:/bin/sh")
 	         : bytes_is(key, "other")  ? BYTES("other:x:1001:1001::/home/other:/bin/sh")
 	         : bytes_is(key, "nobody") ? BYTES("nobody:x:65534:65534::/:/bin/false")
 	                                   : BYTES("");
@@ -139,17 +152,25 @@ kept(void *ctx, const char *name, struct bytes key, struct arena *a, struct byte
 static const struct lookup_needs needs = { .local = local_table, .kept = kept };
 
 static enum table_outcome
-include(void *ctx, const char *path, struct arena *a, struct bytes *text, bool *leads_on)
+include(void *ctx, const char *name, struct arena *a, struct bytes *text, bool *leads_on)
 {
 	(void)ctx;
 	(void)a;
 	for (size_t i = 0; i < COUNT(includes); i++)
-		if (strcmp(includes[i].path, path) == 0) {
+		if (strcmp(includes[i].name, name) == 0) {
 			*text = bytes_of(includes[i].text);
-			*leads_on = strncmp(path, "/home/", 6) != 0;
+			*leads_on = strstr(name, "/home/") == NULL;
 			return TABLE_FOUND;
 		}
 	return TABLE_LATER;
+}
+
+/* Whose they are: those of user 1000, and what he includes is opened for him. */
+static uint32_t
+owner(void *ctx, const char *name)
+{
+	(void)ctx;
+	return strcmp(name, "hash:theirs") == 0 || strcmp(name, ":1000/home/own") == 0 ? 1000 : 0;
 }
 
 /* ---- the rules ----------------------------------------------------------------- */
@@ -237,12 +258,14 @@ struct row {
 static void
 row_holds(const struct row *row, bool rcpt)
 {
-	struct resolve_rules rules = { 0 };
-	struct settings     *s = rules_fill(row->more, &rules);
-	struct arena        *a = arena_open(NULL);
-	struct resolving     r = {
-		    .rules = &rules, .arena = a, .asked_at_rcpt = rcpt, .include = include
-	};
+	struct resolve_rules  rules = { 0 };
+	struct settings      *s = rules_fill(row->more, &rules);
+	struct arena         *a = arena_open(NULL);
+	struct resolving      r = { .rules = &rules,
+		                    .arena = a,
+		                    .asked_at_rcpt = rcpt,
+		                    .include = include,
+		                    .owner = owner };
 	struct resolve_answer answer;
 	struct buffer         got = { 0 };
 
@@ -361,6 +384,11 @@ test_local(void **state)
 		{ "a file that is not there", "", "incgone@here.example", "later" },
 		{ "a file that includes itself", "", "deep@here.example", "loop" },
 		{ "a user's list that includes another file", "", "users@here.example", "later" },
+		{ "a user's aliases: what is opened for that user", "alias_maps = hash:theirs\n", "mine@here.example", "ok: u1000 user@here.example" },
+		{ "though root's aliases have it, too", "alias_maps = hash:theirs\n", "public@here.example", "ok: u1001 other@here.example" },
+		{ "what only root may read is not there", "alias_maps = hash:theirs\n", "steal@here.example", "later" },
+		{ "and all further on is for that user", "alias_maps = hash:theirs\n", "further@here.example", "ok: u1000 user@here.example u1001 other@here.example" },
+		{ "whose number nobody makes longer", "alias_maps = hash:theirs\n", "another@here.example", "later" },
 		{ "a circle", "", "ring@here.example", "loop" },
 		{ "nobody", "", "nobody1@here.example", "unknown: local recipient table" },
 		{ "luser_relay", "luser_relay = other+$local\n", "nobody1@here.example", "ok: u1001 other@here.example|nobody1" },
