@@ -1,6 +1,7 @@
 /* table-sqlite -- sqlite:/path.cf, as in sqlite_table(5) */
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "directory/remote-sql.h"
@@ -30,9 +31,11 @@ struct sqlite {
 	struct pool           *pool;
 };
 
-/* One connection: the database, and when the question it answers must be over. */
+/* One connection: the database, which file that was, and when the question it answers must be over. */
 struct handle {
 	sqlite3 *db;
+	dev_t    device;
+	ino_t    number;
 	int64_t  until;
 };
 
@@ -54,12 +57,27 @@ handle_close(void *ctx, void *own)
 	memory_free(h);
 }
 
+/* Another file has its name now (mv), or none has. */
+static bool
+is_another(const struct handle *h, const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) < 0 || st.st_dev != h->device || st.st_ino != h->number;
+}
+
 static void *
 handle_open(void *ctx, const char *file, int timeout_ms, struct buffer *why)
 {
 	struct handle *h = memory_take(sizeof *h);
+	struct stat    st;
 
 	(void)timeout_ms;
+	/* Before it is opened: one that takes its place meanwhile is another. */
+	if (stat(file, &st) == 0) {
+		h->device = st.st_dev;
+		h->number = st.st_ino;
+	}
 	if (sqlite3_open_v2(file, &h->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_FULLMUTEX, NULL) !=
 	    SQLITE_OK) {
 		buffer_printf(why, "%s: %s", file,
@@ -111,6 +129,9 @@ ask(void *asker, void *connection, int timeout_ms, struct buffer *why)
 	sqlite3_stmt  *s = NULL;
 	int            n;
 
+	/* It is opened anew, at once; SQLite would read on in the old one. */
+	if (is_another(h, a->table->is.dbpath))
+		return POOL_LOST;
 	h->until = clock_patient_ms() + timeout_ms;
 	(void)sqlite3_busy_timeout(h->db, timeout_ms);
 	n = sqlite3_prepare_v2(h->db, a->text.at, (int)a->text.len, &s, NULL);

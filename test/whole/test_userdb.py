@@ -147,6 +147,47 @@ def test_mail_for_a_user_of_a_database(place):  # noqa: F811
         assert rcpt(house, "eva@example.com")[0] == 550, "nobody is asked"
 
 
+def replaced(path, *people):
+    """Another database takes the place of the file at once, as `mv` does."""
+    beside = path.with_name("beside")
+    beside.mkdir()
+    path.parent.chmod(0o777)
+    database(beside, *people).rename(path)
+    beside.rmdir()
+
+
+@pytest.mark.parametrize("reload", [False, True], ids=["unsaid", "reload"])
+def test_a_database_that_is_replaced_is_read_anew_while_it_is_in_use(place, reload):  # noqa: F811
+    path = database(place, "eva@example.com", "adam@example.com")
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
+    aliases = file_for(place, "aliases.cf", f"dbpath = {path}\nquery = SELECT 'jack@example.com' FROM people WHERE name = '%s'\n")
+    with village(auth_backends=f"directory sql:{cf}", table_cache_time="0",
+                 virtual_alias_domains="v.example", virtual_alias_maps=f"sqlite:{aliases}") as house:
+        def known(name):
+            return imap_login(house, "geheim", name) is True, rcpt(house, name)[0]
+        process = next(p["pid"] for p in house.status() if p["role"] == "proxymap")
+        assert known("adam@example.com") == (True, 250) and known("seth@example.com") == (False, 550)
+        assert rcpt(house, "old@v.example")[0] == 550
+        replaced(path, "eva@example.com", "seth@example.com", "new@v.example")
+        if reload:
+            house.command("reload")
+        assert NO in imap_login(house, "geheim", "adam@example.com"), "the next question finds the new file"
+        assert known("adam@example.com") == (False, 550) and known("seth@example.com") == (True, 250)
+        assert known("eva@example.com") == (True, 250)
+        assert rcpt(house, "new@v.example")[0] == 250 and rcpt(house, "old@v.example")[0] == 550
+        # And once more, by a table that has been asked; then it has vanished, and nobody is unknown for that.
+        replaced(path, "adam@example.com", "old@v.example")
+        assert known("adam@example.com") == (True, 250) and known("seth@example.com") == (False, 550)
+        assert rcpt(house, "old@v.example")[0] == 250 and rcpt(house, "new@v.example")[0] == 550
+        away = path.rename(path.with_suffix(".away"))
+        assert LATER in imap_login(house, "geheim", "adam@example.com")
+        assert rcpt(house, "adam@example.com")[0] == rcpt(house, "old@v.example")[0] == 451
+        away.rename(path)
+        wait_for(lambda: known("adam@example.com") == (True, 250))
+        wait_for(lambda: rcpt(house, "old@v.example")[0] == 250)
+        assert process == next(p["pid"] for p in house.status() if p["role"] == "proxymap"), "none of it takes a restart"
+
+
 def test_mail_for_a_user_of_a_virtual_mailbox_domain(place):  # noqa: F811
     path = database(place, "eva@virtual.example")
     cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
