@@ -58,7 +58,6 @@ children_of(const struct common_settings *common, enum role role)
 	case SENDER:
 		return (uint32_t)(common->sender_processes > 0 ? common->sender_processes
 		                                               : by_cores(2));
-	case PAM: return house_needs_pam(common) ? 1 : 0;
 	default: return 1;
 	}
 }
@@ -398,7 +397,8 @@ start_again(void *ctx)
 {
 	struct child *c = ctx;
 
-	if (c->all->stopping || child_is_idle(c))
+	/* One that was wanted meanwhile is there already. */
+	if (c->all->stopping || c->pid > 0 || child_is_idle(c))
 		return;
 	c->restarts++;
 	child_begin(c);
@@ -407,8 +407,7 @@ start_again(void *ctx)
 bool
 child_is_idle(const struct child *c)
 {
-	return (c->role == PROXYMAP || c->role == CERTIFIER) &&
-	       (c->all->wanted & FROM(c->role)) == 0;
+	return (CHILDREN_AT_TIMES & ~c->all->wanted & FROM(c->role)) != 0;
 }
 
 void

@@ -27,6 +27,9 @@
 #include "role/settings.h"
 #include "role/wire.h"
 
+/* Those that are there only while the settings give them something to do. */
+#define CHILDREN_AT_TIMES (FROM(PAM) | FROM(PROXYMAP) | FROM(CERTIFIER))
+
 enum child_state {
 	CHILD_AWAY,          /* no process                              */
 	CHILD_COMING,        /* started, has not said READY             */
@@ -87,7 +90,7 @@ struct children {
 void children_open(struct children *, const struct common_settings *);
 void children_close(struct children *);
 void children_start(struct children *);
-/* Whether there is something for role proxymap or the certifier to do: then it is started, else it is stopped. */
+/* Whether there is something to do for one of CHILDREN_AT_TIMES: then it is started, else it is stopped. */
 void children_want(struct children *, enum role, bool);
 /* After waitpid() may have news. */
 void children_look(struct children *);

@@ -314,6 +314,15 @@ reload_wait(struct postmaster *p, unsigned roles)
 	timer_set(p->reload_timer, p->reload_waiting == 0 ? 0 : RELOAD_MS);
 }
 
+/* Of CHILDREN_AT_TIMES, those that the settings give something to do. */
+static unsigned
+roles_wanted(const struct postmaster *p)
+{
+	return (house_needs_pam(&p->house.common) ? FROM(PAM) : 0) |
+	       (proxymap_is_wanted(p->house.settings) ? FROM(PROXYMAP) : 0) |
+	       (certifier_wanted(p->house.settings) ? FROM(CERTIFIER) : 0);
+}
+
 /* The signer has the new keys: now the fronts may show the new certificates. */
 static void
 reload_others(struct postmaster *p)
@@ -322,8 +331,10 @@ reload_others(struct postmaster *p)
 
 	if (p->phase != CLOSING) {
 		children_reload(&p->children, others, p->before);
-		children_want(&p->children, PROXYMAP, proxymap_is_wanted(p->house.settings));
-		children_want(&p->children, CERTIFIER, certifier_wanted(p->house.settings));
+		for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
+			if ((CHILDREN_AT_TIMES & FROM(role)) != 0)
+				children_want(&p->children, role,
+				              (roles_wanted(p) & FROM(role)) != 0);
 	}
 	estate_replace(&p->before, p->estate);
 	p->before = NULL;
@@ -597,7 +608,7 @@ child_ready(void *ctx, struct child *c)
 	p->phase = OPEN;
 	note("daemon started -- version %s, configuration %s, ready in %lld ms", MANSIO_VERSION,
 	     p->file, (long long)(clock_patient_ms() - p->began_ms));
-	notify_say("READY=1\nSTATUS=%zu processes at work", p->children.pool);
+	notify_say("READY=1\nSTATUS=%zu processes at work", children_alive(&p->children, ~0U));
 }
 
 static void
@@ -828,8 +839,7 @@ begin(struct postmaster *p)
 		                         .estate = p->estate,
 		                         .events = &child_events,
 		                         .ctx = p };
-	p->children.wanted = (proxymap_is_wanted(p->house.settings) ? FROM(PROXYMAP) : 0) |
-	                     (certifier_wanted(p->house.settings) ? FROM(CERTIFIER) : 0);
+	p->children.wanted = roles_wanted(p);
 	children_open(&p->children, &p->house.common);
 	children_start(&p->children);
 	house_commands(&p->house,

@@ -267,6 +267,29 @@ def test_users_of_the_operating_system(unix):
 
 
 @root
+def test_pam_comes_and_goes_by_a_reload(unix):
+    with village(auth_backends="directory") as house:
+        def processes():
+            return [p["role"] for p in house.status() if p["role"] == "pam"]
+
+        def reload(backends):
+            house.write_settings(auth_backends=backends)
+            done = house.command("reload")
+            assert "next start" not in done.stdout + done.stderr
+        assert processes() == [] and NO in imap_login(house, "geheim", unix.name)
+        for _ in range(2):
+            reload(f"directory pam:{unix.service}")
+            wait_for(lambda: imap_login(house, "geheim", unix.name) is True)
+            assert submission_login(house, "geheim", unix.name) is True
+            assert NO in imap_login(house, "falsch", unix.name)
+            assert imap_login(house, PASSWORD) is True and processes() == ["pam"]
+            reload("directory")
+            assert NO in imap_login(house, "geheim", unix.name)
+            assert imap_login(house, PASSWORD) is True
+            wait_for(lambda: processes() == [])
+
+
+@root
 def test_pam_that_fails_is_never_a_no(unix):
     """The module is missing, the check hangs, the role is killed."""
     with village(auth_backends=f"directory pam:{unix.service}", auth_pam_timeout="2s") as house:
