@@ -77,7 +77,7 @@ enter_one(struct folder *f, struct fresh *x)
 		              .flags = flags_inner(m, 0, x->file->outside) };
 	struct digest   digest;
 	struct file    *file = x->file;
-	uint32_t        uid;
+	uint32_t        uid = x->uid != 0 ? x->uid : f->former; /* those that had uids come first */
 	int             why;
 
 	if (digest_view(buffer_bytes(&x->digest), &digest))
@@ -86,8 +86,9 @@ enter_one(struct folder *f, struct fresh *x)
 		return why;
 	if ((file->message = place_message(a)) == 0)
 		return EDQUOT;
-	if (x->uid >= m->uidnext && x->uid <= FOREIGN_UID_MOST)
-		m->uidnext = x->uid;
+	/* The former owner's next uid: what it gave before is not given again (rfc9051:2.3.1.1). */
+	if (uid >= m->uidnext && uid <= FOREIGN_UID_MOST)
+		m->uidnext = uid;
 	x->file = NULL;
 	return folder_enter(f, file, &v, buffer_bytes(&x->digest), &uid);
 }

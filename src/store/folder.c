@@ -534,6 +534,14 @@ logged_open(struct account *a, struct logged *l, struct arena *arena, struct byt
 	return 0;
 }
 
+/* As long as messages come in with the uids a former owner gave them, no other gets one: it would take a uid of
+   theirs. */
+static int
+is_taken_over(const struct folder *f)
+{
+	return f->former != 0 ? EBUSY : 0;
+}
+
 int
 folder_arrive(struct mailbox *m, const struct arrival *given, uint32_t *uid)
 {
@@ -550,7 +558,8 @@ folder_arrive(struct mailbox *m, const struct arrival *given, uint32_t *uid)
 	*uid = 0;
 	if (came_before(a, given->letter))
 		return EEXIST;
-	if ((why = store_room(a->store)) != 0 || (why = account_change(a)) != 0)
+	if ((why = is_taken_over(f)) != 0 || (why = store_room(a->store)) != 0 ||
+	    (why = account_change(a)) != 0)
 		return why;
 	scratch = arena_open(NULL);
 	file = memory_take(sizeof *file);
@@ -685,8 +694,10 @@ folder_copy(struct mailbox *from, const struct uid_set *set, struct mailbox *to,
 	struct arena   *scratch = arena_open(NULL);
 	uint32_t        last = from->rows.count > 0 ? from->rows.uid[from->rows.count - 1] : 0, uid;
 	size_t          left = as->some ? SOME_MOST : SIZE_MAX;
-	int             why = store_room(from->account->store);
+	int             why = is_taken_over(to->folder);
 
+	if (why == 0)
+		why = store_room(from->account->store);
 	if (why == 0)
 		why = account_change(to->account);
 	for (size_t k = 0; k < set->count && why == 0 && left > 0; k++)

@@ -197,6 +197,22 @@ def test_what_dovecot_made_keeps_its_uids(tmp_path):
             return out
         known = told(theirs)
         theirs.logout()
+        for folder in ("", ".Work"):   # a delivery program's, after Dovecot's last look
+            for n in range(2):
+                fresh = home / folder / "new" / f"160000000{n}.M{n}P1.elsewhere"
+                fresh.write_text(BODY % f"{folder} fresh {n}")
+                os.utime(fresh, (1600000000 + n, 1600000000 + n))
+                if os.getuid() == 0:
+                    os.chown(fresh, owner.st_uid, owner.st_gid)
+        # What Dovecot itself makes of them, in a place that is the same.
+        shutil.copytree(home, tmp_path / "same", copy_function=shutil.copy2)
+        if os.getuid() == 0:
+            subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", tmp_path / "same"], check=True)
+        theirs = Dovecot(tmp_path / "dovecot", f"maildir:{tmp_path}/same", owner)
+        before, known = known, told(theirs)
+        theirs.logout()
+        for folder in ("INBOX", "Work"):
+            assert known[folder][1][:-2] == before[folder][1] and len(known[folder][1]) == len(before[folder][1]) + 2
         ours = told(demo.imap("jack"))
         assert b"Work" in ours[""]
         assert {k: v for k, v in ours.items() if k} == {k: v for k, v in known.items() if k}

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from kit import Demo, letter, wait_for, word
+from kit import Demo, letter, open_to_all, wait_for, word
 
 BODY = "From: eva@example.org\nTo: jack@example.com\nSubject: %s\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n\nFrom here\nend\n"
 
@@ -278,6 +278,31 @@ def test_what_dovecot_called_them(tmp_path):
         demo.stop()
 
 
+def test_a_letter_comes_before_its_reader(tmp_path):
+    """It is the first that is said of the Maildir somebody else served: it waits until the others have their uids."""
+    open_to_all(tmp_path)
+    root = tmp_path / "outside/example.com/jack"
+    for part in ("tmp", "new", "cur"):
+        (root / part).mkdir(parents=True)
+    names = [f"17000000{n:02}.a.b" for n in range(1, 41)]
+    for name in names:
+        (root / "cur" / f"{name}:2,S").write_text(BODY % name)
+    (root / "dovecot-uidlist").write_text("3 V1275660208 N50\n" + "".join(f"{uid} :{name}\n" for uid, name in enumerate(names, 1)))
+    demo = demo_with(tmp_path, f"mail_location = maildir:{tmp_path}/outside/%d/%n")
+    try:
+        if os.geteuid() == 0:
+            keeper = next(p for p in demo.processes() if p["role"] == "keeper")
+            owner = os.stat(f"/proc/{keeper['pid']}")
+            subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", tmp_path / "outside"], check=True)
+        subject = word()
+        demo.send(letter(subject, to="jack@example.com"), sender="jill@example.com", to="jack@example.com")
+        demo.find(subject, "jack")
+        box = demo.imap("jack")
+        box.select()
+        uids = [int(re.search(rb"UID (\d+)", line).group(1)) for line in fetched(box)]
+        assert uids == [*range(1, 41), 50]
+    finally:
+        demo.stop()
 
 
 @pytest.mark.parametrize("line, right", [

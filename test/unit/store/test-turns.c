@@ -282,7 +282,7 @@ name_of(const struct ground *g, unsigned n, const char *flags, char out[static 1
 }
 
 static void
-maildir_open(struct ground *g)
+maildir_make(struct ground *g)
 {
 	static const char *const parts[] = { "", "/cur", "/new", "/tmp" };
 	char                     path[160];
@@ -294,6 +294,14 @@ maildir_open(struct ground *g)
 		(void)snprintf(path, sizeof path, "%s%s", g->place, parts[i]);
 		assert_int_equal(mkdir(path, 0700), 0);
 	}
+}
+
+static void
+maildir_open(struct ground *g)
+{
+	char path[160];
+
+	maildir_make(g);
 	for (unsigned i = 0; i < FILES; i++) {
 		int fd;
 		name_of(g, i, "", path);
@@ -339,15 +347,25 @@ lies_there(const struct ground *g, unsigned n, const char *flags)
 }
 
 static void
+put_file(const struct ground *g, const char *name, const char *text)
+{
+	char   path[160];
+	size_t len = strlen(text);
+	int    fd;
+
+	(void)snprintf(path, sizeof path, "%s/%s", g->place, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, text, len), (ssize_t)len);
+	assert_int_equal(close(fd), 0);
+}
+
+static void
 touch(const struct ground *g, const char *name)
 {
-	char path[160];
-	int  fd;
+	char path[100];
 
-	(void)snprintf(path, sizeof path, "%s/cur/%s", g->place, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(write(fd, "Subject: x\n\n", 12), 12);
-	assert_int_equal(close(fd), 0);
+	(void)snprintf(path, sizeof path, "cur/%s", name);
+	put_file(g, path, "Subject: x\n\n");
 }
 
 static void
@@ -402,7 +420,80 @@ test_a_folder_is_closed_while_its_list_is_read(void **state)
 	assert_int_equal(g.settled, 0);
 }
 
+static void
+tell_uids(const struct ground *g, struct buffer *out)
+{
+	for (uint32_t i = 0; i < mailbox_count(g->inbox); i++)
+		buffer_printf(out, "%u ", mailbox_entry(g->inbox, i).uid);
+	buffer_printf(out, "next %u", g->inbox->uidnext);
+}
+
+/* What had a uid keeps it; what came after the owner's last look gets one that it never gave (rfc9051:2.3.1.1). */
+static void
+test_uids_of_a_former_owner(void **state)
+{
+	static const struct {
+		const char *why, *list, *file[4], *uids;
+	} rows[] = {
+		{ "nothing is fresh",
+		  "3 V1234567890 N50\n40 :17000001.a.b\n42 :17000002.c.d\n",
+		  { "cur/17000001.a.b:2,S", "cur/17000002.c.d:2," },
+		  "40 42 next 50" },
+		{ "two came after the last look, one of them with an older name",
+		  "3 V1234567890 N50\n40 :17000001.a.b\n42 :17000002.c.d\n",
+		  { "cur/17000001.a.b:2,S", "cur/17000002.c.d:2,", "new/17000003.e.f",
+		    "new/16000000.g.h" },
+		  "40 42 50 51 next 52" },
+		{ "all that had uids are gone",
+		  "3 V1234567890 N50\n42 :17000002.c.d\n",
+		  { "new/17000003.e.f" },
+		  "50 next 51" },
+		{ "no next uid is told",
+		  "3 V1234567890\n42 :17000002.c.d\n",
+		  { "new/17000003.e.f", "cur/17000002.c.d:2," },
+		  "42 43 next 44" },
+		{ "of an older one",
+		  "1 1234567890 50\n42 17000002.c.d\n",
+		  { "new/17000003.e.f", "cur/17000002.c.d:2," },
+		  "42 50 next 51" },
+		{ "nothing there", "3 V1234567890 N50\n", { NULL }, "next 50" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct ground  g;
+		struct buffer  got = { 0 };
+		struct arrival v;
+		uint32_t       uid;
+		maildir_make(&g);
+		put_file(&g, "dovecot-uidlist", rows[i].list);
+		for (size_t k = 0; k < COUNT(rows[i].file) && rows[i].file[k] != NULL; k++)
+			put_file(&g, rows[i].file[k], "Subject: x\n\n");
+		enter(&g);
+		g.inbox = kit_mailbox(g.account, "INBOX");
+		v = kit_arrival(&g.kit, 0);
+		HOLDS("a letter that comes meanwhile waits",
+		      rows[i].file[0] == NULL || mailbox_arrive(g.inbox, &v, &uid) == EBUSY);
+		kit_turns(&g.kit);
+		assert_int_equal(g.inbox->uidvalidity, 1234567890);
+		tell_uids(&g, &got);
+		SAME(rows[i].why, buffer_bytes(&got), bytes_of(rows[i].uids));
+		buffer_free(&got);
+		mailbox_drop(&g.inbox);
+		account_drop(&g.account);
+		kit_close(&g.kit);
+		enter(&g);
+		g.inbox = kit_mailbox(g.account, "INBOX");
+		kit_turns(&g.kit);
+		tell_uids(&g, &got);
+		SAME("and so it stays", buffer_bytes(&got), bytes_of(rows[i].uids));
+		HOLDS("nothing waits any more", mailbox_arrive(g.inbox, &v, &uid) != EBUSY);
+		buffer_free(&got);
+		ground_close(&g);
+	}
+}
+
 UNIT(test_a_long_one_is_read_by_the_thread, test_what_is_added_meanwhile_comes_too,
      test_nobody_waits_for_it_any_more, test_changes_are_written_by_the_thread,
      test_expunged_while_it_is_written, test_a_list_of_files_is_read_some_at_a_time,
-     test_a_folder_is_closed_while_its_list_is_read)
+     test_a_folder_is_closed_while_its_list_is_read, test_uids_of_a_former_owner)
