@@ -274,6 +274,33 @@ find_outside(enum role role, const struct common_settings *common, struct outsid
 	buffer_free(&path);
 }
 
+void
+confine_view(const struct common_settings *common, struct buffer *out)
+{
+	struct outside o;
+
+	find_outside(KEEPER, common, &o);
+	for (size_t i = 0; i < o.count; i++) {
+		buffer_add_string(out, o.path[i]);
+		buffer_add_char(out, '\0');
+	}
+}
+
+const char *
+confine_unseen(const struct buffer *now, const struct buffer *then)
+{
+	struct bytes rest = buffer_bytes(now), one, seen, other;
+
+	while (bytes_split(&rest, '\0', &one)) {
+		bool is = one.len == 0;
+		for (seen = buffer_bytes(then); !is && bytes_split(&seen, '\0', &other);)
+			is = other.len > 0 && path_is_within(one, other);
+		if (!is)
+			return one.at;
+	}
+	return NULL;
+}
+
 /* A directory that is not there is made, and then it is the keeper's. */
 static void
 make_outside(const struct outside *o, struct role_account a)

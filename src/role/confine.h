@@ -60,6 +60,10 @@ bool confine_enter(enum role, const struct system_user *user, const struct commo
 /* This process becomes the user, with the user's own groups alone, and nothing more: for commands. */
 bool confine_become(const struct system_user *, struct buffer *errors);
 bool confine_close(enum role, const struct common_settings *, struct buffer *words, struct buffer *errors);
+/* The directories of mailboxes that a keeper started with these settings has in its view, each with its '\0'. */
+void confine_view(const struct common_settings *, struct buffer *out);
+/* The first of `now` that lies in none of `then`: it is out of reach until keepers are started anew.  NULL: none. */
+const char *confine_unseen(const struct buffer *now, const struct buffer *then);
 /* Where role proxymap or policy must be able to go, before confine_enter(); it lives as long. */
 void confine_lead(const struct reach *);
 /* The port of the resolver this role may ask itself; 0: it asks no names. */

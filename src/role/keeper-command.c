@@ -44,10 +44,11 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 		caller_done(caller, 1);
 		return;
 	}
-	if ((why = keeper_locate(k, id, bytes_of(w->argv[2]))) != 0 && k->user != NULL) {
+	if ((why = keeper_locate(k, id, bytes_of(w->argv[2]))) != 0 &&
+	    (k->user != NULL || k->misplaced != NULL)) {
 		close(fd);
 		caller_complain(caller, "mansio: %s: the mailboxes cannot be opened: %s\n",
-		                w->argv[2], strerror(why));
+		                w->argv[2], k->misplaced != NULL ? k->misplaced : strerror(why));
 		caller_done(caller, 1);
 		return;
 	}

@@ -4,6 +4,7 @@
  * A new account lies where its own mail_location says, its domain's or that of main.cf, and stays there until
  * it is converted.  A letter that somebody put there is read by a verifier, like any other.
  */
+#include "role/confine.h"
 #include "role/keeper.h"
 #include "store/location.h"
 #include <errno.h>
@@ -12,6 +13,33 @@
 #include <unistd.h>
 
 /* ---- where ---- */
+
+/* The place cannot be had: what is wrong with it, and what would help. */
+static void
+misplace(struct keeper *k, struct bytes user, const char *location, int why)
+{
+	struct buffer   place = { 0 };
+	struct location l;
+
+	if (why == EINVAL) {
+		k->misplaced = arena_printf(k->scratch, "%.*s cannot have a place in %s",
+		                            (int)user.len, user.at, location);
+	} else {
+		if (location_read(location, k->scratch, &l) && l.kind != LOCATION_LOG)
+			buffer_add_string(&place, l.root);
+		if (place.len > 0 && (why == ENOENT || why == EACCES || why == EROFS) &&
+		    confine_unseen(&place, &k->view) != NULL)
+			k->misplaced = arena_printf(
+				k->scratch,
+				"%s cannot be reached by a mansio that was started before its directory was set; restart it",
+				location);
+		else
+			k->misplaced = arena_printf(k->scratch, "%s cannot be opened: %s", location,
+			                            strerror(why));
+		buffer_free(&place);
+	}
+	warn_("%.*s: %s", (int)user.len, user.at, k->misplaced);
+}
 
 /* Whoever needs the account finds it where it belongs, or not at all. */
 int
@@ -22,6 +50,7 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 	struct account *a;
 	int             why = 0;
 
+	k->misplaced = NULL;
 	if (k->user != NULL) {
 		buffer_free(&whole);
 		return keeper_user_settle(k, id);
@@ -36,14 +65,17 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 	if (*text == '\0' || strcmp(text, "log") == 0)
 		return 0;
 	if (!location_expand(text, k->common.mail_home, user, &whole)) {
-		warn_("account %" PRIu64 ": %.*s cannot have a place in %s", id, (int)user.len,
-		      user.at, text);
+		/* One that has mail needs none. */
+		if ((a = account_take(k->store, id, &why)) != NULL && !account_is_settled(a))
+			misplace(k, user, text, EINVAL);
+		account_drop(&a);
 		buffer_free(&whole);
 		return EINVAL;
 	}
 	buffer_add_char(&whole, '\0');
-	if ((a = account_take(k->store, id, &why)) != NULL)
-		why = account_locate(a, whole.at);
+	if ((a = account_take(k->store, id, &why)) != NULL &&
+	    (why = account_locate(a, whole.at)) != 0 && why != EBUSY)
+		misplace(k, user, whole.at, why);
 	account_drop(&a);
 	buffer_free(&whole);
 	return why;
@@ -83,7 +115,7 @@ keeper_locate_new(struct house *h, struct caller *caller, const struct word_ask 
 	}
 	if (why != 0)
 		caller_complain(caller, "mansio: %s: its place cannot be used: %s\n", w->argv[2],
-		                strerror(why));
+		                k->misplaced != NULL ? k->misplaced : strerror(why));
 	caller_done(caller, why == 0 ? 0 : 1);
 }
 

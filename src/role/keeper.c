@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "delivery/deliver.h"
+#include "role/confine.h"
 #include "role/debug.h"
 #include "role/pass.h"
 #include "store/columns.h"
@@ -160,6 +161,13 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	}
 	if (k->user == NULL && keeper_locate(k, w.account, w.address) == EAGAIN) {
 		put_off(&k->early, &head, body);
+		return true;
+	}
+	if (k->user == NULL && k->misplaced != NULL) {
+		keeper_delivered(h, head.ticket,
+		                 &(struct word_delivered){ .result = DELIVER_LATER,
+		                                           .status = "4.3.0",
+		                                           .text = k->misplaced });
 		return true;
 	}
 	keeper_limit(h, w.account, w.address);
@@ -423,8 +431,13 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 		keeper_session_over(h, mine, w.account);
 		return true;
 	}
-	if (k->user == NULL)
-		(void)keeper_locate(k, w.account, bytes_of(w.user));
+	if (k->user == NULL && keeper_locate(k, w.account, bytes_of(w.user)) != 0 &&
+	    k->misplaced != NULL) {
+		session_refuse(&w, fd, "UNAVAILABLE",
+		               "The mailboxes cannot be opened now, try again later.");
+		keeper_session_over(h, mine, w.account);
+		return true;
+	}
 	keeper_limit(h, w.account, bytes_of(w.user));
 	struct access_facts facts = {
 		.user = w.user,
@@ -695,6 +708,7 @@ keeper_start(struct house *h)
 	k->limits_asked = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
+	confine_view(&h->common, &k->view);
 	keeper_user_open(h);
 	keeper_handoffs_open(h);
 	if (k->user == NULL && !accounts_make(h))

@@ -102,6 +102,8 @@ struct keeper {
 	struct timer        *gather;         /* deliveries that share a commit   */
 	bool                 gathering;
 	struct timer        *later;          /* what another program has locked is tried again */
+	struct buffer        view;           /* confine_view() of the settings it was started with */
+	const char          *misplaced;      /* keeper_locate(): in scratch      */
 	struct arena        *scratch;
 };
 
@@ -113,6 +115,8 @@ keeper_of(struct house *h)
 
 /* keeper-place.c */
 int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /* 0 or errno; EAGAIN: not yet known where */
+/* After it: k->misplaced, if not NULL, says what is wrong with the place the account belongs to.  It must not be used then:
+   its mail would come into the letter log, and stay there. */
 void keeper_locate_new(struct house *, struct caller *, const struct word_ask *);
 void keeper_digest(void *house, int fd, uint64_t at, uint64_t len,
                    void (*answered)(void *who, int why, struct bytes digest), void *who);

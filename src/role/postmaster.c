@@ -18,6 +18,7 @@
 #include "role/certifier.h"
 #include "role/child.h"
 #include "role/complaints.h"
+#include "role/confine.h"
 #include "role/debug.h"
 #include "role/estate.h"
 #include "role/interfaces.h"
@@ -67,6 +68,7 @@ struct postmaster {
 	struct table_watch *tables;
 	struct inquiry     *inquiries;
 	struct caller      *stopper;  /* waits until we are gone               */
+	struct buffer       view;     /* confine_view() at the start           */
 	struct caller      *reloader; /* waits until all are told              */
 	struct timer       *reload_timer;
 	uint32_t            tickets, reload_ticket;
@@ -261,6 +263,23 @@ warn_fixed(const struct postmaster *p, const struct common_settings *new, struct
 			p->file);
 }
 
+/* What running keepers cannot see they cannot deliver into. */
+static void
+warn_unseen(const struct postmaster *p, const struct common_settings *new, struct buffer *warnings)
+{
+	struct buffer now = { 0 };
+	const char   *path;
+
+	confine_view(new, &now);
+	if ((path = confine_unseen(&now, &p->view)) != NULL)
+		buffer_printf(
+			warnings,
+			"%s: mailboxes may lie in %s now, but the keepers that run were started without it: until mansio is restarted, "
+			"mail for accounts there waits in the queue, and they cannot log in\n",
+			p->file, path);
+	buffer_free(&now);
+}
+
 static void
 open_journal(struct postmaster *p)
 {
@@ -386,6 +405,7 @@ reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	s = read_settings(p->file, &text, &common, errors, warnings);
 	if (s != NULL) {
 		warn_fixed(p, &common, warnings);
+		warn_unseen(p, &common, warnings);
 		keep_fixed(&common, &p->house.common);
 		estate = estate_open(&common, s, -1, children_of(&p->house.common, KEEPER),
 		                     p->estate, errors);
@@ -822,6 +842,7 @@ open_house(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	p->estate = estate_open(common, s, lock, children_of(common, KEEPER), NULL, errors);
 	if (p->estate == NULL)
 		estate_unlock(common);
+	confine_view(common, &p->view);
 	return p->estate != NULL;
 }
 
@@ -867,6 +888,7 @@ forget(struct postmaster *p)
 		memory_free(g);
 	}
 	buffer_free(&p->text);
+	buffer_free(&p->view);
 	memory_free(p);
 }
 

@@ -48,16 +48,19 @@ is_link_of_root(int dir, const char *name)
 static int
 step_down(int dir, const char *name, bool make)
 {
-	int fd, how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	int fd, how = O_RDONLY | O_DIRECTORY | O_CLOEXEC, why = EEXIST;
 
 	if (make) {
 		if (mkdirat(dir, name, 0700) == 0)
 			(void)sync_above(dir);
-		else if (errno != EEXIST && errno != EROFS && errno != EACCES)
+		else if ((why = errno) != EEXIST && why != EROFS && why != EACCES)
 			return -1;
 	}
 	if ((fd = openat(dir, name, how | O_NOFOLLOW)) >= 0)
 		return fd;
+	/* It is not there because it could not be made. */
+	if (errno == ENOENT && why != EEXIST)
+		errno = why;
 	if (errno != ELOOP && errno != ENOTDIR)
 		return -1;
 	if (!is_link_of_root(dir, name)) {
@@ -213,8 +216,9 @@ put_location(struct account *a, const char *location)
 int
 account_locate(struct account *a, const char *location)
 {
-	size_t n = strlen(location) + 1;
-	int    why;
+	size_t        n = strlen(location) + 1;
+	struct place *p;
+	int           why;
 
 	if (strcmp(account_location(a), location) == 0)
 		return 0;
@@ -228,11 +232,16 @@ account_locate(struct account *a, const char *location)
 		a->warned = true;
 		return 0;
 	}
+	if ((why = place_make(a, location, &p)) != 0)
+		return why;
 	/* What was loaded belongs to the letter log. */
 	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
-		if (m->users > 0)
+		if (m->users > 0) {
+			place_free(p);
 			return EBUSY;
-	if ((why = place_open(a, location)) != 0 || (why = put_location(a, location)) != 0)
+		}
+	a->place = p;
+	if ((why = put_location(a, location)) != 0)
 		return why;
 	memory_free(a->location);
 	a->location = memcpy(memory_take(n), location, n);

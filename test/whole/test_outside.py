@@ -5,8 +5,10 @@ import imaplib
 import mailbox
 import os
 import pathlib
+import poplib
 import re
 import signal
+import smtplib
 import ssl
 import subprocess
 
@@ -489,3 +491,61 @@ def can_select(demo, user):
         return demo.imap(user).select()[0] == "OK"
     except (imaplib.IMAP4.error, OSError):
         return False
+
+
+def put_off(demo, where, why):
+    """A letter for new@example.com by LMTP waits in the queue, and nobody logs in; the log says where it cannot go, and why."""
+    with smtplib.LMTP("127.0.0.1", demo.port("lmtp"), timeout=60) as lmtp:
+        lmtp.sendmail("eva@example.org", ["new@example.com"], letter("waits", to="new@example.com").as_bytes())
+    wait_for(lambda: re.search(rf"to=<new@example\.com>.*dsn=4\.3\.0, status=deferred \(maildir:{re.escape(str(where))}.*{why}",
+                               demo.log()))
+    with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
+        demo.imap("new")
+    pop = poplib.POP3_SSL("127.0.0.1", demo.port("pop3s"), context=demo.local(), timeout=60)
+    pop.user("new@example.com")
+    with pytest.raises(poplib.error_proto, match="SYS/TEMP"):
+        pop.pass_(demo.password)
+    pop.close()
+    assert re.search(rf"new@example\.com: maildir:{re.escape(str(where))}.*{why}", demo.log())
+
+
+def comes(demo, place):
+    """What waited comes into the Maildir it was to come into."""
+    demo.command("queue", "flush")
+    assert demo.find("waits", "new")
+    assert sum(1 for part in ("new", "cur") for _ in (place / part).iterdir()) == 1
+
+
+def test_a_place_set_by_reload_is_there_after_a_restart_and_nothing_is_in_the_log(tmp_path):
+    demo = Demo(tmp_path / "demo").start()
+    try:
+        where = tmp_path / "later"
+        demo.command("config", "set", f"mail_location=maildir:{where}/%d/%n")
+        said = demo.command("reload").stderr
+        assert str(where) in said and "restarted" in said
+        demo.command("account", "add", "new@example.com", input=demo.password + "\n")
+        put_off(demo, where, "restart")
+        assert not where.exists()
+        demo.stop()
+        demo.start()
+        assert "restarted" not in demo.command("reload").stderr
+        comes(demo, where / "example.com/new")
+    finally:
+        demo.stop()
+
+
+def test_a_place_that_cannot_be_written_to_is_named_and_the_mail_waits(tmp_path):
+    where = tmp_path / "shut"
+    where.mkdir(mode=0o755)
+    demo = demo_with(tmp_path, f"mail_location_directories = {where}")
+    try:
+        os.chown(where, 0, 0)
+        where.chmod(0o755)
+        demo.command("account", "add", "new@example.com", input=demo.password + "\n")
+        done = demo.command("account", "set", "new@example.com", "--mail-location", f"maildir:{where}/%n", check=False)
+        assert done.returncode == 1 and f"maildir:{where}/new cannot be opened: Permission denied" in done.stderr
+        put_off(demo, where, "Permission denied")
+        where.chmod(0o777)
+        comes(demo, where / "new")
+    finally:
+        demo.stop()
