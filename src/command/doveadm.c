@@ -127,6 +127,33 @@ do_message(struct dove *d, const char *verb)
 	return message_do(verb, &w);
 }
 
+static int usage(const char *why, const char *what);
+
+/* As there, nothing is removed by a query that was left half said: it names mailboxes, and messages in them. */
+static int
+do_expunge(struct dove *d, const char *verb)
+{
+	struct query q;
+	bool         mailbox, messages;
+
+	if (!query_read(&q, d->argc, d->argv))
+		return COMMAND_FAILED;
+	mailbox = query_covers(&q, true);
+	messages = query_covers(&q, false);
+	query_close(&q);
+	if (!mailbox)
+		return usage(
+			"expunge: the query, or a branch of it, lacks MAILBOX; right would be mailbox INBOX ..., or "
+			"mailbox \"*\" ... for all of them",
+			"");
+	if (!messages)
+		return usage(
+			"expunge: the query, or a branch of it, says nothing besides MAILBOX; all means every "
+			"message there",
+			"");
+	return do_message(d, verb);
+}
+
 static int
 do_flags(struct dove *d, const char *verb)
 {
@@ -353,7 +380,7 @@ static const struct name {
 	{ "acl",     "delete",      "AF:S:u:",       true,  2, 2, do_acl      },
 	{ "search",  "",            "AF:S:u:",       true,  1, 0, do_message  },
 	{ "fetch",   "",            "AF:S:u:",       true,  2, 0, do_message  },
-	{ "expunge", "",            "AF:S:du:",      true,  1, 0, do_message  },
+	{ "expunge", "",            "AF:S:du:",      true,  1, 0, do_expunge  },
 	{ "flags",   "add",         "AF:S:u:",       true,  2, 0, do_flags    },
 	{ "flags",   "remove",      "AF:S:u:",       true,  2, 0, do_flags    },
 	{ "flags",   "replace",     "AF:S:u:",       true,  2, 0, do_flags    },

@@ -220,19 +220,31 @@ write_keywords(struct export *w)
 }
 
 static bool
-maildir_enter(struct export *w)
+make_maildir(struct export *w, const char *place)
 {
 	static const char *const parts[] = { "", "/tmp", "/new", "/cur" };
-	char                     name[1200], path[PATH_ROOM];
+	char                     path[PATH_ROOM];
+	bool                     good = true;
+
+	for (size_t i = 0; i < COUNT(parts) && good; i++) {
+		(void)snprintf(path, sizeof path, "%.4080s%s", place, parts[i]);
+		good = make_directories(w, path);
+	}
+	return good;
+}
+
+/* Where the INBOX has no letters the top is made too: without it the folders are no Maildir's. */
+static bool
+maildir_enter(struct export *w)
+{
+	char name[1200], path[PATH_ROOM];
 
 	maildir_name(w->chosen->mailbox, name, sizeof name);
 	(void)snprintf(w->place, sizeof w->place, "%.2800s%.1200s", w->root, name);
-	for (size_t i = 0; i < COUNT(parts); i++) {
-		(void)snprintf(path, sizeof path, "%.4080s%s", w->place, parts[i]);
-		if (!make_directories(w, path))
-			return false;
-	}
+	if (!make_maildir(w, w->root) || !make_maildir(w, w->place))
+		return false;
 	read_keywords(w);
+	(void)snprintf(path, sizeof path, "%.4080s/cur", w->place);
 	return learn_names(w, path, ':');
 }
 

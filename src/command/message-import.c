@@ -44,7 +44,7 @@ struct import {
 	bool           duplicates, quiet;
 	struct target  target;
 	struct batch  *batch;
-	uint64_t       in, left_out, refused;
+	uint64_t       found, in, left_out, refused;
 	int            status;
 };
 
@@ -322,6 +322,7 @@ import_one(void *ctx, struct letter_source *s)
 	char           name[1100];
 	bool           good;
 
+	w->found++;
 	if (w->mailbox == NULL)
 		(void)snprintf(name, sizeof name, "%s", *s->folder != '\0' ? s->folder : "INBOX");
 	else
@@ -340,6 +341,20 @@ import_one(void *ctx, struct letter_source *s)
 
 /* ---- the commands ---- */
 
+/* Where no letter is, most likely something else was meant: it is said.  False when it could not be read. */
+static bool
+import_path(struct import *w, const char *path)
+{
+	uint64_t before = w->found;
+
+	if (!source_each(path, import_one, w))
+		return false;
+	if (w->found == before)
+		(void)fprintf(stderr, "mansio: no message was found in %s\n",
+		              strcmp(path, "-") == 0 ? "the standard input" : path);
+	return true;
+}
+
 static int
 import_paths(struct call *c, const char *who, struct import *w, int paths, char *const *path)
 {
@@ -355,7 +370,7 @@ import_paths(struct call *c, const char *who, struct import *w, int paths, char 
 	if (status == COMMAND_DONE && (w->client = client_open(c, &people.one[0])) == NULL)
 		status = COMMAND_FAILED;
 	for (int i = 0; status == COMMAND_DONE && i < paths; i++)
-		if (!source_each(path[i], import_one, w))
+		if (!import_path(w, path[i]) || (i + 1 == paths && w->found == 0))
 			status = COMMAND_FAILED;
 	if (w->client != NULL)
 		(void)batch_send(w);

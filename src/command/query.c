@@ -400,6 +400,28 @@ query_named(const struct query *q, size_t index)
 	return index < q->names ? q->named[index] : NULL;
 }
 
+/* ---- what it speaks of ---- */
+
+/* Where OR joins, each branch must; elsewhere one of them is enough. */
+static bool
+covers(const struct query_node *n, bool mailbox)
+{
+	bool either = n->join == QUERY_EITHER;
+
+	if (n->join == QUERY_KEY)
+		return mailbox == (n->key->takes == MAILBOX || n->key->takes == MAILBOX_ID);
+	for (const struct query_node *one = n->first; one != NULL; one = one->next)
+		if (covers(one, mailbox) != either)
+			return !either;
+	return either;
+}
+
+bool
+query_covers(const struct query *q, bool mailbox)
+{
+	return covers(q->root, mailbox);
+}
+
 /* ---- for one mailbox ---- */
 
 enum truth3 { NO, YES, OPEN };

@@ -11,6 +11,8 @@
  *                it is split as a line of a shell, quotes and all.
  * query_wants()  whether any message of this mailbox can be meant.
  * query_write()  the search keys for this mailbox into the client's command.
+ * query_covers() whether every branch of it (those that OR joins) has a key that says which mailbox or, with false, one
+ *                that says which messages there.
  * query_named()  the mailboxes it names without a wildcard: NULL at the end.
  */
 #ifndef COMMAND_QUERY_H
@@ -38,6 +40,7 @@ struct query {
 bool query_read(struct query *, int argc, char *const *argv);
 bool query_wants(const struct query *, const char *mailbox, const char *id);
 void query_write(const struct query *, struct client *, const char *mailbox, const char *id);
+bool query_covers(const struct query *, bool mailbox);
 const char *query_named(const struct query *, size_t index);
 void query_close(struct query *);
 

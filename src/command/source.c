@@ -14,7 +14,7 @@
 #include "base/arena.h"
 #include "message/date.h"
 
-enum { ROOM = 64 << 10, PATH_ROOM = 4096, KNOWN_MOST = 16 << 10, LETTERS = 26 };
+enum { ROOM = 64 << 10, PATH_ROOM = 4096, FOLDER_ROOM = 1024, KNOWN_MOST = 16 << 10, LETTERS = 26 };
 
 /* ---- a file, line by line ---- */
 
@@ -564,6 +564,13 @@ maildir_folder(const char *directory, char *out, size_t room)
 	return good;
 }
 
+/* Whether this name within a Maildir is one of its folders, and which. */
+static bool
+is_folder(const char *directory, const char *name, char *folder, size_t room)
+{
+	return maildir_folder(name, folder, room) && is_maildir(directory);
+}
+
 static bool
 give_maildir(const char *path, source_fn *each, void *ctx)
 {
@@ -575,31 +582,56 @@ give_maildir(const char *path, source_fn *each, void *ctx)
 	for (int i = 0; i < n && good; i++) {
 		(void)snprintf(directory, sizeof directory, "%.3800s/%.255s", path,
 		               names[i]->d_name);
-		if (maildir_folder(names[i]->d_name, folder, sizeof folder) &&
-		    is_maildir(directory))
+		if (is_folder(directory, names[i]->d_name, folder, sizeof folder))
 			good = give_folder(directory, folder, each, ctx);
 	}
 	names_free(names, n < 0 ? 0 : n);
 	return good && n >= 0;
 }
 
+static bool give_directory(const char *path, const char *folder, source_fn *, void *ctx);
+
+/* A link to a directory is not followed: it may lead back.  How long names may become ends the levels. */
 static bool
-give_directory(const char *path, source_fn *each, void *ctx)
+give_entry(const char *path, const char *name, const char *folder, source_fn *each, void *ctx)
 {
-	char            file[PATH_ROOM];
+	struct letter_source s = { .path = path, .folder = folder };
+	char                 inner[FOLDER_ROOM];
+	struct stat          st;
+	int                  n;
+
+	if (*folder == '\0' && is_folder(path, name, inner, sizeof inner))
+		return give_folder(path, inner, each, ctx);
+	if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return !bytes_ends_nocase(bytes_of(name), BYTES(".eml")) ||
+		       give_file(&s, each, ctx);
+	if (name[0] == '.')
+		return true;
+	n = snprintf(inner, sizeof inner, "%s%s%s", folder, *folder != '\0' ? "/" : "", name);
+	if (n < 0 || (size_t)n >= sizeof inner) {
+		errno = ENAMETOOLONG;
+		return complain(path);
+	}
+	return give_directory(path, inner, each, ctx);
+}
+
+/* .eml, those of other mailboxes in directories below; or the folders of a Maildir that has no INBOX. */
+static bool
+give_directory(const char *path, const char *folder, source_fn *each, void *ctx)
+{
+	char            entry[PATH_ROOM];
 	struct dirent **names = NULL;
 	bool            good = true;
 	int             n = names_in(path, &names);
 
+	if (n < 0)
+		return complain(path);
 	for (int i = 0; i < n && good; i++) {
-		struct letter_source s = { .path = file, .folder = "" };
-		if (!bytes_ends_nocase(bytes_of(names[i]->d_name), BYTES(".eml")))
-			continue;
-		(void)snprintf(file, sizeof file, "%.3800s/%.255s", path, names[i]->d_name);
-		good = give_file(&s, each, ctx);
+		(void)snprintf(entry, sizeof entry, "%.3800s/%.255s", path, names[i]->d_name);
+		good = give_entry(entry, names[i]->d_name, folder, each, ctx);
 	}
-	names_free(names, n < 0 ? 0 : n);
-	return n < 0 ? complain(path) : good;
+	names_free(names, n);
+	return good;
 }
 
 bool
@@ -613,5 +645,6 @@ source_each(const char *path, source_fn *each, void *ctx)
 		return complain(path);
 	if (!S_ISDIR(st.st_mode))
 		return give_plain(path, each, ctx);
-	return is_maildir(path) ? give_maildir(path, each, ctx) : give_directory(path, each, ctx);
+	return is_maildir(path) ? give_maildir(path, each, ctx)
+	                        : give_directory(path, "", each, ctx);
 }

@@ -8,7 +8,11 @@ import imaplib
 import mailbox
 import os
 import pathlib
+import pwd
+import shutil
+import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -50,6 +54,21 @@ def whole(house, *query):
 
 def said(done):
     return done.stdout.strip()
+
+
+def dovecot_counts(maildir):
+    """How many letters Debian's Dovecot finds in the mailboxes of a copy of it."""
+    owner = pwd.getpwnam("mail")
+    with tempfile.TemporaryDirectory(prefix="export-", dir="/tmp") as place:
+        shutil.copytree(maildir, f"{place}/Maildir")
+        pathlib.Path(place, "dovecot.conf").write_text(
+            f"log_path = {place}/log\nprotocols =\nssl = no\nbase_dir = {place}/run\nfirst_valid_uid = 1\nmail_location = maildir:{place}/Maildir\n"
+            f"mail_uid = {owner.pw_uid}\nmail_gid = {owner.pw_gid}\n")
+        subprocess.run(["chown", "-R", "mail:", place], check=True)
+        told = subprocess.run(["/usr/bin/doveadm", "-c", f"{place}/dovecot.conf", "-f", "tab", "mailbox", "status", "messages", "*"], capture_output=True,
+                              text=True, timeout=30, check=True, env={**os.environ, "USER": "mail", "HOME": place}).stdout
+        rows = [line.split("\t") for line in told.splitlines()[1:]]
+        return {name: int(n) for name, n in rows if n != "0"}
 
 
 def test_an_mbox_comes_in(jack, tmp_path):
@@ -120,10 +139,12 @@ def test_a_large_letter_streams_in_and_out(jack, tmp_path):
 
 @pytest.mark.parametrize("path, status, what", [
     ("nowhere", 1, "nowhere: No such file or directory"),
-    ("empty", 0, "0 taken in"),
+    ("empty", 1, "no message was found in"),
+    ("nothing", 1, "no message was found in"),
 ])
 def test_what_cannot_be_read_is_named(jack, tmp_path, path, status, what):
     (tmp_path / "empty").write_text("")
+    (tmp_path / "nothing/in/here").mkdir(parents=True)
     done = jack.command("message", "import", JACK, tmp_path / path, check=False)
     assert done.returncode == status and what in done.stdout + done.stderr
 
@@ -201,6 +222,55 @@ def test_there_and_back_nothing_changes(jack, tmp_path, form, where):
     assert before == after
     if form != "eml":
         assert found(jack, "keyword", "$Later", "seen") == [("INBOX", "1")]
+
+
+@pytest.mark.parametrize("form", ["maildir", "eml"])
+@pytest.mark.parametrize("inbox", [True, False])
+def test_all_mailboxes_go_out_and_come_back(jack, tmp_path, form, inbox):
+    """Also where the INBOX has nothing."""
+    folders = {"Sent": 2, "Lists/debian": 1, "Lists/debian/user": 1, "台北": 1, **({"INBOX": 1} if inbox else {})}
+    for folder, count in folders.items():
+        for n in range(count):
+            with jack.imap() as box:
+                box.enable("UTF8=ACCEPT")
+                box.create(f'"{folder}"')
+                assert box.append(f'"{folder}"', "", None, letter(n + 1, **{"Message-ID": f"<{n}-{len(folder.encode())}@x>"}).replace("\n", "\r\n").encode())[0] == "OK"
+    before = sorted(found(jack, "all"))
+    assert len(before) == sum(folders.values())
+    out = tmp_path / "out"
+    jack.command("message", "export", JACK, out, "--format", form)
+    if form == "maildir":
+        assert sorted(p.name for p in out.iterdir() if p.name[0] != ".") == ["cur", "new", "tmp"]
+        if shutil.which("doveadm"):
+            assert dovecot_counts(out) == folders
+    jack.command("account", "delete", JACK)
+    jack.command("account", "add", JACK, input=PASSWORD + "\n")
+    assert said(jack.command("message", "import", JACK, out)) == f"{len(before)} taken in, 0 there already, 0 refused"
+    assert sorted(found(jack, "all")) == before
+
+
+def test_a_maildir_without_a_top_and_directories_that_lead_back(jack, tmp_path):
+    root = tmp_path / "Maildir"
+    for part in ["cur", "new", "tmp"]:
+        (root / ".Old" / part).mkdir(parents=True)
+    (root / ".Old/cur/1.x:2,S").write_text(letter(1))
+    assert said(jack.command("message", "import", JACK, root)) == "1 taken in, 0 there already, 0 refused"
+    assert found(jack, "mailbox", "Old", "seen") == [("Old", "1")]
+    files = tmp_path / "files"
+    (files / "Sent/deep.eml").mkdir(parents=True)
+    (files / "Sent/back").symlink_to(files)
+    (files / ".cache").mkdir()
+    (files / ".cache/9.eml").write_text(letter(9))
+    (files / "Sent/deep.eml/2.eml").write_text(letter(2))
+    assert said(jack.command("message", "import", JACK, files, "--mailbox", "New")) == "1 taken in, 0 there already, 0 refused"
+    assert found(jack, "mailbox", "New/Sent/deep.eml", "all") == [("New/Sent/deep.eml", "1")]
+
+
+def test_one_of_several_without_letters_is_named(jack, tmp_path):
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "1.eml").write_text(letter(1))
+    done = jack.command("message", "import", JACK, tmp_path / "1.eml", tmp_path / "empty")
+    assert said(done) == "1 taken in, 0 there already, 0 refused" and done.stderr.strip().endswith(f"no message was found in {tmp_path}/empty")
 
 
 def test_many_letters_go_together_and_one_that_is_refused_keeps_no_other_out(jack, tmp_path):

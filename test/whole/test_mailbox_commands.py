@@ -9,8 +9,11 @@ import json
 import os
 import pathlib
 import poplib
+import pwd
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -231,6 +234,51 @@ def test_doveadm_search_and_fetch_as_scripts_do(jack):
     assert doveadm(jack, "move", "-u", JACK, "INBOX", "mailbox", "Lists", "seen").returncode == 0
     assert doveadm(jack, "expunge", "-u", JACK, "mailbox", "INBOX", "all").returncode == 0
     assert doveadm(jack, "search", "-A", "mailbox", "INBOX", "subject", "two").stdout == ""
+
+
+HALF_SAID = ["all", "seen", "all seen", "mailbox INBOX", "mailbox *", "mailbox INBOX not mailbox Sent", "( mailbox INBOX )", "not mailbox INBOX",
+             "( mailbox INBOX or mailbox Sent )", "( mailbox INBOX or seen )", "( mailbox INBOX or seen ) mailbox Sent",
+             "( ( mailbox INBOX seen ) or ( flagged ) )", "( ( mailbox INBOX seen ) or mailbox Sent )", "mailbox-guid 0123456789abcdef0123456789abcdef"]
+SAID = ["mailbox INBOX deleted", "deleted mailbox INBOX", "mailbox * deleted", "deleted not mailbox INBOX", "( mailbox INBOX or mailbox Sent ) deleted",
+        "( ( mailbox INBOX deleted ) or ( mailbox Sent deleted ) )", "not ( not mailbox INBOX ) deleted", "mailbox INBOX all"]
+
+
+@pytest.mark.skipif(not pathlib.Path("/usr/bin/doveadm").exists(), reason="no dovecot")
+def test_doveadm_expunges_nothing_by_a_query_half_said(jack):
+    """Refused for the same reason where Dovecot's own refuses, and nothing removed; done where it does it."""
+    owner = pwd.getpwnam("mail")
+    place = pathlib.Path(tempfile.mkdtemp(prefix="expunge-", dir="/tmp"))
+    try:
+        for name in ["", ".Sent"]:
+            for part in ["cur", "new", "tmp"]:
+                (place / "Maildir" / name / part).mkdir(parents=True)
+        (place / "dovecot.conf").write_text(f"log_path = {place}/log\nprotocols =\nssl = no\nbase_dir = {place}/run\nfirst_valid_uid = 1\n"
+                                            f"mail_location = maildir:{place}/Maildir\nmail_uid = {owner.pw_uid}\nmail_gid = {owner.pw_gid}\n")
+        subprocess.run(["chown", "-R", "mail:", place], check=True)
+        for folder in ["INBOX", "Sent", "Lists"]:
+            put(jack, folder, f"in {folder}")
+        for query in HALF_SAID + SAID:
+            theirs = subprocess.run(["/usr/bin/doveadm", "-c", place / "dovecot.conf", "expunge", *query.split()], capture_output=True, text=True,
+                                    timeout=30, env={**os.environ, "USER": "mail", "HOME": str(place)})
+            ours = doveadm(jack, "expunge", "-u", JACK, *query.split())
+            assert ours.returncode == theirs.returncode == (64 if query in HALF_SAID else 0), (query, theirs.stderr, ours.stderr)
+            said = theirs.stderr + (place / "log").read_text() if (place / "log").exists() else theirs.stderr
+            (place / "log").unlink(missing_ok=True)
+            if query in HALF_SAID:
+                assert ("besides MAILBOX" in said) == ("besides MAILBOX" in ours.stderr), (query, said, ours.stderr)
+                assert ("contain MAILBOX" in said) == ("lacks MAILBOX" in ours.stderr), (query, said, ours.stderr)
+            assert len(found(jack, "all")) == (3 if query != SAID[-1] else 2), query
+    finally:
+        shutil.rmtree(place)
+
+
+def test_our_own_expunge_wants_more_than_a_mailbox(jack):
+    put(jack, "INBOX", "one")
+    done = jack.command("message", "expunge", JACK, "mailbox", "INBOX", check=False)
+    assert done.returncode == 1 and "says nothing besides MAILBOX" in done.stderr
+    assert found(jack, "all") == [("INBOX", "1")]
+    jack.command("message", "expunge", JACK, "all")
+    assert found(jack, "all") == []
 
 
 @pytest.mark.parametrize("status, words", [

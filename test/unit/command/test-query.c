@@ -91,4 +91,36 @@ test_mailboxes(void **state)
 	query_close(&q);
 }
 
-UNIT(test_queries, test_mailboxes)
+/* What Dovecot 2.3's doveadm expunge says of it. */
+static const struct {
+	const char *why, *words;
+	bool        mailbox, messages;
+} branches[] = {
+	{ "messages wherever they are", "seen", false, true },
+	{ "a mailbox and nothing of it", "mailbox INBOX", true, false },
+	{ "all is something", "mailbox INBOX all", true, true },
+	{ "in any order", "( mailbox-guid F1 ) seen", true, true },
+	{ "two mailboxes", "mailbox INBOX not mailbox Sent", true, false },
+	{ "joined by or, and in them", "( mailbox INBOX or mailbox Sent ) seen", true, true },
+	{ "a branch without a mailbox", "( ( mailbox INBOX seen ) or ( flagged ) )", false, true },
+	{ "a branch with nothing else", "( mailbox Sent or ( mailbox INBOX seen ) )", true, false },
+	{ "neither in both", "( mailbox INBOX or seen )", false, false },
+	{ "what is not meant names it too", "not ( mailbox INBOX seen )", true, true },
+};
+
+static void
+test_branches(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(branches); i++) {
+		struct query q;
+		char        *words[] = { (char *)(uintptr_t)branches[i].words };
+
+		assert_true(query_read(&q, 1, words));
+		HOLDS(branches[i].why, query_covers(&q, true) == branches[i].mailbox);
+		HOLDS(branches[i].why, query_covers(&q, false) == branches[i].messages);
+		query_close(&q);
+	}
+}
+
+UNIT(test_queries, test_mailboxes, test_branches)
