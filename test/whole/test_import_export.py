@@ -63,7 +63,7 @@ def dovecot_counts(maildir):
         shutil.copytree(maildir, f"{place}/Maildir")
         pathlib.Path(place, "dovecot.conf").write_text(
             f"log_path = {place}/log\nprotocols =\nssl = no\nbase_dir = {place}/run\nfirst_valid_uid = 1\nmail_location = maildir:{place}/Maildir\n"
-            f"mail_uid = {owner.pw_uid}\nmail_gid = {owner.pw_gid}\n")
+            f"mail_uid = {owner.pw_uid}\nmail_gid = {owner.pw_gid}\nnamespace inbox {{\n  inbox = yes\n  separator = /\n}}\n")
         subprocess.run(["chown", "-R", "mail:", place], check=True)
         told = subprocess.run(["/usr/bin/doveadm", "-c", f"{place}/dovecot.conf", "-f", "tab", "mailbox", "status", "messages", "*"], capture_output=True,
                               text=True, timeout=30, check=True, env={**os.environ, "USER": "mail", "HOME": place}).stdout
