@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
+
 #ifdef MANSIO_ACME
 #include <jansson.h>
 
@@ -390,11 +392,18 @@ finish(struct order *o)
 static bool
 take_chain(struct order *o)
 {
+	struct certificate_facts f;
+
 	if (!look(o, "certificate", o->certificate))
 		return false;
 	buffer_add(&o->out->chain, buffer_bytes(&o->answer.body));
-	return request_fits(buffer_bytes(&o->out->chain), buffer_bytes(&o->out->key)) ||
-	       fail(o, "what it gives is no certificate for our key");
+	if (!request_fits(buffer_bytes(&o->out->chain), buffer_bytes(&o->out->key)) ||
+	    !certificate_look(buffer_bytes(&o->out->chain), o->wish->name, o->wish->names, &f))
+		return fail(o, "what it gives is no certificate for our key");
+	if (f.among != o->wish->names)
+		return fail(o, "what it gives is a certificate of other names than were ordered");
+	return f.until > clock_wall() ||
+	       fail(o, "what it gives is over already; is the clock of this machine right?");
 }
 
 bool

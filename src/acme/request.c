@@ -127,17 +127,13 @@ bool
 certificate_look(struct bytes pem, const char *const *name, size_t count,
                  struct certificate_facts *out)
 {
-	X509          *x = first_certificate(pem);
-	GENERAL_NAMES *all;
+	X509 *x = first_certificate(pem);
 
 	*out = (struct certificate_facts){ 0 };
 	if (x == NULL)
 		return false;
 	out->from = seconds_of(X509_get0_notBefore(x));
 	out->until = seconds_of(X509_get0_notAfter(x));
-	all = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-	out->names = all == NULL ? 0 : (size_t)sk_GENERAL_NAME_num(all);
-	GENERAL_NAMES_free(all);
 	for (size_t i = 0; i < count; i++)
 		out->among += X509_check_host(x, name[i], 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
 		                              NULL) == 1;

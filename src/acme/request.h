@@ -19,8 +19,8 @@ enum request_kind { REQUEST_ECDSA, REQUEST_RSA };
 bool request_make(enum request_kind, const char *const *name, size_t count, struct buffer *key, struct buffer *der);
 bool request_fits(struct bytes chain, struct bytes key);
 
-struct certificate_facts { int64_t from, until; size_t names, among; };
-/* `among`: how many of these names it has; `names`: how many it has in all. */
+struct certificate_facts { int64_t from, until; size_t among; };
+/* `among`: how many of these names it has. */
 bool certificate_look(struct bytes pem, const char *const *name, size_t count, struct certificate_facts *out);
 bool validation_make(const char *name, struct bytes authorization, struct buffer *key, struct buffer *certificate);
 

@@ -122,24 +122,34 @@ account(struct house *h)
 
 /* ---- whether a new one is due ---- */
 
-/* When the certificate of this text is to be made anew; 0: at once. */
+/* The head of a file: what was asked for, and where. */
+static void
+add_head(struct buffer *out, const char *server, const char *const *name, size_t count)
+{
+	buffer_printf(out, "ACME server: %s\nNames:", server);
+	for (size_t i = 0; i < count; i++)
+		buffer_printf(out, " %s", name[i]);
+	buffer_add_char(out, '\n');
+}
+
+/* When the certificate of this text is to be made anew; 0: at once.  An authority may add names of its own. */
 static int64_t
 due_of(const struct certifier_settings *r, struct bytes text, int64_t *until)
 {
 	struct certificate_facts f;
-	struct buffer            first = { 0 };
+	struct buffer            head = { 0 };
 	int64_t                  before = r->renew_ms / 1000, third;
 	bool                     same;
 
-	buffer_printf(&first, "ACME server: %s\n", certifier_server(r));
-	same = bytes_starts(text, buffer_bytes(&first));
-	buffer_free(&first);
+	add_head(&head, certifier_server(r), r->names.item, r->names.count);
+	same = bytes_starts(text, buffer_bytes(&head));
+	buffer_free(&head);
 	*until = 0;
 	if (!certificate_look(text, r->names.item, r->names.count, &f) || !request_fits(text, text))
 		return 0;
 	*until = f.until;
 	third = (f.until - f.from) / 3;
-	if (!same || f.among != r->names.count || f.names != r->names.count)
+	if (!same || f.among != r->names.count)
 		return 0;
 	return f.until - (before < third ? before : third);
 }
@@ -245,7 +255,7 @@ keep(struct house *h, struct errand_of_order *e)
 	struct buffer text = { 0 };
 	bool          good;
 
-	buffer_printf(&text, "ACME server: %s\n", e->server);
+	add_head(&text, e->server, e->wish.name, e->wish.names);
 	buffer_add(&text, buffer_bytes(&e->result.key));
 	buffer_add(&text, buffer_bytes(&e->result.chain));
 	good = write_file(h, e->file, buffer_bytes(&text));
@@ -286,10 +296,13 @@ order_ended(void *ctx)
 		e->good = keep(h, e);
 	if (e->good) {
 		c->orders++;
-		c->failures = 0;
 		c->alerted = 0;
 		c->next = 0;
-		(void)due(h);
+		/* One that is due as it comes is no reason to ask for the next at once. */
+		if (due(h) > clock_wall())
+			c->failures = 0;
+		else
+			put_off(c, 0);
 		day_of(c->until, until);
 		note("a new certificate of %s by %s, good until %s", e->wish.name[0], e->server,
 		     until);

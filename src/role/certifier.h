@@ -5,7 +5,7 @@
  * Touches:  certificates/ of the mail directory, the ACME server, and those who come to see the challenges' answers
  *
  * certificates/account.key   the key of the account, in PEM
- * certificates/NAME.pem      NAME is the first of tls_acme_names: a line "ACME server: URL", the key, the chain.  It is
+ * certificates/NAME.pem      NAME is the first of tls_acme_names: lines "ACME server: URL" and "Names: NAME ...", the key, the chain.  It is
  *                            made beside and renamed, so that key and chain are always of one another.
  *
  * certifier_path()   that file, whether it is there or not; false: none is asked for.

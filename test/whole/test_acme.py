@@ -2,6 +2,8 @@
 """Certificates by ACME: Debian's pebble is the authority, and asks a name server of its own package where the names are."""
 
 import base64
+import datetime
+import http.server
 import json
 import os
 import pathlib
@@ -12,10 +14,12 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import urllib.request
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from house import House, wait_for
@@ -217,6 +221,107 @@ def test_R234_what_does_not_go_is_told_and_the_old_one_stays():
                 assert s.recv(1) == b""
             except ConnectionResetError:
                 pass
+
+
+class Liar:
+    """An authority that asks for no proof, counts orders, and gives what it likes for them."""
+
+    def __init__(self, give):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-liar-"))
+        self.give, self.orders, self.chain = give, 0, ""
+        self.authority = make_authority(self.directory)
+        self.trusted = self.authority[0]
+        leaf, key = make_leaf(self.directory, self.authority, "liar", "localhost")
+        liar = self
+
+        class Answers(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def say(self, body, code=200, **fields):
+                if not isinstance(body, bytes):
+                    body = json.dumps(body).encode()
+                self.send_response(code)
+                self.send_header("Replay-Nonce", base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("="))
+                self.send_header("Content-Length", str(len(body)))
+                for name, value in fields.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(b"" if self.command == "HEAD" else body)
+
+            def do_HEAD(self):
+                self.say(b"")
+
+            def do_GET(self):
+                self.say({"newNonce": liar.url + "nonce", "newAccount": liar.url + "account", "newOrder": liar.url + "order"})
+
+            def do_POST(self):
+                said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                what, order = self.path.split("/")[1], {"status": "ready", "authorizations": [liar.url + "proof"],
+                                                        "finalize": liar.url + "finalize"}
+                if what == "account":
+                    self.say({"status": "valid"}, 201, Location=liar.url + "account/1")
+                elif what == "order" and said["payload"]:
+                    liar.orders += 1
+                    self.say(order, 201, Location=liar.url + "order")
+                elif what == "proof":
+                    self.say({"status": "valid", "identifier": {"type": "dns", "value": FIRST}})
+                elif what == "finalize":
+                    request = json.loads(base64.urlsafe_b64decode(said["payload"] + "==="))["csr"]
+                    liar.chain = liar.certify(x509.load_der_x509_csr(base64.urlsafe_b64decode(request + "===")))
+                    self.say(order)
+                elif what == "order":
+                    self.say(order | ({"status": "valid", "certificate": liar.url + "chain"} if liar.chain else {}))
+                else:
+                    self.say(liar.chain)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(leaf, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_address[1]}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def certify(self, request):
+        """A certificate for this key, of names and days of its own choice."""
+        names, begin, end = self.give
+        now = datetime.datetime.now(datetime.timezone.utc)
+        signer = serialization.load_pem_private_key(pathlib.Path(self.authority[1]).read_bytes(), None)
+        issuer = x509.load_pem_x509_certificate(pathlib.Path(self.authority[0]).read_bytes()).subject
+        made = (x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(issuer).public_key(request.public_key())
+                .serial_number(x509.random_serial_number()).not_valid_before(now + datetime.timedelta(days=begin))
+                .not_valid_after(now + datetime.timedelta(days=end))
+                .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), True))
+        return made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        shutil.rmtree(self.directory)
+
+
+@pytest.mark.parametrize("names,begin,end,words", [
+    ([FIRST], -1, 90, "a certificate of other names than were ordered"),
+    ([FIRST, SECOND], -90, -1, "over already"),
+    ([FIRST, SECOND, THIRD], -1, 90, None),
+    ([FIRST, SECOND], -90, 1, None),
+], ids=["other names", "over", "more names", "near its end"])
+def test_an_authority_that_gives_something_else_is_not_asked_again_at_once(names, begin, end, words):
+    at = free_ports(1)[0]
+    with Liar((names, begin, end)) as liar:
+        with House(tls_acme_names=f"{FIRST}, {SECOND}", tls_acme_agree="yes", tls_acme_server=liar.url, tls_acme_CAfile=liar.trusted,
+                   tls_acme_http_listen=f"127.0.0.1:{at}", smtpd_tls_cert_file="", smtpd_tls_key_file="") as h:
+            if words:
+                wait_for(lambda: re.search(f"no certificate of {FIRST} by .*: what it gives is .*{words}.*; next try 20", h.text()), SLOW)
+                assert kept(h) is None
+            else:
+                wait_for(lambda: kept(h), SLOW)
+                wait_for(lambda: f"a new certificate of {FIRST} by" in h.text(), SLOW)
+            assert fact(h, "ordering") == "0" and liar.orders == 1
+            assert (fact(h, "next") == "-") == (end == 90 and not words)
 
 
 @pytest.mark.parametrize("changes,words", [
