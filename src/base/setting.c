@@ -539,10 +539,12 @@ settings_unknown(struct settings *s, struct buffer *warnings)
 	struct map *asked = map_open();
 	bool        found = false;
 
-	for (size_t i = 0; i < s->count; i++)
-		if (!bytes_ends_nocase(bytes_of(s->counting[i]->name), BYTES("/transport")))
+	for (size_t i = 0; i < s->count; i++) {
+		struct bytes name = bytes_of(s->counting[i]->name);
+		if (!bytes_ends_nocase(name, BYTES("/transport")) && !setting_is_for_shell(s, name))
 			settings_asks(bytes_of(s->counting[i]->value), note_asked,
 			              &(struct asked){ asked, s->counting[i] });
+	}
 	for (size_t i = 0; i < s->count; i++) {
 		struct bytes name = bytes_of(s->counting[i]->name);
 		ptrdiff_t    slash = bytes_find(name, '/');

@@ -31,6 +31,7 @@
  *         comma and blank; {a, b} is one word); CHOICE: one of the words in
  *         `choices` ("may,encrypt"; ",may" lets it be empty);
  *         WORD, TEXT: "variables" lets %u, %n, %d and %h have their long names (base/variable.h);
+ *         TEXT: "shell" leaves every $ to the shell that runs it;
  *         TABLES: a list of lookup tables, "type:name" (directory/table.h); `choices`
  *         "aliases" when their files have the grammar of aliases(5);
  *         MATCHES: a list of patterns (what they are the reader of it says), each perhaps

@@ -225,6 +225,15 @@ expand(struct expansion *x, struct bytes text, const struct within *w)
 	x->depth--;
 }
 
+bool
+setting_is_for_shell(const struct settings *s, struct bytes name)
+{
+	const struct setting *row = setting_row_find(s, name);
+
+	return row != NULL && row->kind == SETTING_TEXT && row->choices != NULL &&
+	       strcmp(row->choices, "shell") == 0;
+}
+
 /* The expanded text in *out.  NULL, or what is wrong, from the scratch. */
 const char *
 setting_expand(struct settings *s, const char *listener, const char *name, const char *raw,
@@ -234,6 +243,10 @@ setting_expand(struct settings *s, const char *listener, const char *name, const
 		.settings = s, .listener = listener, .out = out, .scratch = scratch
 	};
 
+	if (setting_is_for_shell(s, bytes_of(name))) {
+		buffer_add_string(out, raw);
+		return NULL;
+	}
 	expand_name(&x, raw, bytes_of(name), NULL);
 	return x.fault;
 }

@@ -46,6 +46,8 @@ void                  setting_know_rows(struct settings *, const struct setting_
 bool                  setting_is_name_char(char);
 /* Settled when a letter is delivered, not when the file is read. */
 bool setting_is_later_name(struct bytes name);
+/* What is after a $ there is the shell's. */
+bool setting_is_for_shell(const struct settings *, struct bytes name);
 
 /* One $name, ${name}, ${name?then} or ${name:otherwise}. */
 struct macro {

@@ -476,7 +476,7 @@ def test_fallback_transport_for_names_that_nobody_has(local, user, tmp_path):
 ])
 def test_what_a_command_says_becomes_of_the_letter(served, user, status, dsn, state, words):
     script = user.write("fail", f"#!/bin/sh\ncat >/dev/null\necho who is that >&2\nexit {status}\n", 0o700)
-    demo = served(mailbox_command=f"{script} ; exit $$?")
+    demo = served(mailbox_command=f"{script} ; exit $?")
     demo.send(letter(word()))
     wait_for(lambda: f"dsn={dsn}, status={state} ({words}" in demo.log())
 

@@ -7,7 +7,7 @@
 struct house {
 	bool                tls, strict;
 	int64_t             count, size, wait, small;
-	const char         *host, *origin, *banner;
+	const char         *host, *origin, *banner, *run;
 	struct setting_list networks;
 	int                 level;
 };
@@ -27,6 +27,7 @@ static const struct setting rows[] = {
 	{ "smtpd_timeout", SETTING_TIME, AT(wait), "1m", "Patience.", NULL, 10, 90000, "0.1" },
 	{ "smtpd_tls_security_level", SETTING_CHOICE, AT(level), "may", "TLS.", "none,may,encrypt",
 	  0, 0, "0.1" },
+	{ "mailbox_command", SETTING_TEXT, AT(run), "", "Run.", "shell", 0, 0, "0.1" },
 };
 static const struct setting_table table = { "the house", rows, COUNT(rows) };
 
@@ -54,6 +55,9 @@ static const struct value_case values[] = {
 	{ "no blanks about the =", "myhostname=a", "myhostname", "a", "" },
 	{ "many blanks", "myhostname \t =\t a \t\n", "myhostname", "a", "" },
 	{ "an empty value", "myhostname =\n", "myhostname", "", "" },
+	{ "what the shell is to read",
+	  "myhostname = a\nmailbox_command = x $$ $myhostname ${Y:-z} $(id\n", "mailbox_command",
+	  "x $$ $myhostname ${Y:-z} $(id", "" },
 	{ "an = in the value", "myhostname = a=b\n", "myhostname", "a=b", "" },
 	{ "a # in the value", "myhostname = a # b\n", "myhostname", "a # b", "" },
 	{ "lines of Windows", "myhostname = a\r\n b\r\n", "myhostname", "a b", "" },
@@ -345,12 +349,14 @@ static const struct error_case unknowns[] = {
 	  "main.cf:1: $myhostnam is not a setting; did you mean $myhostname?\n" },
 	{ "known when a letter is delivered", "smtpd_banner = $home $user\n", "" },
 	{ "a dollar is no name", "smtpd_banner = $$nothing\n", "" },
+	{ "the shell's own", "mailbox_command = procmail -a \"$EXTENSION\" ${X:-y}\n", "" },
 };
 
 static void
 test_unknown_names(void **state)
 {
-	static const struct setting_elsewhere others[] = { { "inet_interfaces", "listen_smtp says it" } };
+	static const struct setting_elsewhere others[] = { { "inet_interfaces",
+		                                             "listen_smtp says it" } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(unknowns); i++) {
@@ -429,7 +435,9 @@ test_editing(void **state)
 static bool
 know_reply(void *ctx, struct bytes name, struct bytes *value)
 {
-	*value = bytes_is(name, "rbl_code") ? BYTES("554") : bytes_is(name, "rbl_reason") ? bytes_of(ctx) : BYTES("");
+	*value = bytes_is(name, "rbl_code")     ? BYTES("554")
+	         : bytes_is(name, "rbl_reason") ? bytes_of(ctx)
+	                                        : BYTES("");
 	return true;
 }
 
@@ -437,7 +445,10 @@ know_reply(void *ctx, struct bytes name, struct bytes *value)
 static void
 test_names_settled_later(void **state)
 {
-	static const struct { const char *why, *text; const char *reason, *expanded; } cases[] = {
+	static const struct {
+		const char *why, *text;
+		const char *reason, *expanded;
+	} cases[] = {
 		{ "a name", "$rbl_code x", "", "554 x" },
 		{ "in braces", "${rbl_code}x$(rbl_code)", "", "554x554" },
 		{ "asked for, and there", "a${rbl_reason?; $rbl_reason}", "spam", "a; spam" },
@@ -460,5 +471,5 @@ test_names_settled_later(void **state)
 	}
 }
 
-UNIT(test_names_settled_later, test_values, test_grammar_errors, test_filling, test_fill_errors, test_values_that_explode,
-     test_unknown_names, test_entries_in_their_order, test_editing)
+UNIT(test_names_settled_later, test_values, test_grammar_errors, test_filling, test_fill_errors,
+     test_values_that_explode, test_unknown_names, test_entries_in_their_order, test_editing)
