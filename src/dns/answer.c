@@ -182,6 +182,13 @@ collect(struct reading *r, const struct raw_record *raw, size_t n, uint16_t type
 			found[out->records++] = open_record(r, &raw[i], life);
 }
 
+/* Of these some are as good as all.  A text or a certificate that is left out could be the one that forbids. */
+static bool
+is_choice(uint16_t type)
+{
+	return type == DNS_MX || type == DNS_A || type == DNS_AAAA;
+}
+
 bool
 answer_parse(struct bytes packet, struct bytes name, uint16_t type, struct arena *life,
              struct answer *out)
@@ -196,7 +203,9 @@ answer_parse(struct bytes packet, struct bytes name, uint16_t type, struct arena
 	questions = number(&r, 2);
 	answers = number(&r, 2);
 	(void)number(&r, 4);
-	if (r.broken || questions > 1 || answers > ANSWER_RECORDS)
+	if (answers > ANSWER_CHOICE && is_choice(type))
+		answers = ANSWER_CHOICE;
+	if (r.broken || questions > 1 || (answers > ANSWER_RECORDS && !is_choice(type)))
 		return false;
 	if (questions == 1) {
 		(void)name_text(&r, life);

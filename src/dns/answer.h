@@ -8,7 +8,8 @@
  * nothing is told but that: it is a failure for now.
  *
  * answer_parse()  the answer of the packet to the question (name, type), names along CNAMEs followed
- *     (no more than ANSWER_ALIASES).  False: the packet is broken, or has more than ANSWER_RECORDS.
+ *     (no more than ANSWER_ALIASES).  False: the packet is broken, or has more than ANSWER_RECORDS; but of exchangers and
+ *     addresses ANSWER_CHOICE are enough to bring mail there (rfc5321:5.1), and the others are left out.
  * answer_strings() the texts of a TXT record, one behind the other.
  *
  * The record's `data` is as on the wire, names in it uncompressed; where the record begins with a name, or
@@ -24,7 +25,7 @@ enum {
 	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28,
 	DNS_SRV = 33, DNS_TLSA = 52,
 };
-enum { ANSWER_RECORDS = 256, ANSWER_ALIASES = 16 };
+enum { ANSWER_RECORDS = 256, ANSWER_CHOICE = 1024, ANSWER_ALIASES = 16 };
 
 enum answer_status {
 	ANSWER_FOUND,                  /* there are records                        */

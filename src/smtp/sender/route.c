@@ -306,16 +306,40 @@ add_exchanger(struct finding *f, struct bytes name, uint16_t port, uint32_t pref
 	return ROUTE_NEVER;
 }
 
+/* Of equal ones in the order they came in: each pass of a search asks about the same. */
+static int
+by_record(const void *a, const void *b)
+{
+	const struct answer_record *const *x = a, *const *y = b;
+
+	if ((*x)->preference != (*y)->preference)
+		return (*x)->preference < (*y)->preference ? -1 : 1;
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The best first, for where there are more than are looked up. */
+static const struct answer_record **
+exchangers_in_order(struct arena *a, const struct answer *x)
+{
+	const struct answer_record **all = arena_take_array(a, x->records + 1, sizeof *all);
+
+	for (size_t i = 0; i < x->records; i++)
+		all[i] = &x->record[i];
+	qsort(all, x->records, sizeof *all, by_record);
+	return all;
+}
+
 /* All MX hosts: those whose address cannot be found are left out while others have one. */
 static enum route_outcome
 add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uint16_t port)
 {
-	enum route_outcome worst = ROUTE_NEVER, one;
-	size_t             found = 0;
+	const struct answer_record **all = exchangers_in_order(f->a, x);
+	enum route_outcome           worst = ROUTE_NEVER, one;
+	size_t                       found = 0;
 
 	f->emptied = false;
 	for (size_t i = 0; i < x->records; i++) {
-		const struct answer_record *r = &x->record[i];
+		const struct answer_record *r = all[i];
 
 		if (bytes_is(r->name, f->q->myhostname) && port == f->q->smtp_port &&
 		    f->base + r->preference < f->own)

@@ -15,6 +15,7 @@
  *     question (all that are known to be needed have been asked then); it is called again when there is one more.
  *     ROUTE_FOUND with at least one host; ROUTE_LATER and ROUTE_NEVER with status and words.
  *
+ * Of a destination's exchangers the ROUTE_NAMES_MOST best are looked up.
  * Order: by preference, by chance inside one (rfc5321:5.1), IPv6 and IPv4 as `preference` says; of more addresses than
  * `address_most` the first, with `balance` both families among them. Hosts that are ourselves, and those no better than these, are
  * left out (rfc5321:5.1); when none remains of a destination the mail would come back to us, and what is named

@@ -264,4 +264,46 @@ test_inside(void **state)
 	}
 }
 
-UNIT(test_searches, test_chance, test_inside)
+enum { CROWD = 200 };
+
+/* Exchangers h0 to h199 of one domain, the worst first; each has the address its number says. */
+static const struct answer *
+ask_crowd(void *ctx, struct bytes name, uint16_t type)
+{
+	struct world         *w = ctx;
+	struct answer        *x = arena_take(w->arena, sizeof *x);
+	struct answer_record *r = arena_take_array(w->arena, CROWD, sizeof *r);
+	char                 *address = arena_take(w->arena, 4);
+	uint64_t              n;
+
+	w->asked++;
+	*x = (struct answer){ .record = r, .name = name, .why = "", .status = ANSWER_FOUND };
+	for (unsigned i = 0; i < CROWD && type == DNS_MX; i++)
+		r[x->records++] = (struct answer_record){
+			.name = bytes_of(arena_printf(w->arena, "h%u", i)), .data = BYTES(""), .preference = (uint16_t)(CROWD - i)
+		};
+	if (type == DNS_A && bytes_number(bytes_cut(name, 1, SIZE_MAX), &n)) {
+		memcpy(address, (const char[4]){ (char)198, 51, 100, (char)n }, 4);
+		r[x->records++] = (struct answer_record){ .name = BYTES(""), .data = { address, 4 } };
+	}
+	return x;
+}
+
+/* Of more exchangers than are looked up the best are. */
+static void
+test_crowd(void **state)
+{
+	struct world         w = { .arena = arena_open(NULL) };
+	struct route_request q = { .nexthop = "crowd.example", .port = 25, .smtp_port = 25, .dns = true, .v4 = true,
+		                   .address_most = 2, .myhostname = "", .ask = ask_crowd, .ctx = &w };
+	struct route         r;
+
+	(void)state;
+	HOLDS("found", route_find(&q, w.arena, &r) == ROUTE_FOUND && r.hosts == 2);
+	SAME("the best", bytes_of(r.host[0].peer.text), BYTES("198.51.100.199"));
+	SAME("and the next", bytes_of(r.host[1].peer.text), BYTES("198.51.100.198"));
+	HOLDS("no more than are allowed are asked for", w.asked <= 1 + ROUTE_NAMES_MOST);
+	arena_close(&w.arena);
+}
+
+UNIT(test_searches, test_chance, test_inside, test_crowd)
