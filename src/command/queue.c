@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/map.h"
 #include "command/command.h"
 #include "command/output.h"
 #include "command/queue-ask.h"
@@ -35,7 +37,8 @@ const struct command command_queue = {
 		"\n"
 		"With --json list and show say a list of objects, one for each recipient, whose values are strings: id of the letter; queue, where "
 		"the letter is as postqueue names it; arrived and due, seconds since 1970; size in bytes; sender, empty for notices; address, and original as it "
-		"was accepted; state new, active, deferred or hold; status and reason of the last try; tries. summary says for each domain: domain, new, "
+		"was accepted; state new, active, deferred or hold; status and reason of the last try; tries. show says of each, too, client, helo, protocol, user and envelope_id of who brought the letter; held, why; goes_by, "
+		"where it is led; and tls, of the last connection for it. summary says for each domain: domain, new, "
 		"active, deferred, hold, how many recipients, and oldest, the age of the oldest in seconds. What is done is told as one object: order, dry_run, letters, recipients, ids.",
 	.run = run_queue,
 };
@@ -57,9 +60,9 @@ rows_take(void *output, struct bytes rest)
 }
 
 static void
-print_rows(struct bytes rest, enum output_form form)
+print_rows(struct bytes rest)
 {
-	struct output *o = output_open(form, row_names, COUNT(row_names));
+	struct output *o = output_open(OUTPUT_PAGER, row_names, COUNT(row_names));
 
 	rows_take(o, rest);
 	output_close(&o);
@@ -151,28 +154,96 @@ print_content(struct call *c, const char *id)
 	return n == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
+/* What `show` says of the letter above its rows, by the name it has there and for programs; of its recipients one after
+   another how it was spoken with their host. */
+static const struct {
+	const char *name, *column;
+} facts[] = { { "client", "client" },           { "helo", "helo" },
+	      { "protocol", "protocol" },       { "user", "user" },
+	      { "envelope id", "envelope_id" }, { "held", "held" },
+	      { "goes by", "goes_by" } };
+enum { FACTS = COUNT(facts) };
+static const char last_tls[] = "last tls to ";
+
+struct letter_facts {
+	struct bytes value[FACTS];
+	struct map  *tls; /* const struct bytes *, by address */
+};
+
+static void
+fact_take(struct letter_facts *all, struct arena *a, struct bytes name, struct bytes value)
+{
+	struct bytes *kept;
+
+	for (size_t i = 0; i < FACTS; i++)
+		if (bytes_is(name, facts[i].name))
+			all->value[i] = value;
+	if (!bytes_starts(name, bytes_of(last_tls)))
+		return;
+	kept = arena_take(a, sizeof *kept);
+	*kept = value;
+	(void)map_put(all->tls, bytes_cut(name, sizeof last_tls - 1, SIZE_MAX), kept);
+}
+
+/* Each row has all of it. */
+static void
+print_whole_rows(struct bytes rest, const struct letter_facts *all)
+{
+	const char      *columns[COUNT(row_names) + FACTS + 1];
+	struct queue_row row;
+	struct output   *o;
+
+	memcpy(columns, row_names, sizeof row_names);
+	for (size_t i = 0; i < FACTS; i++)
+		columns[COUNT(row_names) + i] = facts[i].column;
+	columns[COUNT(columns) - 1] = "tls";
+	o = output_open(OUTPUT_JSON, columns, COUNT(columns));
+	while (queue_row_next(&rest, &row)) {
+		const struct bytes *tls = map_get(all->tls, row.field[ROW_ADDRESS]);
+
+		for (size_t i = 0; i < ROW_FIELDS; i++)
+			output_value(o, row.field[i]);
+		for (size_t i = 0; i < FACTS; i++)
+			output_value(o, all->value[i]);
+		output_value(o, tls != NULL ? *tls : BYTES(""));
+	}
+	output_close(&o);
+}
+
 static int
 run_show(struct call *c, const char *const *argv, int argc)
 {
-	bool          json = command_option(c, "--json", NULL);
-	bool          content = command_option(c, "--content", NULL);
-	struct buffer said = { 0 };
-	struct bytes  rest, line, name;
-	int           status;
+	bool                json = command_option(c, "--json", NULL);
+	bool                content = command_option(c, "--content", NULL);
+	struct arena       *a;
+	struct letter_facts all = { .tls = NULL };
+	struct buffer       said = { 0 };
+	struct bytes        rest, line, name;
+	int                 status;
 
 	(void)argc;
 	if (c->argc != 3)
 		return command_wrong(c, "queue show wants one id");
 	if (content)
 		return print_content(c, argv[0]);
+	a = arena_open(NULL);
+	all.tls = map_open();
 	status = queue_rows(c, "show", 1, argv, &said);
 	rest = buffer_bytes(&said);
-	while (bytes_split(&rest, '\n', &line) && line.len > 0)
-		if (!json && bytes_split(&line, '\t', &name))
+	while (bytes_split(&rest, '\n', &line) && line.len > 0) {
+		if (!bytes_split(&line, '\t', &name))
+			continue;
+		fact_take(&all, a, name, line);
+		if (!json)
 			(void)printf("%.*s: %.*s\n", (int)name.len, name.at, (int)line.len,
 			             line.at);
-	if (status == COMMAND_DONE)
-		print_rows(rest, json ? OUTPUT_JSON : OUTPUT_PAGER);
+	}
+	if (status == COMMAND_DONE && json)
+		print_whole_rows(rest, &all);
+	else if (status == COMMAND_DONE)
+		print_rows(rest);
+	map_close(&all.tls);
+	arena_close(&a);
 	buffer_free(&said);
 	return status;
 }

@@ -128,6 +128,25 @@ def test_orders_answer_programs_too(shared):
     assert (wrong.returncode, wrong.stdout) == (2, "")
 
 
+def test_one_letter_whole_for_programs():
+    """Who brought it and how it was spoken with the host that put it off: what queue show says to people."""
+    with House(smtpd_relay_restrictions="defer", smtpd_tls_security_level="may") as there, \
+         House(mynetworks="127.0.0.0/8", relayhost=f"[127.0.0.1]:{there.ports['smtp']}", smtp_tls_security_level="encrypt") as house:
+        with house.smtp() as s:
+            s.ehlo("test.example")
+            s.sendmail("ann@one.example", ["b@there.example", "c@there.example"], BODY.format("x", "short"), ["ENVID=plan+2B9"])
+        wait_for(lambda: len(rows(house)) == 2 and all(r["reason"] for r in rows(house)))
+        letter = rows(house)[0]["id"]
+        house.command("queue", "hold", "--recipient", "c@*", "ALL")
+        shown = json.loads(house.command("queue", "show", "--json", letter).stdout)
+        assert [(r["address"], r["state"]) for r in shown] == [("b@there.example", "deferred"), ("c@there.example", "hold")]
+        for r in shown:
+            assert (r["client"], r["helo"], r["protocol"]) == ("localhost[127.0.0.1]", "test.example", "ESMTP")
+            assert (r["user"], r["envelope_id"], r["held"], r["goes_by"]) == ("", "plan+2B9", "", "")
+            assert r["tls"].startswith("encrypt Untrusted TLSv1.3 with cipher ")
+        assert set(rows(house)[0]) < set(shown[0])
+
+
 def test_summary(shared):
     said = json.loads(shared.command("queue", "summary", "--json").stdout)
     assert {d["domain"]: int(d["deferred"]) for d in said} == {"there.example": 2, "other.example": 1, "sub.there.example": 1}
