@@ -25,6 +25,21 @@ apply(struct arena *a, struct bytes value, struct bytes domain, struct nexthop *
 		n->destination = arena_copy(a, domain);
 }
 
+static bool
+is_hold(struct bytes value)
+{
+	struct bytes rest = bytes_trim(value), name;
+
+	return bytes_split(&rest, ':', &name) && bytes_is(bytes_trim(name), "hold");
+}
+
+/* What a setting or a table says: nothing, where it would hold who was let go. */
+static struct bytes
+unless_held(const struct resolving *r, struct bytes value)
+{
+	return r->let_go && is_hold(value) ? BYTES("") : value;
+}
+
 /* What a table of senders has; "" nothing, which DUNNO says too. */
 static enum directory_outcome
 of_sender(struct resolving *r, const struct setting_list *tables, struct bytes sender,
@@ -81,9 +96,9 @@ by_class(struct resolving *r, const struct directory_key *k, struct bytes sender
 	value = BYTES("");
 	if (class != CLASS_RELAY)
 		o = of_sender(r, &rules->sender_transports, sender, &value);
-	apply(r->arena,
-	      bytes_of(class == CLASS_RELAY ? rules->relay_transport : rules->default_transport),
-	      BYTES(""), n);
+	value = unless_held(r, value);
+	rest = bytes_of(class == CLASS_RELAY ? rules->relay_transport : rules->default_transport);
+	apply(r->arena, unless_held(r, rest), BYTES(""), n);
 	apply(r->arena, value, BYTES(""), n);
 	if (n->destination[0] != '\0')
 		return o;
@@ -94,15 +109,15 @@ by_class(struct resolving *r, const struct directory_key *k, struct bytes sender
 	return o == DIRECTORY_OK ? p : o;
 }
 
-/* transport(5): the whole address, the domain and what it is in, everything. */
-enum table_outcome
-transport_find(struct resolving *r, const struct directory_key *k, struct bytes *value)
+/* transport(5): of the address what `forms` say, then everything. */
+static enum table_outcome
+find_forms(struct resolving *r, const struct directory_key *k, unsigned forms, struct bytes *value)
 {
 	const struct setting_list *tables = &r->rules->transport_maps;
 	struct lookup_key          key = { .local = k->local,
 		                           .domain = k->domain,
 		                           .delimiters = bytes_of(r->rules->delimiter),
-		                           .forms = LOOKUP_FULL | LOOKUP_BARE,
+		                           .forms = forms,
 		                           .bare_parents =
 		                                   rules_has(&r->rules->parent_matches, "transport_maps") };
 	struct bytes               extension;
@@ -113,6 +128,21 @@ transport_find(struct resolving *r, const struct directory_key *k, struct bytes 
 	for (size_t i = 0; i < tables->count && o == TABLE_NONE; i++)
 		o = lookup_find(r->lookups, tables->item[i], BYTES("*"), value);
 	return o;
+}
+
+/* The whole address, the domain and what it is in.  Where a line holds who was let go, the next less exact one counts. */
+enum table_outcome
+transport_find(struct resolving *r, const struct directory_key *k, struct bytes *value)
+{
+	static const unsigned forms[] = { LOOKUP_FULL | LOOKUP_BARE, LOOKUP_BARE, 0 };
+	enum table_outcome    o = TABLE_NONE;
+
+	for (size_t i = 0; i < COUNT(forms); i++) {
+		o = find_forms(r, k, forms[i], value);
+		if (o != TABLE_FOUND || !r->let_go || !is_hold(*value))
+			return o;
+	}
+	return TABLE_NONE;
 }
 
 static enum directory_outcome

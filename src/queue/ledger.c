@@ -255,13 +255,20 @@ text_of(struct arena *a, sqlite3_stmt *s, int at)
 
 /* ---- reading -------------------------------------------------------------------------- */
 
-/* In this column stand, too, those that are there to be told of; and who was asked for (queue retry, ETRN) is so much more. */
-enum { STORED_NAME = 16 + OPENED_NAME, STORED_LIST = 16 + OPENED_LIST, STORED_ASKED_FOR = 32 };
+/* In this column stand, too, those that are there to be told of; who was asked for (queue retry, ETRN) is so much more, and
+   who was held by a table, or let go then, once or twice so much. */
+enum {
+	STORED_NAME = 16 + OPENED_NAME,
+	STORED_LIST = 16 + OPENED_LIST,
+	STORED_ASKED_FOR = 32,
+	STORED_KEPT = 2 * STORED_ASKED_FOR,
+	STORED_END = (KEPT_NO_MORE + 1) * STORED_KEPT
+};
 
 static int
 is_stored(int state)
 {
-	return state < 2 * STORED_ASKED_FOR ? state % STORED_ASKED_FOR : state;
+	return state >= 0 && state < STORED_END ? state % STORED_ASKED_FOR : state;
 }
 
 static void
@@ -273,7 +280,10 @@ state_load(struct recipient *r, int stored)
 		r->reported = true;
 		return;
 	}
-	r->asked_for = stored >= STORED_ASKED_FOR && stored < 2 * STORED_ASKED_FOR;
+	if (stored >= 0 && stored < STORED_END) {
+		r->asked_for = stored / STORED_ASKED_FOR % 2 != 0;
+		r->kept_by = (uint8_t)(stored / STORED_KEPT);
+	}
 	stored = is_stored(stored);
 	/* Who was being tried is tried again. */
 	r->state = stored == RECIPIENT_NEW || stored == RECIPIENT_HELD
@@ -600,7 +610,8 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	                 : r->opened == OPENED_LIST ? STORED_LIST
 	                 : r->state == RECIPIENT_DONE
 	                         ? RECIPIENT_WAITING
-	                         : (int)r->state + (r->asked_for ? STORED_ASKED_FOR : 0));
+	                         : (int)r->state + (r->asked_for ? STORED_ASKED_FOR : 0) +
+	                                   r->kept_by * STORED_KEPT);
 	sqlite3_bind_int64(s, 3, (sqlite3_int64)r->account);
 	sqlite3_bind_text(s, 4, r->original, -1, SQLITE_STATIC);
 	sqlite3_bind_text(s, 5, r->address, -1, SQLITE_STATIC);

@@ -855,6 +855,7 @@ twin_of(struct queue *q, const struct recipient *r)
 
 	twin->orcpt = text_from(r, twin, r->orcpt);
 	twin->sender = text_from(r, twin, r->sender);
+	twin->kept_by = r->kept_by;
 	return twin;
 }
 

@@ -55,6 +55,9 @@ enum opened { OPENED_NOT, OPENED_NAME, OPENED_LIST };
 /* The best host for its domain is ourselves: in this try it was passed on, or it is taken for local (best_mx_transport). */
 enum best_here { BEST_ELSEWHERE, BEST_PASSED_ON, BEST_LOCAL };
 
+/* It is held because a table of transports says so, and since an administrator let it go it goes past what says so. */
+enum kept_by { KEPT_BY_NOBODY, KEPT_BY_TABLE, KEPT_NO_MORE };
+
 struct queue;
 struct letter;
 
@@ -89,6 +92,7 @@ struct recipient {
 	uint8_t     best_here;         /* enum best_here, the role's */
 	bool        returning;         /* the role's: its notice is on the way */
 	bool        asked_for;         /* the role's: somebody wants it tried now */
+	uint8_t     kept_by;           /* enum kept_by, the role's */
 	bool        ready;             /* in the part of those that are due    */
 	bool        stored, changed;   /* has a row in the ledger; differs from it */
 	uint32_t    number;            /* in its letter: its row's key         */
@@ -118,6 +122,7 @@ struct letter {
 	bool        stored;            /* has rows in the ledger               */
 	bool        unsaved;           /* differs from its rows: queue_change() */
 	bool        gathered;          /* the role's: its notice waits for the other recipients */
+	bool        delayed;           /* the role's: its sender is to be warned of those put off */
 	struct arena *life;
 	struct letter *newer, *older;  /* all letters, in order of coming      */
 	struct letter *chain;          /* the queue's                          */

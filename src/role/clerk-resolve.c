@@ -174,6 +174,7 @@ resolving_of(struct work *w)
 
 	return (struct resolving){ .unmapped = w->unmapped,
 		                   .local = w->local,
+		                   .let_go = w->let_go,
 		                   .directory = c->directory,
 		                   .rules = w->probe ? &c->probing : &c->rules,
 		                   .lookups = w->lookups,
@@ -347,7 +348,8 @@ pass_route(struct work *w)
 		                 &(struct word_routed){ .scope = o != DIRECTORY_OK ? ROUTED_LATER
 		                                                 : n.domain_alone  ? ROUTED_DOMAIN
 		                                                                   : ROUTED_ADDRESS,
-		                                        .passing = w->elsewhere || w->forwarded,
+		                                        .passing = w->elsewhere || w->forwarded ||
+		                                                   w->let_go,
 		                                        .transport = n.transport,
 		                                        .nexthop = n.destination,
 		                                        .sender = sender,
@@ -624,6 +626,7 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	w->notice = asked.notice;
 	w->probe = asked.probe;
 	w->local = asked.local;
+	w->let_go = asked.let_go;
 	w->pass = pass_resolve;
 	work_on(w);
 	return true;
@@ -642,6 +645,7 @@ hear_route(struct house *h, enum role from, uint32_t index, uint32_t ticket, str
 	w->address = asked.address;
 	w->user = asked.sender;
 	w->forwarded = asked.forwarded;
+	w->let_go = asked.let_go;
 	w->probe = asked.probe;
 	w->pass = pass_route;
 	work_on(w);

@@ -29,6 +29,7 @@ struct work {
 	struct buffer        said;       /* what address test tells                 */
 	unsigned             passes;
 	bool                 forwarded;  /* of ROUTE: its sender may need a name of ours */
+	bool                 let_go;     /* no table holds it any more */
 	bool                 notice;     /* of RESOLVE: the sender is <>             */
 	bool                 probe;      /* nothing is sent: whether there is such an address */
 	bool                 opened;     /* the address was a name for returned mail */

@@ -148,6 +148,8 @@ obey(struct house *h, struct recipient *r, enum order o)
 		queue_event(queue_of(h)->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}
 	r->asked_for = o == ORDER_RETRY;
+	if (o == ORDER_RELEASE && r->kept_by == KEPT_BY_TABLE)
+		r->kept_by = KEPT_NO_MORE;
 	if (o == ORDER_BOUNCE)
 		send_back(h, r);
 	else if (o != ORDER_REROUTE || r->state != RECIPIENT_HELD)

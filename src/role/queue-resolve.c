@@ -24,6 +24,13 @@ is_as_written(const struct recipient *r)
 	return (r->letter->flags & ENVELOPE_AS_WRITTEN) != 0;
 }
 
+/* What the clerk says of its address holds for others, too. */
+static bool
+is_like_others(const struct recipient *r)
+{
+	return !is_as_written(r) && r->best_here != BEST_LOCAL && r->kept_by != KEPT_NO_MORE;
+}
+
 static void
 say_resolve(struct house *h, const struct recipient *r)
 {
@@ -35,7 +42,8 @@ say_resolve(struct house *h, const struct recipient *r)
 	                  &(struct word_resolve){ .address = bytes_of(name_of(r)),
 	                                          .as_written = is_as_written(r),
 	                                          .notice = r->letter->sender[0] == '\0',
-	                                          .local = r->best_here == BEST_LOCAL });
+	                                          .local = r->best_here == BEST_LOCAL,
+	                                          .let_go = r->kept_by == KEPT_NO_MORE });
 	link_end(l);
 }
 
@@ -271,7 +279,7 @@ hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
 
 	/* "Later" is not worth keeping, nor what passes: the class, and whether it does, stand in front; and
 	   what holds for few letters is not kept for all. */
-	if (r != NULL && !is_as_written(r) && r->best_here != BEST_LOCAL && body.len > 1 &&
+	if (r != NULL && is_like_others(r) && body.len > 1 &&
 	    (uint8_t)body.at[0] != RESOLVE_LATER && body.at[1] == 0)
 		known_put(k, name_of(r), body);
 	bool whole = resolved_body(h, r, body);
@@ -283,10 +291,8 @@ void
 queue_resolve(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
-	const char        *known = is_as_written(r) || r->best_here == BEST_LOCAL
-	                                   ? NULL
-	                                   : map_get(k->known, bytes_of(name_of(r)));
-	uint64_t           len;
+	const char *known = is_like_others(r) ? map_get(k->known, bytes_of(name_of(r))) : NULL;
+	uint64_t    len;
 
 	if (r->best_here == BEST_PASSED_ON)
 		r->best_here = BEST_ELSEWHERE; /* a new try */

@@ -88,7 +88,8 @@ routed_error(struct house *h, struct recipient *r, const struct transport *t, co
 	                  rest.len > 0 ? rest.at : "mail is not taken for this destination", &by);
 }
 
-/* Where its table says so it stays, in its words: it is led on by `queue reroute`, or when the table says otherwise. */
+/* Where its table says so it stays, in its words: it is led on by `queue reroute`, or when the table says otherwise, and let
+   go by `queue release`. */
 static void
 routed_hold(struct house *h, struct recipient *r, const char *words, const struct queue_attempt *by)
 {
@@ -101,6 +102,7 @@ routed_hold(struct house *h, struct recipient *r, const char *words, const struc
 		words = "";
 	buffer_printf(&text, "transport_maps say hold%s%s", *words != '\0' ? ": " : "", words);
 	buffer_add_char(&text, '\0');
+	r->kept_by = KEPT_BY_TABLE;
 	queue_event(q, r, EVENT_LOST, "4.7.0", text.at, queue_now_ms());
 	queue_note(r, "hold", by);
 	queue_tell_attempt(h, r, "hold", by);
@@ -221,19 +223,20 @@ routing_join(struct house *h, struct recipient *r)
 	struct arena      *a = arena_open(NULL);
 	const char        *key = key_of(a, r, true);
 	bool               forwarded = k->srs && is_forwarded(r);
-	struct routing    *g = k->routes_by_domain && !forwarded
+	bool               let_go = r->kept_by == KEPT_NO_MORE;
+	struct routing    *g = k->routes_by_domain && !forwarded && !let_go
 	                               ? map_get(k->routing_by_key, bytes_of(key))
 	                               : NULL;
 
 	if (g == NULL) {
 		g = memory_take(sizeof *g);
-		g->key = text_keep(forwarded ? "" : key);
+		g->key = text_keep(forwarded || let_go ? "" : key);
 		while (g->ticket = ++k->next_ticket,
 		       g->ticket == 0 || map_get(k->routing, number_key(&g->ticket)) != NULL)
 			continue;
 		word_pack_route(&g->asked, &(struct word_route){ bytes_of(r->address),
 		                                                 bytes_of(queue_sender_name(r)),
-		                                                 forwarded, false });
+		                                                 forwarded, false, let_go });
 		(void)map_put(k->routing, number_key(&g->ticket), g);
 		(void)map_put(k->routing_by_key, bytes_of(g->key), g);
 		say_route(h, g);
@@ -273,7 +276,7 @@ route_known(struct house *h, struct recipient *r)
 	struct word_routed w;
 	uint64_t           len;
 
-	if (k->srs && is_forwarded(r))
+	if (r->kept_by == KEPT_NO_MORE || (k->srs && is_forwarded(r)))
 		kept = NULL;
 	else if (kept == NULL)
 		kept = map_get(k->routes, bytes_of(key_of(a, r, false)));

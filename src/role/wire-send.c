@@ -76,6 +76,7 @@ word_pack_route(struct buffer *b, const struct word_route *w)
 	pack_bytes(b, w->sender);
 	pack_bool(b, w->forwarded);
 	pack_bool(b, w->probe);
+	pack_bool(b, w->let_go);
 }
 
 bool
@@ -87,6 +88,7 @@ word_unpack_route(struct bytes body, struct arena *life, struct word_route *w)
 	w->sender = unpack_bytes(&r.fields);
 	w->forwarded = unpack_bool(&r.fields);
 	w->probe = unpack_bool(&r.fields);
+	w->let_go = unpack_bool(&r.fields);
 	return reader_done(&r);
 }
 

@@ -246,6 +246,7 @@ word_pack_resolve(struct buffer *b, const struct word_resolve *w)
 	pack_bool(b, w->notice);
 	pack_bool(b, w->probe);
 	pack_bool(b, w->local);
+	pack_bool(b, w->let_go);
 	pack_u64(b, w->size);
 }
 
@@ -259,6 +260,7 @@ word_unpack_resolve(struct bytes body, struct arena *life, struct word_resolve *
 	w->notice = unpack_bool(&r.fields);
 	w->probe = unpack_bool(&r.fields);
 	w->local = unpack_bool(&r.fields);
+	w->let_go = unpack_bool(&r.fields);
 	w->size = unpack_u64(&r.fields);
 	return reader_done(&r);
 }

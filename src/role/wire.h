@@ -235,7 +235,7 @@ enum resolve_class {
 };
 /* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
 struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
-struct word_resolve { struct bytes address; bool as_written, notice, probe, local; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; notice: its sender is <>; probe: for who only asks about it; local: its domain is to be taken for one of mydestination; size: as MAIL announced it */
+struct word_resolve { struct bytes address; bool as_written, notice, probe, local, let_go; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; notice: its sender is <>; probe: for who only asks about it; local: its domain is to be taken for one of mydestination; let_go: as ROUTE has it; size: as MAIL announced it */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table, *filter; const struct resolve_target *target; uint32_t targets;
                        bool passing; };  /* another server said so, just now: it is not to be kept */
@@ -438,7 +438,7 @@ void word_url_begin(struct buffer *, enum url_begins, uint64_t len);
 bool word_url_begins(struct bytes, struct word_url_begins *);
 
 /* Where a recipient's mail goes: the name of a transport ("smtp", "error") and what stands behind its colon. */
-struct word_route { struct bytes address, sender; bool forwarded, probe; };   /* forwarded: it came to one of us, and leaves for another host; probe: nothing is sent */
+struct word_route { struct bytes address, sender; bool forwarded, probe, let_go; };   /* forwarded: it came to one of us, and leaves for another host; probe: nothing is sent; let_go: no table holds it any more */
 BODY(route)
 enum routed_scope { ROUTED_ADDRESS, ROUTED_DOMAIN, ROUTED_LATER };   /* for whom the answer holds */
 /* sender: whom hosts see instead, "" the letter's; lifetime_s: how long it is tried, 0 as all are */

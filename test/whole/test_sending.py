@@ -5,6 +5,7 @@
 """
 
 import collections
+import json
 import os
 import pathlib
 import re
@@ -296,6 +297,45 @@ def test_R214_transports_by_table():
         assert re.search(r"mansio/qmgr\[\d+\]: \w+: to=<x@c\.example>, relay=none, .*status=hold \(transport_maps say hold\)", h.text())
 
 
+def test_R214_what_a_table_holds_goes_past_it_when_it_is_released():
+    """Each line that holds is as if it were not there: then the next less exact one counts, the default, or our own mailbox."""
+    often = {}
+
+    def later_at_first(verb, argument, _):
+        often[argument] = often.get(argument, 0) + 1
+        return "451 4.2.0 not yet" if verb == "RCPT" and often[argument] == 1 else None
+
+    with Sink(later_at_first) as one, Sink() as two, \
+            house(relayhost=f"[127.0.0.1]:{one.port}", transport_maps="inline:{ {x@c.example = hold:look at it} {y@d.example = hold:} "
+                  "{d.example = smtp:[127.0.0.1]:%d} {jill@here.example = hold:} }" % two.port) as h:
+        h.command("domain", "add", "here.example")
+        h.command("account", "add", "jill@here.example", input="way-station\n")
+        to = ["jill@here.example", "x@c.example", "y@d.example"]
+        send(h, to)
+
+        def waiting(state):
+            return sorted(r["address"] for r in json.loads(h.command("queue", "list", "--json", "--state", state).stdout))
+
+        wait_for(lambda: waiting("hold") == to)
+        # Who tries it does not let it go.
+        h.command("queue", "hold", "ALL")
+        h.command("queue", "retry", "ALL")
+        h.command("reload")
+        assert waiting("hold") == to and one.got() == two.got() == []
+        h.command("queue", "release", "--recipient", "x@c.example")
+        # Put off by a host, it is not held again, nor when the queue begins anew.
+        wait_for(lambda: waiting("deferred") == ["x@c.example"] or one.got())
+        h.stop()
+        h.start()
+        wait_for(lambda: one.got() == ["x@c.example"])
+        h.command("queue", "release", "ALL")
+        wait_for(lambda: two.got() == ["y@d.example"] and empty(h))
+        assert re.search(r"to=<jill@here\.example>.*status=sent \(delivered to mailbox\)", h.text()), h.text()
+        # Who comes now is held.
+        send(h, ["x@c.example"])
+        wait_for(lambda: waiting("hold") == ["x@c.example"])
+
+
 def test_lmtp_by_a_socket(tmp_path):
     where = tempfile.mkdtemp(prefix="mansio-lmtp-", dir="/run")
     os.chmod(where, 0o755)
@@ -414,7 +454,7 @@ host.six.example. AAAA ::1
 both.example. MX 10 host.both.example.
 host.both.example. AAAA ::1
 host.both.example. A 127.0.0.5
-"""
+""" + "".join(f"crowd.example. MX {400 - i} h{i}.crowd.example.\n" for i in range(300)) + "h299.crowd.example. A 127.0.0.2\nh298.crowd.example. A 127.0.0.3\n"
 
 
 @pytest.fixture(scope="module")
@@ -449,6 +489,15 @@ def test_mail_exchangers_in_their_order(names):
                     wait_for(lambda: len(a.got()) + len(b.got()) == 24)
                     assert a.got() and b.got()
         assert len(c.got()) == 1 and len(d.got()) == 2
+
+
+def test_of_three_hundred_exchangers_the_best_are_tried(names):
+    """rfc5321:5.1 wants at least two addresses tried, and smtp_mx_address_limit says where it ends."""
+    port = free_ports(1)[0]
+    with house(dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port)) as h, Sink(host="127.0.0.3", port=port) as second:
+        send(h, ["x@crowd.example"])
+        wait_for(lambda: second.got() == ["x@crowd.example"])
+        wait_for(lambda: h.command("trace", "x@crowd.example").stdout.find("h299.crowd.example[127.0.0.2]") >= 0)
 
 
 def test_R170_tls_where_it_is_offered_and_where_it_is_demanded(tmp_path):

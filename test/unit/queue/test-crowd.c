@@ -258,6 +258,7 @@ is_whole(void *ctx, const struct recipient *r)
 	               strcmp(r->address, "else@example.org") == 0 && strcmp(r->detail, "d") == 0 &&
 	               strcmp(r->orcpt, "rfc822;x") == 0 && strcmp(r->sender, "owner@x") == 0 &&
 	               r->notify == 4 && r->tries == 1 && r->known && r->warned && r->asked_for &&
+	               r->kept_by == KEPT_NO_MORE &&
 	               strcmp(r->status, "4.2.2") == 0 && strcmp(r->text, "full") == 0 &&
 	               r->state == RECIPIENT_WAITING && r->due_ms > NOW_MS;
 	return LEDGER_PASS;
@@ -284,6 +285,7 @@ test_everything_is_kept(void **state)
 			r->sender = "owner@x";
 			r->notify = 4;
 			r->warned = r->asked_for = true;
+			r->kept_by = KEPT_NO_MORE;
 		}
 		queue_event(k.queue, r, EVENT_LATER, "4.2.2", "full", NOW_MS);
 	}

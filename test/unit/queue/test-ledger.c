@@ -323,7 +323,7 @@ test_strange_rows(void **state)
 	      sqlite3_open(path, &db) == SQLITE_OK &&
 	              sqlite3_exec(
 			      db,
-			      "UPDATE recipient SET state=99 WHERE letter=1; DELETE FROM recipient WHERE letter=2",
+			      "UPDATE recipient SET state=199 WHERE letter=1; DELETE FROM recipient WHERE letter=2",
 			      NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
 	kit_open(&again);
