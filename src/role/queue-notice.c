@@ -539,6 +539,12 @@ queue_delayed(struct house *h, struct recipient *r)
 	letter_warn(h, r->letter, is_this, r);
 }
 
+/* A letter whose sender is to be warned, when those of it that are in hand are not any more, or then. */
+struct lingering {
+	uint64_t id;
+	int64_t  until_ms;
+};
+
 static bool
 was_put_off(const struct recipient *r, const void *which)
 {
@@ -552,34 +558,85 @@ queue_put_off(struct house *h, struct recipient *r)
 	struct queue_role *k = queue_of(h);
 	int64_t            age_ms = queue_now_ms() - r->letter->arrived_us / 1000;
 
-	if (!r->warned && k->rows.warning_ms > 0 && age_ms >= k->rows.warning_ms)
+	if (!r->warned && k->rows.warning_ms > 0 && age_ms >= k->rows.warning_ms &&
+	    !r->letter->delayed) {
+		r->letter->delayed = true;
 		buffer_add(&k->delayed,
 		           (struct bytes){ (const char *)&r->letter->id, sizeof r->letter->id });
+	}
 }
 
-/* When the turn is over, so that those put off together are told of together. */
+static void
+warn_letter(struct house *h, struct letter *l)
+{
+	bool more = true;
+
+	l->delayed = false;
+	for (size_t i = 0; more && i < l->recipients; i++) {
+		more = false;
+		letter_warn(h, l, was_put_off, NULL);
+		for (const struct recipient *r = l->first; r != NULL; r = r->next)
+			more = more || (!r->warned && was_put_off(r, NULL));
+	}
+}
+
+static bool
+has_some_in_hand(const struct letter *l)
+{
+	int64_t now_ms = queue_now_ms();
+
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (queue_in_hand(r, now_ms))
+			return true;
+	return false;
+}
+
+/* When the turn is over, so that those put off together are told of together; and others of the letter may be put off in a
+   moment: as Postfix does, who sent it hears of all of them at once.  Whose letter has gone meanwhile need not be told. */
 static void
 warn_delayed(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
-	uint64_t           id;
+	struct lingering   g = { .until_ms = clock_patient_ms() + GATHER_MOST_MS };
 
-	for (size_t at = 0; at < k->delayed.len; at += sizeof id) {
+	for (size_t at = 0; at < k->delayed.len; at += sizeof g.id) {
 		struct letter *l;
 
-		memcpy(&id, k->delayed.at + at, sizeof id);
-		for (size_t i = 0; (l = queue_find(k->queue, id)) != NULL && i < l->recipients;
-		     i++) {
-			bool more = false;
+		memcpy(&g.id, k->delayed.at + at, sizeof g.id);
+		if ((l = queue_find(k->queue, g.id)) == NULL)
+			continue;
+		if (has_some_in_hand(l))
+			buffer_add(&k->lingering, (struct bytes){ (const char *)&g, sizeof g });
+		else
+			warn_letter(h, l);
+	}
+	if (k->delayed.len > 0 && k->lingering.len > 0)
+		timer_set(k->linger, GATHER_MS);
+	buffer_reset(&k->delayed);
+}
 
-			letter_warn(h, l, was_put_off, NULL);
-			for (const struct recipient *r = l->first; r != NULL; r = r->next)
-				more = more || (!r->warned && was_put_off(r, NULL));
-			if (!more)
-				break;
+static void
+lingering_look(void *house)
+{
+	struct queue_role *k = queue_of(house);
+	struct lingering   g;
+	size_t             kept = 0;
+
+	for (size_t at = 0; at < k->lingering.len; at += sizeof g) {
+		struct letter *l;
+
+		memcpy(&g, k->lingering.at + at, sizeof g);
+		l = queue_find(k->queue, g.id);
+		if (l != NULL && clock_patient_ms() < g.until_ms && has_some_in_hand(l)) {
+			memcpy(k->lingering.at + kept, &g, sizeof g);
+			kept += sizeof g;
+		} else if (l != NULL) {
+			warn_letter(house, l);
 		}
 	}
-	buffer_reset(&k->delayed);
+	k->lingering.len = kept;
+	if (kept > 0)
+		timer_set(k->linger, GATHER_MS);
 }
 
 void
@@ -773,6 +830,7 @@ queue_notice_open(struct house *h)
 	struct queue_role *k = queue_of(h);
 
 	k->gather = timer_open(h->loop, gathered_look, h);
+	k->linger = timer_open(h->loop, lingering_look, h);
 	loop_at_rest(h->loop, queue_notices, h);
 	k->writer = writer_open(&writer_needs, h);
 	loop_at_rest(h->loop, writer_rest, k->writer);

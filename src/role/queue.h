@@ -105,6 +105,8 @@ struct queue_role {
 	struct gathered *gathered;         /* of them, whose other recipients are in hand             */
 	size_t           gathereds, gathered_room;
 	struct timer    *gather;
+	struct buffer    lingering;        /* of letters put off earlier, others of which are in hand */
+	struct timer    *linger;
 	struct compaction *compaction;
 	size_t           destinations_most; /* more than these are swept                              */
 	struct map      *destinations;     /* "smtp:example.com" -> struct destination               */

@@ -60,3 +60,30 @@ def test_targets_of_an_alias_are_one_notice():
         slow.set()
         text = wait_for(lambda: notices(house, "ann@*"))[0]
         assert text.count("Action: failed") == 2 and house.count("sender non-delivery notification") == 1
+
+
+def test_two_hosts_that_put_off_and_one_warning():
+    """Postfix warns when nobody of the letter is in the active queue any more, of all that wait."""
+    slow = threading.Event()
+
+    def later(verb, *_):
+        return "452 4.2.2 full" if verb == "RCPT" else None
+
+    def later_and_slowly(verb, *_):
+        if verb == "RCPT":
+            slow.wait(60)
+        return later(verb)
+
+    with Sink(later) as one, Sink(later_and_slowly) as two, refusing() as back, \
+            House(delay_warning_time="1s", minimal_backoff_time="1s", maximal_backoff_time="1s",
+                  **lanes(one_example=one, two_example=two, back_example=back)) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@back.example", ["a@one.example", "b@two.example"], LETTER)
+        wait_for(lambda: house.count("to=<a@one.example>") >= 4)
+        assert house.count("sender delay notification") == 0
+        slow.set()
+        text = wait_for(lambda: notices(house, "ann@*"))[0]
+        assert text.count("Action: delayed") == 2 and "rfc822; a@one.example" in text and "rfc822; b@two.example" in text
+        tries = house.count("to=<b@two.example>")
+        wait_for(lambda: house.count("to=<b@two.example>") > tries + 1)
+        assert house.count("sender delay notification") == 1
