@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Letters to many, of whose recipients only some are in memory: each gets it once, through restarts and sudden deaths, and every
-command counts them all.  The far end is Postfix's smtp-sink.
+command counts them all.  The far end is Postfix's smtp-sink, or Postfix itself.
 """
 
 import collections
@@ -16,7 +16,7 @@ import tempfile
 import pytest
 
 from house import free_ports, wait_for
-from test_sending import empty, house
+from test_sending import Receiver, empty, house
 
 SINK = shutil.which("smtp-sink", path="/usr/sbin:/usr/bin")
 pytestmark = pytest.mark.skipif(SINK is None, reason="smtp-sink (Postfix) is not installed")
@@ -105,6 +105,35 @@ def test_each_gets_it_once_through_an_end_in_the_midst(how):
         print(f"{how}: {len(everybody)} recipients, {twice} got it twice")
         # docs/decisions/0014-sending.md: what was at its final dot, or not written down a moment later
         assert twice <= (0 if how == "in order" else ends * 2 * at_once * together)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("postfix"), reason="needs root and Postfix")
+@pytest.mark.parametrize("how", ["in order", "the queue is killed"])
+def test_postfix_that_takes_so_many_at_once_gets_all_of_a_crowd(how):
+    """It refuses some, says 452 4.5.3 of those that are too many for one letter (rfc5321:4.5.3.1.10), and keeps each of the others once."""
+    to = [f"{'bad' if i % 90 == 5 else 'm'}{i}@there.example" for i in range(600)]
+    good = {one for one in to if one.startswith("m")}
+    with Receiver("smtpd_recipient_limit = 100\nsmtpd_recipient_restrictions = check_recipient_access regexp:{{ {{/^bad/ REJECT}} }}, "
+                  "reject_unauth_destination\n") as postfix, \
+         house(relayhost=f"[127.0.0.1]:{postfix.port}", default_destination_recipient_limit="200") as h:
+        def got():
+            return collections.Counter(re.findall(r"to=<([^>]*)>.*status=sent", postfix.log()))
+
+        send(h, to, sender="")
+        if how != "in order":
+            wait_for(lambda: len(got()) >= 100, 60)
+            before = pid_of(h, "queue")
+            os.kill(before, signal.SIGKILL)
+            wait_for(lambda: pid_of(h, "queue") != before)
+        wait_for(lambda: empty(h), 120)
+        wait_for(lambda: set(got()) >= good, 60)      # it takes a letter before it says what became of it
+        assert set(got()) == good
+        assert "452 4.5.3 Error: too many recipients" in h.text()
+        refused = set(re.findall(r"to=<(bad[^>]*)>.*dsn=5\.7\.1, status=bounced", h.text()))
+        assert refused == set(to) - good
+        twice = sum(n - 1 for n in got().values())
+        print(f"{how}: {len(good)} recipients, {twice} got it twice")
+        assert twice <= (0 if how == "in order" else 200)
 
 
 @pytest.fixture()
