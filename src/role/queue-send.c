@@ -22,6 +22,8 @@
 #include <string.h>
 
 enum { DESTINATIONS_IDLE_MOST = 1000, PUT_OFF_EACH_TURN = 500, SHARE = 4, WAKE_EACH = 32 };
+/* So many letters, and for so long, a destination goes on by a place it has, before another gets that. */
+enum { RUN_MOST = 20, RUN_MS = 300 };
 enum trust { UNKNOWN, ANSWERS, SILENT };
 
 /* ---- destinations ---------------------------------------------------------------------------------- */
@@ -49,6 +51,9 @@ struct sending {
 	bool                slot;
 	enum trust          trust; /* of `to` when it was given its slot */
 	int64_t             said_us;
+	bool                unreachable; /* it came to nothing               */
+	uint32_t            run;         /* of its place: letters before it  */
+	int64_t             run_ms;      /* the first of them began          */
 	struct recipient  **rcpt;
 	struct sending     *next; /* of those whose end is not durable yet */
 };
@@ -352,6 +357,13 @@ age_of(const struct letter *l)
 	return us > 0 ? us / 1000000 : 0;
 }
 
+/* The connection is worth keeping: unless its place is another's next. */
+static bool
+more_follows(const struct queue_role *k, const struct sending *s)
+{
+	return s->to->line.waiting > 0 && (s->run + 1 < RUN_MOST || k->short_of == NULL);
+}
+
 static int
 say_send(struct house *h, struct sending *s)
 {
@@ -363,7 +375,7 @@ say_send(struct house *h, struct sending *s)
 		                     .transport = s->to->transport.name,
 		                     .nexthop = s->to->nexthop,
 		                     .lmtp = s->to->transport.kind == BY_LMTP,
-		                     .more = s->to->line.waiting > 0,
+		                     .more = more_follows(k, s),
 		                     .at = s->letter->content_at,
 		                     .len = s->letter->content_len,
 		                     .age_s = age_of(s->letter),
@@ -412,7 +424,7 @@ destination_pipes(struct house *h, struct destination *d)
 }
 
 static bool
-destination_sends(struct house *h, struct destination *d)
+destination_sends(struct house *h, struct destination *d, uint32_t run, int64_t run_ms)
 {
 	struct queue_role *k = queue_of(h);
 	struct sending    *s;
@@ -427,6 +439,8 @@ destination_sends(struct house *h, struct destination *d)
 		return false;
 	s = sending_make(k, d);
 	s->sender = sender;
+	s->run = run;
+	s->run_ms = run_ms;
 	(void)map_put(k->sending, number_key(&s->ticket), s);
 	why = say_send(h, s);
 	if (why == 0) {
@@ -581,7 +595,7 @@ send_turn(void *house)
 			wait_for_slot(k, d);
 			continue;
 		}
-		if (room && !destination_sends(h, d))
+		if (room && !destination_sends(h, d, 0, patient))
 			return; /* no sender has room: when one has, it goes on */
 		turn_over(k, d);
 		if (away && put_line_off(h, d)) {
@@ -627,16 +641,34 @@ destination_learns(struct house *h, struct destination *d, const struct word_sen
 	}
 }
 
+/* It has a connection that waits for more, and answers quickly: some letters go by it before its place is another's.  To come about
+   takes longer than to go through, so each in turn by a connection of its own would be slow for all. */
+static void
+destination_goes_on(struct house *h, struct destination *d, uint32_t run, int64_t run_ms)
+{
+	int64_t patient = clock_patient_ms();
+
+	if (!h->leaving && run < RUN_MOST && patient - run_ms < RUN_MS && d->line.waiting > 0 &&
+	    d->busy < d->pace.window && d->away_until_ms <= queue_now_ms() &&
+	    next_of(queue_of(h), d) <= patient && may_have_slot(h, d))
+		(void)destination_sends(h, d, run, run_ms);
+}
+
 /* What it was at is over, and remembered: the place is free for the next. */
 static void
 sending_settle(struct house *h, struct sending *s)
 {
 	struct queue_role  *k = queue_of(h);
 	struct destination *d = s->to;
+	bool                goes_on = s->slot && !s->unreachable;
+	uint32_t            run = s->run + 1;
+	int64_t             run_ms = s->run_ms;
 
 	if (s->sender < SENDERS_MOST && k->at_sender[s->sender] > 0)
 		k->at_sender[s->sender]--;
 	sending_close(k, s);
+	if (goes_on)
+		destination_goes_on(h, d, run, run_ms);
 	take_turn(h, d);
 	slot_free(h);
 }
@@ -743,6 +775,7 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		                  one->status, one->text, &by);
 	}
 	destination_learns(h, s->to, w);
+	s->unreachable = w->unreachable;
 	queue_tls_learn(h, s->to->nexthop, w);
 	(void)map_drop(k->sending, number_key(&s->ticket));
 	if (some) {

@@ -14,6 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* So many connections wait for a letter at once: each takes descriptors, here and there. */
+enum { IDLE_MOST = 500 };
+
 struct contact {
 	struct contact               *next, **at;
 	struct house                 *house;
@@ -53,6 +56,7 @@ idle_begin(struct contact *c)
 {
 	struct map *all = sender_of(c->house)->idle;
 
+	sender_of(c->house)->idles++;
 	c->idle = true;
 	c->idle_before = NULL;
 	c->idle_next = map_put(all, bytes_of(c->key), c);
@@ -67,6 +71,7 @@ idle_end(struct contact *c)
 
 	if (!c->idle)
 		return;
+	sender_of(c->house)->idles--;
 	c->idle = false;
 	if (c->idle_next != NULL)
 		c->idle_next->idle_before = c->idle_before;
@@ -389,6 +394,7 @@ mouth_ready(void *ctx)
 		return;
 	}
 	if (!c->keep || c->leave || c->rows->cache_ms == 0 ||
+	    sender_of(c->house)->idles >= IDLE_MOST ||
 	    clock_patient_ms() - c->made_ms >= c->rows->reuse_ms ||
 	    (c->rows->reuse_most > 0 && c->taken >= c->rows->reuse_most)) {
 		outgoing_quit(c->session);
@@ -482,6 +488,17 @@ static const struct outgoing_needs needs = {
 
 /* ---- what the stream tells -------------------------------------------------------------------------- */
 
+/* A host that says its answers to MAIL, RCPT and DATA one by one waits after each until it has heard that the one before came (rfc896), and
+   the kernel takes its time with that while we have nothing to say. */
+static void
+answers_hurry(const struct contact *c)
+{
+	int on = 1;
+
+	if (stream_pending(c->stream) == 0)
+		(void)setsockopt(stream_fd(c->stream), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 static void
 arrived(void *ctx)
 {
@@ -493,6 +510,8 @@ arrived(void *ctx)
 	if (c->secures && !c->closing)
 		stream_secure_to(c->stream, c->secret, &c->wish);
 	c->secures = false;
+	if (!c->closing && !c->idle)
+		answers_hurry(c);
 }
 
 static void gone(struct contact *, const char *why, bool patience);

@@ -49,6 +49,7 @@ struct sender_role {
 	struct delivery *first;
 	struct contact  *contacts;
 	struct map      *idle;             /* those that wait for a letter, by what makes two alike */
+	uint32_t         idles;            /* so many                              */
 	uint32_t         deliveries, sessions;
 	uint64_t         sent;
 	struct timer    *leaving;

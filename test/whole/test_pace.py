@@ -184,6 +184,29 @@ def test_a_limit_of_a_transport_that_is_not_there_is_told_so():
         h.command("config", "check")
 
 
+def test_a_place_stays_with_a_destination_for_some_letters():
+    """One place, and twenty destinations with ten letters each: to go from one to the next with each letter takes a connection for each."""
+    gate, order = threading.Event(), []
+
+    def reply(verb, argument, session):
+        if verb == "CONNECT":
+            gate.wait(120)
+        if verb == "RCPT":
+            order.append(re.search("@(.*)>", argument).group(1))
+    with Sink(reply, host="0.0.0.0") as sink:
+        rows = ", ".join(f"{{d{n}.example=smtp:[127.0.0.{n + 1}]:{sink.port}}}" for n in range(20))
+        with house(transport_maps=f"inline:{{{rows}}}", default_process_limit="1") as h:
+            for i in range(10):
+                for n in range(20):
+                    send(h, [f"x{i}@d{n}.example"])
+            wait_for(lambda: all(r["state"] == "active" for r in json.loads(h.command("queue", "list", "--json").stdout)))
+            gate.set()
+            wait_for(lambda: empty(h), 60)
+        changes = sum(a != b for a, b in zip(order, order[1:]))
+        assert len(sink.got()) == 200
+        assert changes < 100 and sink.connections < 100, f"{changes} changes, {sink.connections} connections"
+
+
 def test_when_a_destination_returns_what_waited_for_it_goes_at_once():
     def reply(verb, argument, session):
         return "" if verb == "CONNECT" and not alive.is_set() else None
