@@ -5,6 +5,7 @@
 #include "queue/crowd.h"
 #include <inttypes.h>
 #include <sqlite3.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char schema[] =
@@ -407,6 +408,25 @@ load_letter(struct queue *q, struct letter *l, sqlite3_stmt *s)
 	load_handling(s, l);
 }
 
+static int
+by_id(const void *a, const void *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof x);
+	memcpy(&y, b, sizeof y);
+	return x < y ? -1 : x > y;
+}
+
+/* It came while the ledger was being read, and is gone again: its rows go with the next checkpoint. */
+static bool
+is_finished(const struct ledger *g, uint64_t id)
+{
+	size_t n = g->finished.len / sizeof id;
+
+	return n > 0 && bsearch(&id, g->finished.at, n, sizeof id, by_id) != NULL;
+}
+
 long
 ledger_load(struct ledger *g, struct queue *q, size_t most)
 {
@@ -418,8 +438,11 @@ ledger_load(struct ledger *g, struct queue *q, size_t most)
 	if (!g->loading)
 		g->recipient = sqlite3_step(of);
 	g->loading = true;
+	if (g->finished.len > 0)
+		qsort(g->finished.at, g->finished.len / sizeof(uint64_t), sizeof(uint64_t), by_id);
 	while (n < most && (did = sqlite3_step(s)) == SQLITE_ROW) {
-		struct letter *l = queue_add_for(q, (uint64_t)sqlite3_column_int64(s, 0), 1, 96);
+		uint64_t       id = (uint64_t)sqlite3_column_int64(s, 0);
+		struct letter *l = is_finished(g, id) ? NULL : queue_add_for(q, id, 1, 96);
 
 		if (l == NULL)
 			continue;

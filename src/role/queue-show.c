@@ -269,8 +269,9 @@ letter_look_up(struct house *h, struct caller *caller, const struct word_ask *w,
 	if (w->argc == 3 && letter_id_parse(bytes_of(w->argv[2]), &id))
 		l = queue_find(k->queue, id);
 	if (l == NULL) {
-		caller_complain(caller, "%s: no letter in the queue has this id\n",
-		                w->argc == 3 ? w->argv[2] : "?");
+		caller_complain(caller, "%s: no letter in the queue has this id%s\n",
+		                w->argc == 3 ? w->argv[2] : "?",
+		                k->loading ? ", as far as it was read since the start" : "");
 		return NULL;
 	}
 	if (letters_envelope(spool_letters(k->spool), l->envelope_segment, l->envelope_at, l->id, a,

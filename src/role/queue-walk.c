@@ -13,6 +13,7 @@ enum {
 	LOOK_AT_CLOCK = 32,
 	PIECE = 64 << 10,
 	UNHEARD_WAIT_MS = 5,
+	LOAD_WAIT_MS = 5,
 	LOOKED_AT_EACH = 500,
 	DONE_TO_EACH = 5000
 };
@@ -172,6 +173,12 @@ walk_turn(void *walk)
 	int64_t            end = clock_patient_ms() + TURN_MS;
 	bool               more = !w->over;
 
+	/* What a command means may be among those that are still to come from the ledger. */
+	if (queue_of(w->house)->loading && !w->house->leaving &&
+	    (w->acts || !caller_gone(w->caller))) {
+		timer_set(w->wait, LOAD_WAIT_MS);
+		return;
+	}
 	for (int n = 1; more; n++) {
 		if ((n % LOOK_AT_CLOCK == 0 || w->letter != 0) && clock_patient_ms() >= end)
 			break;

@@ -493,6 +493,51 @@ test_loaded_in_pieces(void **state)
 	cleared();
 }
 
+/* A letter came while the rest was read, was stored, and is over before the reading comes to its row: it is not sent once more. */
+static void
+test_over_before_it_is_read(void **state)
+{
+	struct kit     k, again;
+	struct ledger *g;
+	int64_t        wait;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	for (uint64_t id = 1; id <= 10; id++)
+		queue_enter(k.queue, with(&k, id, 1));
+	HOLDS("written", ledger_checkpoint(g, k.queue, SIZE_MAX) == 0);
+	ledger_close(&g);
+	kit_open(&again);
+	g = opened();
+	again.ledger = g;
+	HOLDS("five", ledger_load(g, again.queue, 5) == 5);
+	for (uint64_t id = 1000; id <= 1003; id++)
+		queue_enter(again.queue, with(&again, id, 1));
+	HOLDS("written meanwhile", ledger_checkpoint(g, again.queue, SIZE_MAX) == 0);
+	for (int n = 0; n < 9; n++) {
+		struct recipient *r = queue_next(again.queue, NOW_MS, &wait);
+
+		/* Five that were read, and all that have come but one. */
+		if (r->letter->id != 1001)
+			queue_event(again.queue, r, EVENT_DROP, NULL, NULL, NOW_MS);
+	}
+	HOLDS("one is left", queue_count(again.queue) == 1 && again.finished == 8);
+	HOLDS("and five are read", ledger_load(g, again.queue, 1000) == 5 && queue_count(again.queue) == 6);
+	HOLDS("none that is over", queue_find(again.queue, 1000) == NULL && queue_find(again.queue, 1003) == NULL && queue_find(again.queue, 1001) != NULL);
+	HOLDS("written", ledger_checkpoint(g, again.queue, SIZE_MAX) == 0);
+	queue_close(&again.queue);
+	ledger_close(&g);
+	kit_open(&again);
+	g = opened();
+	HOLDS("nor after another start", ledger_load(g, again.queue, 1000) == 6 && queue_find(again.queue, 1002) == NULL);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
 /* Of a thousand changes so many are written, the oldest first; new letters always. */
 static void
 test_written_in_pieces(void **state)
@@ -581,5 +626,5 @@ test_shrinks_when_most_have_gone(void **state)
 	cleared();
 }
 
-UNIT(test_shrinks_when_most_have_gone, test_a_name_that_was_opened, test_version_3, test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
+UNIT(test_over_before_it_is_read, test_shrinks_when_most_have_gone, test_a_name_that_was_opened, test_version_3, test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
      test_killed_between_two_writes, test_refused_in_words, test_strange_rows)
