@@ -93,8 +93,8 @@ test_requests(void **state)
 	buffer_reset(&key);
 	HOLDS("rfc8737:3", validation_make(names[0], BYTES("token.thumb"), &key, &certificate));
 	HOLDS("of its key", request_fits(buffer_bytes(&certificate), buffer_bytes(&key)));
-	HOLDS("it has one name", certificate_look(buffer_bytes(&certificate), names, 2, &f) &&
-	                                 f.names == 1 && f.among == 1 && f.from < f.until);
+	HOLDS("it has one of them", certificate_look(buffer_bytes(&certificate), names, 2, &f) &&
+	                                    f.among == 1 && f.from < f.until);
 	HOLDS("nothing is none", !certificate_look(BYTES(""), names, 2, &f));
 	buffer_free(&key);
 	buffer_free(&der);
