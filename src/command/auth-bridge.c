@@ -11,25 +11,12 @@
 #include "command/auth-bridge.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "base/base64.h"
 #include "base/buffer.h"
-#include "base/clock.h"
-
-enum { PATIENCE_MS = 30000, LINE_MOST = 8192 };
-
-struct bridge {
-	const char   *path;
-	int           fd; /* of the socket; -1: not connected */
-	uint32_t      asked;
-	struct buffer in;
-};
+#include "command/auth-client.h"
 
 static bool
 read_whole(int fd, char *to, size_t n)
@@ -51,10 +38,8 @@ static bool
 write_whole(int fd, struct bytes text)
 {
 	while (text.len > 0) {
-		ssize_t put = send(fd, text.at, text.len, MSG_NOSIGNAL);
+		ssize_t put = write(fd, text.at, text.len);
 
-		if (put < 0 && errno == ENOTSOCK)
-			put = write(fd, text.at, text.len);
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put <= 0)
@@ -64,113 +49,12 @@ write_whole(int fd, struct bytes text)
 	return true;
 }
 
-/* ---- the socket ---- */
-
-static void
-hang_up(struct bridge *b)
-{
-	if (b->fd >= 0)
-		(void)close(b->fd);
-	b->fd = -1;
-	buffer_reset(&b->in);
-}
-
-/* The next line, without its end, into `out`.  False: there will be none. */
 static bool
-line_read(struct bridge *b, int64_t until, struct buffer *out)
+may_log_in(struct auth_client *c, const char *path, struct bytes user, struct bytes host,
+           struct bytes password)
 {
-	for (;;) {
-		ptrdiff_t end = bytes_find(buffer_bytes(&b->in), '\n');
-		int64_t   left = until - clock_patient_ms();
-		char      piece[1024];
-		ssize_t   got;
-
-		buffer_reset(out);
-		if (end >= 0) {
-			buffer_add(out, bytes_cut(buffer_bytes(&b->in), 0, (size_t)end));
-			buffer_eat(&b->in, (size_t)end + 1);
-			return true;
-		}
-		if (b->in.len > LINE_MOST || left <= 0 ||
-		    poll(&(struct pollfd){ b->fd, POLLIN, 0 }, 1, (int)left) <= 0)
-			return false;
-		got = recv(b->fd, piece, sizeof piece, 0);
-		if (got <= 0)
-			return false;
-		buffer_add(&b->in, (struct bytes){ piece, (size_t)got });
-	}
-}
-
-static bool
-connect_to(struct bridge *b, int64_t until)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	struct buffer      line = { 0 };
-	char               hello[64];
-	bool               good;
-
-	if (!bytes_string(bytes_of(b->path), at.sun_path, sizeof at.sun_path))
-		return false;
-	b->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	(void)snprintf(hello, sizeof hello, "VERSION\t1\t1\nCPID\t%ld\n", (long)getpid());
-	good = b->fd >= 0 && connect(b->fd, (struct sockaddr *)&at, sizeof at) == 0 &&
-	       write_whole(b->fd, bytes_of(hello));
-	while (good && (good = line_read(b, until, &line)) &&
-	       !bytes_is(buffer_bytes(&line), "DONE"))
-		continue;
-	buffer_free(&line);
-	if (!good)
-		hang_up(b);
-	return good;
-}
-
-/* ---- a question ---- */
-
-/* "OK\t7\t..." of the request 7; other lines are of others, or news.  -1: the connection is no good. */
-static int
-answer_wait(struct bridge *b, int64_t until)
-{
-	struct buffer line = { 0 };
-	int           said = -1;
-
-	while (said < 0 && line_read(b, until, &line)) {
-		struct bytes rest = buffer_bytes(&line), word, id;
-		uint64_t     number;
-
-		if (bytes_split(&rest, '\t', &word) && bytes_split(&rest, '\t', &id) &&
-		    bytes_number(id, &number) && number == b->asked)
-			said = bytes_equal(word, BYTES("OK"));
-	}
-	buffer_free(&line);
-	return said;
-}
-
-static int
-try_login(struct bridge *b, struct bytes proof)
-{
-	int64_t       until = clock_patient_ms() + PATIENCE_MS;
-	struct buffer ask = { 0 };
-	int           said = -1;
-
-	if (b->fd < 0 && !connect_to(b, until))
-		return -1;
-	buffer_printf(&ask, "AUTH\t%u\tPLAIN\tservice=xmpp\tsecured\tresp=", ++b->asked);
-	base64_encode(&ask, proof);
-	buffer_add_char(&ask, '\n');
-	if (write_whole(b->fd, buffer_bytes(&ask)))
-		said = answer_wait(b, until);
-	explicit_bzero(ask.at, ask.len);
-	buffer_free(&ask);
-	if (said < 0)
-		hang_up(b);
-	return said;
-}
-
-static bool
-may_log_in(struct bridge *b, struct bytes user, struct bytes host, struct bytes password)
-{
-	struct buffer proof = { 0 };
-	int           said;
+	struct buffer         proof = { 0 }, words = { 0 };
+	enum auth_client_said said;
 
 	if (user.len == 0 || bytes_find(user, '\0') >= 0 || bytes_find(host, '\0') >= 0 ||
 	    bytes_find(password, '\0') >= 0)
@@ -182,18 +66,17 @@ may_log_in(struct bridge *b, struct bytes user, struct bytes host, struct bytes 
 	buffer_add(&proof, host);
 	buffer_add_char(&proof, '\0');
 	buffer_add(&proof, password);
-	said = try_login(b, buffer_bytes(&proof));
-	if (said < 0) /* the server was started anew since the last question */
-		said = try_login(b, buffer_bytes(&proof));
-	if (said < 0)
-		(void)fprintf(stderr, "mansio: nobody answers at %s\n", b->path);
+	said = auth_client_try(c, "service=xmpp\tsecured\t", buffer_bytes(&proof), &words);
+	if (said == AUTH_CLIENT_SILENT)
+		(void)fprintf(stderr, "mansio: nobody answers at %s\n", path);
 	explicit_bzero(proof.at, proof.len);
 	buffer_free(&proof);
-	return said > 0;
+	buffer_free(&words);
+	return said == AUTH_CLIENT_TAKEN;
 }
 
 static bool
-answer_of(struct bridge *b, struct bytes question)
+answer_of(struct auth_client *c, const char *path, struct bytes question)
 {
 	struct bytes word, user, host;
 
@@ -202,15 +85,15 @@ answer_of(struct bridge *b, struct bytes question)
 	if (bytes_equal(word, BYTES("isuser")))
 		return user.len > 0;
 	return bytes_equal(word, BYTES("auth")) && bytes_split(&question, ':', &host) &&
-	       may_log_in(b, user, host, question);
+	       may_log_in(c, path, user, host, question);
 }
 
 int
 auth_bridge(const char *path)
 {
-	struct bridge b = { .path = path, .fd = -1 };
-	static char   question[UINT16_MAX];
-	unsigned char size[2];
+	struct auth_client *c = auth_client_open(path);
+	static char         question[UINT16_MAX];
+	unsigned char       size[2];
 
 	while (read_whole(STDIN_FILENO, (char *)size, sizeof size)) {
 		size_t len = (size_t)size[0] << 8 | size[1];
@@ -218,12 +101,11 @@ auth_bridge(const char *path)
 
 		if (!read_whole(STDIN_FILENO, question, len))
 			break;
-		answer[3] = answer_of(&b, (struct bytes){ question, len });
+		answer[3] = answer_of(c, path, (struct bytes){ question, len });
 		explicit_bzero(question, len);
 		if (!write_whole(STDOUT_FILENO, (struct bytes){ answer, sizeof answer }))
 			break;
 	}
-	hang_up(&b);
-	buffer_free(&b.in);
+	auth_client_close(&c);
 	return COMMAND_DONE;
 }

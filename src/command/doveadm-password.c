@@ -48,6 +48,17 @@ rounds_of(const struct password_work *w, unsigned long *out)
 	return false;
 }
 
+/* A hash that has the name in it, of nobody, would let nobody in. */
+static bool
+user_missing(const struct password_work *w)
+{
+	if (w->user != NULL || w->scheme == NULL ||
+	    !bytes_starts_nocase(bytes_of(w->scheme), BYTES("DIGEST-MD5")))
+		return false;
+	(void)fputs("doveadm: DIGEST-MD5 is made of the name, too: say it with -u USER\n", stderr);
+	return true;
+}
+
 static int
 print_hash(const struct password_work *w, unsigned long rounds, struct bytes password)
 {
@@ -97,7 +108,7 @@ password_print(const struct password_work *w)
 		(void)fputc('\n', stdout);
 		return COMMAND_DONE;
 	}
-	if (!rounds_of(w, &rounds) || !ask(w, &password))
+	if (!rounds_of(w, &rounds) || user_missing(w) || !ask(w, &password))
 		return COMMAND_FAILED;
 	status = w->test == NULL ? print_hash(w, rounds, buffer_bytes(&password))
 	                         : print_test(w, buffer_bytes(&password));

@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "command/doveadm-auth.h"
 #include "command/doveadm-password.h"
 #include "command/doveadm-user.h"
 #include "command/mailbox.h"
 #include "command/message.h"
-#include "command/prompt.h"
 #include "command/quota.h"
 #include "command/who.h"
 #include "role/wire.h"
@@ -36,7 +36,7 @@ const struct command command_doveadm = {
 		"doveadm pw [-s SCHEME] [-p PASSWORD] [-u USER] [-r ROUNDS] [-V] | -l | -t HASH\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
-		"doveadm auth test [-x service=NAME] [-x rip=ADDRESS] USER [PASSWORD]\n"
+		"doveadm auth test [-a SOCKET] [-M MASTER] [-x service=NAME] [-x rip=ADDRESS] USER [PASSWORD]\n"
 		"doveadm auth lookup [-f FIELD] USER...\n"
 		"doveadm user [-u] [-f FIELD] USER... | MASK\n"
 		"doveadm force-resync -u USER MAILBOX\n"
@@ -46,7 +46,8 @@ const struct command command_doveadm = {
 	.more = "Options, fields, queries and forms are those of doveadm(1), as far as they mean something here; without "
 		"-u the user is the one named by USER in the environment. The exit status is 0, 64 when it was called "
 		"wrongly, 67 when there is no such user, 68 when there is no such mailbox or session, 75 when no server is "
-		"running, 77 when a password is wrong, and 65 for anything else.",
+		"running or pw has nothing to print, 77 when a login fails, and 65 for anything else. auth test asks this server, or with -a "
+		"whoever speaks Dovecot's auth protocol at that socket; with -M whether the master user's password lets him in as USER.",
 	.run = run_doveadm,
 };
 
@@ -271,23 +272,14 @@ do_user(struct dove *d, const char *verb)
 static int
 do_auth(struct dove *d, const char *verb)
 {
-	const char   *argv[3 + FACTS_MOST] = { "auth", "test", d->argv[0] };
-	struct buffer password = { 0 };
-	int           status;
-
 	(void)verb;
-	if (d->argc > 1)
-		buffer_add_string(&password, d->argv[1]);
-	else if (!prompt_password(isatty(STDIN_FILENO) ? NULL : "-", "Password", &password))
-		return COMMAND_FAILED;
-	for (int i = 0; i < d->facts; i++)
-		argv[3 + i] = d->fact[i];
-	status = command_ask(d->call, "clerk", 3 + d->facts, argv, buffer_bytes(&password));
-	prompt_forget(&password);
-	if (status != COMMAND_WRONG)
-		(void)printf("passdb: %s auth %s\n", d->argv[0],
-		             status == COMMAND_DONE ? "succeeded" : "failed");
-	return status;
+	return auth_print(&(struct auth_work){ .call = d->call,
+	                                       .socket = d->value['a'],
+	                                       .master = d->value['M'],
+	                                       .fact = d->fact,
+	                                       .facts = d->facts,
+	                                       .user = d->argv[0],
+	                                       .plain = d->argc > 1 ? d->argv[1] : NULL });
 }
 
 static int
@@ -300,7 +292,9 @@ do_password(struct dove *d, const char *verb)
 	                                               .plain = d->value['p'],
 	                                               .rounds = d->value['r'],
 	                                               .test = d->value['t'],
-	                                               .user = d->value['u'] });
+	                                               .user = d->value['u'] }) == COMMAND_DONE
+	               ? COMMAND_DONE
+	               : EXIT_LATER;
 }
 
 static int
@@ -391,7 +385,7 @@ static const struct name {
 	{ "quota",   "recalc",      "AF:S:u:",       true,  0, 0, do_quota    },
 	{ "who",     "",            "1a:",           false, 0, 1, do_who      },
 	{ "kick",    "",            "a:f",           false, 1, 1, do_kick     },
-	{ "auth",    "test",        "A:M:a:x:",      false, 1, 2, do_auth     },
+	{ "auth",    "test",        "M:a:x:",      false, 1, 2, do_auth     },
 	{ "pw",      "",            "lp:r:s:t:u:V",  false, 0, 0, do_password },
 	{ "auth",    "lookup",      "a:f:x:",        false, 1, 0, do_user     },
 	{ "user",    "",            "a:e:f:ux:",     false, 1, 0, do_user     },

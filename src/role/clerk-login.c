@@ -459,6 +459,8 @@ suppose(struct exchange *e, const char *fact)
 	struct sockaddr_in     *v4 = (struct sockaddr_in *)&from;
 	struct sockaddr_in6    *v6 = (struct sockaddr_in6 *)&from;
 
+	if (strncmp(fact, "--master=", 9) == 0)
+		e->master = arena_lower(e->life, bytes_of(fact + 9));
 	if (strncmp(fact, "service=", 8) == 0)
 		(void)snprintf(e->service, sizeof e->service, "%.15s", fact + 8);
 	if (strncmp(fact, "rip=", 4) != 0)
@@ -481,8 +483,33 @@ login_test(struct house *h, struct caller *caller, const struct word_ask *ask,
 
 	e->caller = caller;
 	for (uint32_t i = 3; i < ask->argc; i++)
-		suppose(e, ask->argv[i]);
-	exchange_check(e, bytes_of(ask->argv[2]), password);
+		if (strcmp(ask->argv[i], "--classic") == 0)
+			e->classic = arena_copy(e->life, bytes_of(ask->argv[2]));
+		else
+			suppose(e, ask->argv[i]);
+	/* As oneself nobody needs to be a master. */
+	if (bytes_equal_nocase(e->master, bytes_of(ask->argv[2])))
+		e->master = (struct bytes){ NULL, 0 };
+	if (e->master.len == 0)
+		exchange_check(e, bytes_of(ask->argv[2]), password);
+	else if (*h->common.auth_master_passwd_file == '\0')
+		exchange_refuse(e, AUTH_BAD,
+		                "there are no master users: auth_master_passwd_file is not set");
+	else
+		master_as(e, bytes_of(ask->argv[2]), e->master, password);
+}
+
+/* As doveadm(1) has it: whose the password was to be, and behind a login who came in by it. */
+static void
+tell_classic(struct exchange *e, bool good)
+{
+	const char *master = arena_copy(e->life, e->master);
+
+	caller_say(e->caller, "passdb: %s auth %s\nextra fields:\n  user=%s\n", e->classic,
+	           good ? "succeeded" : "failed",
+	           !good && *master != '\0' ? master : e->answer.user);
+	if (good && *master != '\0')
+		caller_say(e->caller, "  original_user=%s\n  auth_user=%s\n", master, master);
 }
 
 void
@@ -494,8 +521,11 @@ exchange_tell_caller(struct exchange *e)
 		                             [AUTH_DISABLED] = "closed" };
 	enum auth_answer         said = (enum auth_answer)e->answer.answer;
 
+	if (e->classic != NULL)
+		tell_classic(e, said == AUTH_OK);
 	if (said == AUTH_OK)
-		caller_say(e->caller, "%s\n", e->answer.user);
+		caller_say(e->caller, "%s%s", e->classic != NULL ? "" : e->answer.user,
+		           e->classic != NULL ? "" : "\n");
 	else if (strcmp(e->answer.text, "password mismatch") == 0)
 		caller_complain(e->caller, "mansio: the password is wrong\n");
 	else if (strcmp(e->answer.text, "unknown user") == 0)

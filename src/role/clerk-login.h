@@ -39,11 +39,15 @@ struct exchange {
 	const char           *why_closed; /* of CLOSED, LATER: words for the log      */
 	const char           *fallback; /* its scheme where it names none           */
 	struct caller        *caller;   /* a command that tries it: no front        */
+	const char           *classic;  /* which is doveadm: the name as it was typed */
 	struct bytes          last;     /* what goes along with success             */
 	bool                  old_hash; /* of the directory, to be made anew        */
 	struct password_record fresh;   /* what it is made into                     */
 	enum credential_mode  mode;     /* what the back ends are asked           */
 	bool                  unsaid;   /* one of them cannot tell who there is   */
+	const char           *unsure;   /* nor whether only the password was wrong: words for the log, NULL */
+	const char           *wrong;    /* who knows the user says no; the rest is asked whether they answer */
+	const char           *late;     /* one does not: said when as much was hashed as for others */
 	struct bytes          secret_user; /* whose secret was asked for            */
 	enum credential_outcome secret; /* and what came of it; WAIT: not asked   */
 	struct bytes          fields;   /* what the back end said with PASS         */
@@ -108,8 +112,10 @@ void chain_end(struct exchange *);
 /* The hash of e->master in the file of master users, from this network: FOUND, NONE or LATER. */
 enum stored chain_master(struct exchange *, struct bytes *hash);
 
-/* clerk-master.c: "user*master".  False: it is no such name. */
+/* clerk-master.c: "user*master", whose password is known.  False: it is no such name. */
 bool master_begin(struct exchange *, struct bytes user);
+/* The same in two words. */
+void master_as(struct exchange *, struct bytes user, struct bytes master, struct bytes password);
 void master_compared(struct exchange *);
 /* What a command is told of the outcome. */
 void exchange_tell_caller(struct exchange *);

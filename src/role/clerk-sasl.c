@@ -343,6 +343,14 @@ anonymous_asked(void *ctx)
 	return clerk_of(e->house)->sasl.anonymous;
 }
 
+static bool
+masters_asked(void *ctx)
+{
+	struct exchange *e = ctx;
+
+	return *e->house->common.auth_master_passwd_file != '\0';
+}
+
 static void
 hint_asked(void *ctx, const char **scope, const char **configuration)
 {
@@ -366,6 +374,7 @@ static const struct sasl_needs sasl_needs = {
 	.certificate = certificate_asked,
 	.anonymous = anonymous_asked,
 	.token_hint = hint_asked,
+	.masters = masters_asked,
 };
 
 /* ---- tokens ---- */
@@ -569,7 +578,13 @@ exchange_stepped(struct exchange *e, enum sasl_outcome o, struct bytes said)
 		if (l != NULL)
 			link_say(l, WORD_AUTH_MORE, e->ticket, said, -1);
 		break;
-	case SASL_CHECK: exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl)); break;
+	case SASL_CHECK:
+		if (sasl_acting(e->sasl).len > 0)
+			master_as(e, sasl_acting(e->sasl), sasl_user(e->sasl),
+			          sasl_password(e->sasl));
+		else
+			exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl));
+		break;
 	case SASL_TOKEN: exchange_token(e); break;
 	case SASL_PROVED: exchange_proved(e, said); break;
 	case SASL_REFUSED:

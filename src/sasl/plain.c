@@ -24,8 +24,11 @@ plain_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *ou
 		return SASL_SYNTAX;
 	s->user = arena_keep(s->life, authcid);
 	s->password = arena_keep(s->life, input);
-	/* Nobody acts for another (rfc4616:2 leaves it to policy). */
-	if (!sasl_acts_for_self(authzid, authcid))
+	if (sasl_acts_for_self(authzid, authcid))
+		return SASL_CHECK;
+	/* Nobody but a master user acts for another (rfc4616:2 leaves it to policy). */
+	if (s->needs->masters == NULL || !s->needs->masters(s->needs_ctx))
 		return SASL_REFUSED;
+	s->acting = arena_keep(s->life, authzid);
 	return SASL_CHECK;
 }

@@ -77,6 +77,8 @@ struct sasl_needs {
 	const char *(*anonymous)(void *ctx);
 	/* What a failed token is answered with besides: a scope, "" none; where the issuer's configuration is, "" unsaid. */
 	void (*token_hint)(void *ctx, const char **scope, const char **configuration);
+	/* Whether somebody may be let in as another (a master user, whose password decides); NULL: nobody is. */
+	bool (*masters)(void *ctx);
 };
 
 struct sasl;
@@ -88,7 +90,7 @@ enum sasl_outcome sasl_step(struct sasl *, bool has_input, struct bytes input, s
 enum sasl_outcome sasl_token_said(struct sasl *, enum sasl_outcome, struct bytes user, struct buffer *out) __attribute__((warn_unused_result));
 struct bytes sasl_user(const struct sasl *);            /* who they say they are; "" not said yet */
 struct bytes sasl_password(const struct sasl *);
-struct bytes sasl_acting(const struct sasl *);          /* GSSAPI: whom the principal wants to act as, "" itself */
+struct bytes sasl_acting(const struct sasl *);          /* GSSAPI, PLAIN: as whom they want to act, "" as themselves */
 bool sasl_slow(const struct sasl *);
 bool sasl_proves_otherwise(const struct sasl *);        /* than by a password or what was made of one */
 const char *sasl_note(const struct sasl *);             /* what the mechanism wants in the log, "" nothing */

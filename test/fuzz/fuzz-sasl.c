@@ -83,7 +83,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct sasl_needs needs = { verifier,    secret,    derived,    one_time,  one_time_used,
-		                          certificate, anonymous, token_hint };
+		                          certificate, anonymous, token_hint, NULL };
 	static const struct sasl_binding bound = { "tls-exporter", { "0123", 4 } };
 	static const struct sasl_facts   facts = { .service = "imap", .host = "mail.example.com", .tls = true, .plus = true,
 		                                   .binding = &bound, .bindings = 1, .certificate = { .fingerprint = { "AB", 2 } } };

@@ -123,8 +123,17 @@ token_hint(void *ctx, const char **scope, const char **configuration)
 	*configuration = "https://example.com/.well-known/openid-configuration";
 }
 
+static bool masters_are; /* some */
+
+static bool
+masters(void *ctx)
+{
+	(void)ctx;
+	return masters_are;
+}
+
 static const struct sasl_needs needs = { verifier,    secret,    derived,    one_time,  one_time_used,
-	                                 certificate, anonymous, token_hint };
+	                                 certificate, anonymous, token_hint, masters };
 
 static const struct sasl_binding bindings[] = {
 	{ "tls-exporter", { "0123456789abcdef0123456789abcdef", 32 } },
@@ -772,6 +781,33 @@ test_names(void **state)
 	buffer_free(&out);
 }
 
+/* rfc4616:2  Whether jack may be jill is not his to say. */
+static void
+test_masters(void **state)
+{
+	static const struct { const char *why, *message; bool masters; enum sasl_outcome o; const char *acting; } rows[] = {
+		{ "as oneself", "\0jack\0s3cret", true, SASL_CHECK, "" },
+		{ "as oneself, said", "Jack\0jack\0s3cret", true, SASL_CHECK, "" },
+		{ "as another", "jill\0jack\0s3cret", false, SASL_REFUSED, "" },
+		{ "as another, where there are masters", "jill\0jack\0s3cret", true, SASL_CHECK, "jill" },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sasl  *s = begin("PLAIN", NULL, false);
+		struct buffer out = { 0 };
+		size_t        first = strlen(rows[i].message) + 1;
+
+		masters_are = rows[i].masters;
+		HOLDS(rows[i].why, sasl_step(s, true, (struct bytes){ rows[i].message, first + strlen("jack") + 1 + strlen("s3cret") }, &out) == rows[i].o);
+		SAME(rows[i].why, sasl_acting(s), bytes_of(rows[i].acting));
+		SAME(rows[i].why, sasl_user(s), BYTES("jack"));
+		masters_are = false;
+		buffer_free(&out);
+		sasl_end(&s);
+	}
+}
+
 /* ---- Kerberos names ---- */
 
 static void
@@ -806,4 +842,4 @@ test_principals(void **state)
 
 UNIT(test_against_gsasl, test_no_verifier_now, test_plain, test_turns, test_scram_challenge,
      test_examples, test_hostile, test_token_refused, test_otp_vectors, test_otp_exchange,
-     test_ntlm, test_ntlm_exchange, test_offers, test_names, test_principals)
+     test_ntlm, test_ntlm_exchange, test_offers, test_names, test_masters, test_principals)
