@@ -17,6 +17,7 @@ struct ldap_users {
 struct searching {
 	struct ldap                      *t;
 	const struct credential_question *q;
+	bool                              ping;
 	struct arena                     *a;
 	struct credential_answer         *out;
 };
@@ -131,7 +132,7 @@ take_entry(struct searching *s, LDAP *ld, LDAPMessage *found)
 	dn = ldap_get_dn(ld, entry);
 	n = dn != NULL ? bind_as(s, ld, dn) : LDAP_NO_MEMORY;
 	ldap_memfree(dn);
-	return n == LDAP_SUCCESS ? remote_ldap_bind(ld, &s->t->is) : n;
+	return n == LDAP_SUCCESS ? remote_ldap_be_again(ld, &s->t->is) : n;
 }
 
 static int
@@ -174,6 +175,9 @@ bind_by_name(struct searching *s, LDAP *ld)
 		buffer_add_char(&dn, '\0');
 		n = bind_as(s, ld, dn.at);
 	}
+	/* To bind as who is not there fails as a wrong password does. */
+	if (s->out->outcome == CREDENTIAL_FAIL)
+		s->out->outcome = CREDENTIAL_UNSURE;
 	buffer_free(&dn);
 	return n;
 }
@@ -182,8 +186,9 @@ static enum pool_asked
 ask_server(void *asker, void *connection, int timeout_ms, struct buffer *why)
 {
 	struct searching *s = asker;
-	int               n = s->t->userdn.count > 0 ? bind_by_name(s, connection)
-	                                             : search_for(s, connection, timeout_ms);
+	int               n = s->ping                  ? remote_ldap_be_again(connection, &s->t->is)
+	                      : s->t->userdn.count > 0 ? bind_by_name(s, connection)
+	                                               : search_for(s, connection, timeout_ms);
 
 	if (n == LDAP_SUCCESS)
 		return POOL_DONE;
@@ -194,10 +199,10 @@ ask_server(void *asker, void *connection, int timeout_ms, struct buffer *why)
 }
 
 static void
-ask_pool(struct ldap *t, const struct credential_question *q, struct arena *a,
+ask_pool(struct ldap *t, const struct credential_question *q, bool ping, struct arena *a,
          struct credential_answer *out)
 {
-	struct searching s = { t, q, a, out };
+	struct searching s = { t, q, ping, a, out };
 	struct buffer    why = { 0 };
 
 	if (remote_is_utf8(q->user) && !pool_ask(t->pool, ask_server, &s, &why))
@@ -215,20 +220,30 @@ ldap_ask(void *own, const struct credential_question *q, struct arena *a,
 
 	user.mode = CREDENTIAL_USER;
 	if (q->mode == CREDENTIAL_USER && u->users != NULL)
-		ask_pool(u->users, q, a, out);
+		ask_pool(u->users, q, false, a, out);
 	else if (q->mode != CREDENTIAL_CHECK && u->passwords->userdn.count > 0)
 		*out = (struct credential_answer){ CREDENTIAL_CLOSED,
 			                           "without user_filter nobody is looked for",
 			                           { NULL, 0 } };
 	else
-		ask_pool(u->passwords, q, a, out);
+		ask_pool(u->passwords, q, false, a, out);
 	if (q->mode != CREDENTIAL_CHECK || out->outcome != CREDENTIAL_PASS || u->users == NULL)
 		return;
-	ask_pool(u->users, &user, a, &more);
+	ask_pool(u->users, &user, false, a, &more);
 	credential_join(more.outcome == CREDENTIAL_PASS     ? TABLE_FOUND
 	                : more.outcome == CREDENTIAL_NOBODY ? TABLE_NONE
 	                                                    : TABLE_LATER,
 	                more.outcome == CREDENTIAL_PASS ? more.fields : bytes_of(more.why), a, out);
+}
+
+/* The server is who it was bound as before. */
+static void
+ldap_ping(void *own, const struct credential_question *q, struct arena *a,
+          struct credential_answer *out)
+{
+	struct ldap_users *u = own;
+
+	ask_pool(u->passwords, q, true, a, out);
 }
 
 static void
@@ -279,8 +294,8 @@ ldap_reach(void *own, struct reach *r)
 	remote_ldap_reach(u->passwords, r);
 }
 
-const struct credential_ways credential_ldap = { true, ldap_open_file, ldap_ask, ldap_reach,
-	                                         ldap_close };
+const struct credential_ways credential_ldap = { true,       ldap_open_file, ldap_ask,
+	                                         ldap_reach, ldap_close,     ldap_ping };
 
 #else
 

@@ -49,6 +49,13 @@ credential_remote_ask(struct credential_remote *r, const struct credential_quest
 	/* What no protocol here can carry; and an empty password is none (rfc4513:5.1.2). */
 	if (q->user.len == 0 || bytes_find(q->user, '\0') >= 0)
 		return;
+	if (q->mode == CREDENTIAL_PING) {
+		struct credential_question user = *q;
+
+		user.mode = CREDENTIAL_USER;
+		(r->ways->ping != NULL ? r->ways->ping : r->ways->ask)(r->own, &user, a, out);
+		return;
+	}
 	if (q->mode != CREDENTIAL_CHECK && !r->ways->tells) {
 		out->outcome = CREDENTIAL_CLOSED;
 		out->why = "it knows passwords alone";

@@ -41,6 +41,8 @@ struct credential_ways {
 	void  (*ask)(void *own, const struct credential_question *, struct arena *, struct credential_answer *);
 	void  (*reach)(void *own, struct reach *);
 	void  (*close)(void *own);
+	/* CREDENTIAL_PING; NULL: it is asked for a user as for mail. */
+	void  (*ping)(void *own, const struct credential_question *, struct arena *, struct credential_answer *);
 };
 extern const struct credential_ways credential_sql, credential_ldap, credential_saslauthd, credential_dovecot;
 /* By the fields: compares what they have as `password` and takes it out of them, or tells what is asked for. */

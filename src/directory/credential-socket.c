@@ -127,7 +127,8 @@ add_counted(struct buffer *out, struct bytes word)
 	buffer_add(out, word);
 }
 
-/* Four words with their lengths; the answer is one such word, "OK" or "NO" and perhaps a reason. */
+/* Four words with their lengths; the answer is one such word, "OK" or "NO" and perhaps a reason.  It does not say whether there is
+   such a user. */
 static void
 saslauthd_ask(void *own, const struct credential_question *q, struct arena *a,
               struct credential_answer *out)
@@ -157,7 +158,7 @@ saslauthd_ask(void *own, const struct credential_question *q, struct arena *a,
 	if (bytes_starts(said, BYTES("OK")))
 		out->outcome = CREDENTIAL_PASS;
 	else if (bytes_starts(said, BYTES("NO"))) {
-		out->outcome = CREDENTIAL_FAIL;
+		out->outcome = CREDENTIAL_UNSURE;
 		out->why = "password mismatch";
 	} else {
 		out->outcome = CREDENTIAL_LATER;
@@ -169,8 +170,21 @@ saslauthd_ask(void *own, const struct credential_question *q, struct arena *a,
 	buffer_free(&text);
 }
 
-const struct credential_ways credential_saslauthd = { false, service_open, saslauthd_ask,
-	                                              service_reach, service_close };
+/* Nobody's name is refused before anybody is asked about it. */
+static void
+saslauthd_ping(void *own, const struct credential_question *q, struct arena *a,
+               struct credential_answer *out)
+{
+	struct credential_question nobody = { .service = "",
+		                              .remote = "",
+		                              .patience_ms = q->patience_ms };
+
+	saslauthd_ask(own, &nobody, a, out);
+}
+
+const struct credential_ways credential_saslauthd = {
+	false, service_open, saslauthd_ask, service_reach, service_close, saslauthd_ping
+};
 
 /* ---- Dovecot ---- */
 
@@ -259,7 +273,7 @@ read_verdict(struct bytes line, struct arena *a, struct credential_answer *out)
 		out->outcome = CREDENTIAL_CLOSED;
 		out->why = "Dovecot says the account is closed";
 	} else {
-		out->outcome = CREDENTIAL_FAIL;
+		out->outcome = CREDENTIAL_UNSURE;
 		out->why = "password mismatch";
 	}
 }
@@ -294,5 +308,28 @@ dovecot_ask(void *own, const struct credential_question *q, struct arena *a,
 	buffer_free(&text);
 }
 
-const struct credential_ways credential_dovecot = { false, service_open, dovecot_ask, service_reach,
-	                                            service_close };
+/* Its side of the handshake ends with DONE. */
+static void
+dovecot_ping(void *own, const struct credential_question *q, struct arena *a,
+             struct credential_answer *out)
+{
+	struct buffer text = { 0 };
+	struct talk   t;
+	struct bytes  line;
+	size_t        from = 0;
+	bool          told;
+
+	(void)a;
+	out->outcome = CREDENTIAL_LATER;
+	out->why = "Dovecot's auth process does not answer";
+	buffer_printf(&text, "VERSION\t1\t2\nCPID\t%d\n", (int)getpid());
+	told = talk_open(&t, own, q) && talk_say(&t, buffer_bytes(&text));
+	while (told && out->outcome == CREDENTIAL_LATER && talk_line(&t, &from, &line))
+		if (bytes_is(line, "DONE"))
+			out->outcome = CREDENTIAL_NOBODY;
+	talk_close(&t);
+	buffer_free(&text);
+}
+
+const struct credential_ways credential_dovecot = { false,         service_open,  dovecot_ask,
+	                                            service_reach, service_close, dovecot_ping };

@@ -126,4 +126,6 @@ sql_reach(void *own, struct reach *r)
 	table_reach(s->table, r);
 }
 
-const struct credential_ways credential_sql = { true, sql_open, sql_ask, sql_reach, sql_close };
+const struct credential_ways credential_sql = {
+	true, sql_open, sql_ask, sql_reach, sql_close, NULL
+};

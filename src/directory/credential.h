@@ -4,12 +4,13 @@
  * From:     role/clerk, role/pam, role/proxymap
  *
  * A back end is a word of auth_backends: `directory`, `pam`, `sql:/etc/x.cf`.  Each answers a user
- * name and a password with one of the outcomes below.  They are asked in order: NOBODY goes on to the
+ * name and a password with one of the outcomes below.  They are asked in order: NOBODY and UNSURE go on to the
  * next, everything else is the answer.
  *
- * They are asked one of three things.  CREDENTIAL_CHECK: is this the password?  CREDENTIAL_USER, with no password: is there such a user
+ * They are asked one of four things.  CREDENTIAL_CHECK: is this the password?  CREDENTIAL_USER, with no password: is there such a user
  * (mail comes for him, or he has shown who he is otherwise); PASS is yes.  CREDENTIAL_SECRET, with none: what is stored, for the mechanisms
- * that never show a password; PASS has the field `password`.  CLOSED to the latter two: such a back end cannot say.
+ * that never show a password; PASS has the field `password`.  CLOSED to the latter two: such a back end cannot say.  CREDENTIAL_PING, with
+ * none: does it answer at all?  LATER is no.
  *
  * What a back end knows besides is told as fields, lines "name=value": those of Dovecot's userdb without the
  * prefix userdb_ (home, mail, quota_rule, uid, gid), and `user`, the name as the back end has it.  Of an
@@ -28,10 +29,11 @@ enum credential_outcome {
 	CREDENTIAL_NOBODY,        /* not a user of this back end                         */
 	CREDENTIAL_LATER,         /* cannot be told now; never "no"                      */
 	CREDENTIAL_CLOSED,        /* the password is right, the account locked, expired or not for this */
+	CREDENTIAL_UNSURE,        /* the password is wrong, or it is not a user of this back end, which cannot say which */
 	CREDENTIAL_OUTCOMES,
 	CREDENTIAL_WAIT = CREDENTIAL_OUTCOMES,   /* of who asks another process: it will be said later */
 };
-enum credential_mode { CREDENTIAL_CHECK, CREDENTIAL_USER, CREDENTIAL_SECRET, CREDENTIAL_MODES };
+enum credential_mode { CREDENTIAL_CHECK, CREDENTIAL_USER, CREDENTIAL_SECRET, CREDENTIAL_PING, CREDENTIAL_MODES };
 enum credential_kind {
 	CREDENTIAL_DIRECTORY, CREDENTIAL_PASSWD_FILE, CREDENTIAL_PAM, CREDENTIAL_SQL, CREDENTIAL_LDAP,
 	CREDENTIAL_SASLAUTHD, CREDENTIAL_DOVECOT, CREDENTIAL_KINDS

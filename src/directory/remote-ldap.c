@@ -132,6 +132,19 @@ remote_ldap_bind(LDAP *ld, const struct ldap_settings *is)
 	return ldap_sasl_bind_s(ld, is->bind_dn, LDAP_SASL_SIMPLE, &secret, NULL, NULL, NULL);
 }
 
+int
+remote_ldap_be_again(LDAP *ld, const struct ldap_settings *is)
+{
+	struct berval none = { 0, (char *)(uintptr_t) "" };
+	int           n;
+
+	if (is->bind != BIND_NO && is->bind != BIND_NONE)
+		return remote_ldap_bind(ld, is);
+	/* rfc4511:4.2.1  Where nobody may bind as nobody we are nobody after that all the same. */
+	n = ldap_sasl_bind_s(ld, "", LDAP_SASL_SIMPLE, &none, NULL, NULL, NULL);
+	return remote_ldap_lost(n) ? n : LDAP_SUCCESS;
+}
+
 static void
 ld_disconnect(void *ctx, void *own)
 {

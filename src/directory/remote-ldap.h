@@ -43,6 +43,8 @@ void *remote_ldap_open(struct bytes name, enum table_grammar, const struct table
 void remote_ldap_close(void *own);
 /* As the file says; LDAP_... */
 int remote_ldap_bind(LDAP *, const struct ldap_settings *);
+/* The same after somebody else's bind: nobody again where there is no dn. */
+int  remote_ldap_be_again(LDAP *, const struct ldap_settings *);
 bool remote_ldap_lost(int error);          /* of the connection, not of the question */
 bool remote_ldap_quote_filter(void *ctx, char quote, struct bytes, struct buffer *out);
 bool remote_ldap_quote_dn(void *ctx, char quote, struct bytes, struct buffer *out);

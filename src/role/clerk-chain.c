@@ -149,11 +149,14 @@ is_right(struct exchange *e)
 static enum credential_outcome
 ask_role(struct exchange *e, enum role role, const char *backend)
 {
-	struct clerk              *c = e->house->mine;
-	struct link               *l = house_link(e->house, role, 0);
+	struct clerk *c = e->house->mine;
+	struct link  *l = house_link(e->house, role, 0);
+	/* PAM's modules answer for whom they know, or not at all. */
+	enum credential_mode mode =
+		e->mode == CREDENTIAL_PING && role == PAM ? CREDENTIAL_USER : e->mode;
 	struct word_credential_ask ask = {
-		(uint8_t)e->mode, backend, e->service,
-		e->peer.text,     e->user, e->mode == CREDENTIAL_CHECK ? e->password : BYTES("")
+		(uint8_t)mode, backend, e->service,
+		e->peer.text,  e->user, e->mode == CREDENTIAL_CHECK ? e->password : BYTES("")
 	};
 	uint64_t key;
 
@@ -232,7 +235,7 @@ ask_passwd_file(struct exchange *e, const struct credential_backend *b)
 		return CREDENTIAL_LATER;
 	if (!find_line(f->users, e->user, c->origin, e->life, &hash, &e->fields))
 		return CREDENTIAL_NOBODY;
-	if (e->mode == CREDENTIAL_USER)
+	if (e->mode != CREDENTIAL_CHECK)
 		return CREDENTIAL_PASS;
 	if (hash.len == 0 && credential_field(e->fields, "nopassword", &value))
 		return CREDENTIAL_PASS;
@@ -351,13 +354,15 @@ chain_passed(struct exchange *e)
 		exchange_welcome(e, (struct bytes){ NULL, 0 });
 		return;
 	}
+	e->proved = true;
 	if (credential_field(e->fields, "nologin", &name)) {
 		exchange_refuse(e, AUTH_DISABLED, "nologin is set");
 		return;
 	}
+	/* A stranger does not learn that the password is right: as of accounts of the directory. */
 	(void)credential_field(e->fields, "allow_nets", &name);
 	if (!net_allowed(name, &e->peer)) {
-		exchange_refuse(e, AUTH_DISABLED, "not from this network (allow_nets)");
+		exchange_refuse(e, AUTH_BAD, "not from this network (allow_nets)");
 		return;
 	}
 	if (!credential_field(e->fields, "user", &name))
@@ -386,9 +391,38 @@ chain_unknown(struct exchange *e)
 		exchange_refuse(e, AUTH_BAD, "unknown user");
 }
 
+/* He is told so when all that would be asked about a stranger of his domain answer: else who there is could be told while one of
+   them is away, for nobody's name can be refused then. */
+static void
+chain_wrong(struct exchange *e, const char *text)
+{
+	if (e->mode != CREDENTIAL_CHECK) {
+		exchange_refuse(e, AUTH_BAD, text);
+		return;
+	}
+	e->wrong = text;
+	e->mode = CREDENTIAL_PING;
+	chain_next(e);
+}
+
+/* Not before a hash was compared, as for those whom another back end knows. */
+static void
+chain_late(struct exchange *e, const char *text)
+{
+	if (e->hashed || (e->mode != CREDENTIAL_CHECK && e->mode != CREDENTIAL_PING)) {
+		exchange_later(e, text);
+		return;
+	}
+	e->asked = NULL;
+	e->late = text;
+	exchange_compare(e, (struct bytes){ NULL, 0 }, "CRYPT");
+}
+
 static void
 chain_said(struct exchange *e, enum credential_outcome o, const char *text)
 {
+	if (e->mode == CREDENTIAL_PING && o != CREDENTIAL_LATER && o != CREDENTIAL_WAIT)
+		o = CREDENTIAL_NOBODY;
 	/* Of who is asked for users: PAM knows the operating system's, others cannot say at all. */
 	if (e->mode == CREDENTIAL_USER && e->asked->kind == CREDENTIAL_PAM)
 		e->unsaid = e->unsaid || o == CREDENTIAL_NOBODY;
@@ -398,10 +432,11 @@ chain_said(struct exchange *e, enum credential_outcome o, const char *text)
 	}
 	switch (o) {
 	case CREDENTIAL_PASS: chain_passed(e); break;
-	case CREDENTIAL_FAIL: exchange_refuse(e, AUTH_BAD, text); break;
+	case CREDENTIAL_FAIL: chain_wrong(e, text); break;
+	case CREDENTIAL_UNSURE: e->unsure = text; /* fall through */
 	case CREDENTIAL_NOBODY: chain_next(e); break;
 	case CREDENTIAL_CLOSED: exchange_refuse(e, AUTH_DISABLED, text); break;
-	case CREDENTIAL_LATER: exchange_later(e, text); break;
+	case CREDENTIAL_LATER: chain_late(e, text); break;
 	case CREDENTIAL_WAIT: break;
 	}
 }
@@ -414,7 +449,8 @@ chain_next(struct exchange *e)
 	enum credential_outcome said;
 
 	while (e->at < c->backends && !e->nobody &&
-	       !credential_backend_asks(&c->backend[e->at], e->user, c->origin))
+	       (!credential_backend_asks(&c->backend[e->at], e->user, c->origin) ||
+	        (e->mode == CREDENTIAL_PING && c->backend[e->at].kind == CREDENTIAL_DIRECTORY)))
 		e->at++;
 	if (e->at < c->backends && !e->nobody) {
 		e->asked = &c->backend[e->at++];
@@ -428,8 +464,10 @@ chain_next(struct exchange *e)
 	e->asked = NULL;
 	if (e->mode == CREDENTIAL_USER)
 		chain_unknown(e);
+	else if (e->wrong != NULL)
+		exchange_refuse(e, AUTH_BAD, e->wrong);
 	else if (e->hashed)
-		exchange_refuse(e, AUTH_BAD, "unknown user");
+		exchange_refuse(e, AUTH_BAD, e->unsure != NULL ? e->unsure : "unknown user");
 	else
 		exchange_compare(e, (struct bytes){ NULL, 0 }, "CRYPT");
 }
@@ -584,6 +622,7 @@ chain_begin(struct exchange *e)
 	e->at = 0;
 	e->mode = CREDENTIAL_CHECK;
 	e->fields = (struct bytes){ NULL, 0 };
+	e->unsure = e->wrong = e->late = NULL;
 	e->hashed = false;
 	chain_next(e);
 }
@@ -596,7 +635,11 @@ chain_compared(struct exchange *e)
 		return;
 	}
 	if (e->asked == NULL) {
-		exchange_refuse(e, AUTH_BAD, "unknown user");
+		if (e->late != NULL)
+			exchange_later(e, e->late);
+		else
+			exchange_refuse(e, AUTH_BAD,
+			                e->unsure != NULL ? e->unsure : "unknown user");
 		return;
 	}
 	if (e->right == SCHEME_BROKEN)

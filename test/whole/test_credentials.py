@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import smtplib
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -400,6 +401,66 @@ def test_a_command_tries_a_login(users):
             said = house.command("doveadm", "auth", "test", "-x", "service=imap", "-x", f"rip={rip}", "home@elsewhere.example", "geheim", check=False)
             assert said.returncode == status, (rip, said.stdout + said.stderr)
         assert not house.command("auth", "failures").stdout.count("elsewhere"), "nobody is counted by it"
+
+
+def test_who_there_is_cannot_be_told_while_a_back_end_is_away(users):
+    """Whom the directory or a file knows, and whom nobody does, are answered the same by IMAP and SMTP."""
+    wrong = [("jack@example.com", "falsch"), ("nobody@example.com", "falsch"), ("eva@elsewhere.example", "falsch"), ("nobody@elsewhere.example", "falsch")]
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(users.parent / "mute"))
+        mute.listen(100)
+        (users.parent / "mute").chmod(0o666)
+        users.parent.chmod(0o755)
+        for away in (f"saslauthd:{users.parent}/none", f"dovecot:{users.parent}/none", f"saslauthd:{users.parent}/mute", f"dovecot:{users.parent}/mute"):
+            with village(auth_backends=f"directory passwd-file:{users} {away}", auth_service_timeout="1s") as house:
+                assert imap_login(house, PASSWORD) is True, "who is known is let in all the same"
+                assert imap_login(house, "geheim", "eva@elsewhere.example") is True
+                for user, password in wrong:
+                    assert LATER in imap_login(house, password, user), (away, user)
+                    assert submission_login(house, password, user).startswith("454 4.7.0"), (away, user)
+
+
+def test_the_first_of_several_does_not_say_who_it_knows(users):
+    """saslauthd and Dovecot refuse a stranger as they refuse a wrong password: the next is asked."""
+    with Refusing(users.parent / "mux") as mux, village(auth_backends=f"saslauthd:{mux.path} passwd-file:{users} directory") as house:
+        users.parent.chmod(0o755)
+        assert imap_login(house, PASSWORD) is True
+        assert imap_login(house, "geheim", "eva@elsewhere.example") is True
+        assert NO in imap_login(house, "falsch") and NO in imap_login(house, "falsch", "nobody@example.com")
+        assert submission_login(house, "falsch").startswith("535 5.7.8")
+        assert mux.asked
+
+
+class Refusing:
+    """A saslauthd that knows nobody."""
+
+    def __init__(self, path):
+        self.path, self.asked = path, 0
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        path.chmod(0o666)
+        self.socket.listen(100)
+
+    def serve(self):
+        while True:
+            try:
+                one, _ = self.socket.accept()
+            except OSError:
+                return
+            with one:
+                one.recv(4096)
+                self.asked += 1
+                one.sendall(b"\0\x02NO")
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
 
 
 def test_a_back_end_of_one_domain(users):
