@@ -111,18 +111,40 @@ bans_network(struct bytes text, char out[static 64])
 	return true;
 }
 
+/* As it is kept: "192.0.2.1", "198.51.100.0/24", "2001:db8::/64" */
+static bool
+kept_parse(const char *text, struct network *out)
+{
+	const char *wrong;
+	char        whole[80];
+	size_t      n = strcspn(text, "/");
+
+	(void)snprintf(whole, sizeof whole, strchr(text, ':') != NULL ? "[%.*s]%s" : "%.*s%s",
+	               (int)n, text, text + n);
+	return network_parse(bytes_of(whole), out, &wrong);
+}
+
+bool
+bans_covers(const char *outer, const char *inner)
+{
+	struct network around, within;
+	struct peer    first = { 0 };
+
+	if (!kept_parse(outer, &around) || !kept_parse(inner, &within) ||
+	    around.family != within.family || around.bits > within.bits)
+		return false;
+	first.family = within.family;
+	memcpy(first.raw, within.raw, sizeof first.raw);
+	return network_holds(&around, &first);
+}
+
 static bool
 range_put(struct bans *b, const char *text, int64_t until)
 {
 	struct range r = { .until_ms = until };
-	const char  *wrong;
-	char         whole[80];
-	const char  *slash = strchr(text, '/');
 	size_t       i;
 
-	(void)snprintf(whole, sizeof whole, strchr(text, ':') != NULL ? "[%.*s]%s" : "%.*s%s",
-	               (int)(slash - text), text, slash);
-	if (!network_parse(bytes_of(whole), &r.network, &wrong))
+	if (!kept_parse(text, &r.network))
 		return false;
 	(void)snprintf(r.text, sizeof r.text, "%s", text);
 	for (i = 0; i < b->ranges && strcmp(b->range[i].text, text) != 0; i++)

@@ -26,6 +26,8 @@ size_t bans_count(const struct bans *);
 void bans_clear(struct bans *);
 /* As it is kept: what peer_network() says of one address or /64; false: it is no network. */
 bool bans_network(struct bytes text, char out[static 64]);
+/* Whether all of the one network lies within the other, both as they are kept. */
+bool bans_covers(const char *outer, const char *inner);
 /* A change on its way to those who hold bans: milliseconds from now, 0 lifts it. */
 void bans_pack(struct buffer *, const char *network, int64_t ms);
 bool bans_hear(struct bans *, struct bytes packed, int64_t now_ms);

@@ -433,9 +433,9 @@ clerk_failed(struct clerk *c, const struct admission *a, const char *why)
 	}
 }
 
-/* The newest last, those that match. */
+/* The newest last, those that match: of this network or within it. */
 void
-clerk_failures_each(struct clerk *c, struct bytes user, struct bytes network,
+clerk_failures_each(struct clerk *c, struct bytes user, const char *network,
                     void (*each)(void *, const struct failure_row *), void *ctx)
 {
 	struct watch *w = watch_of(c);
@@ -445,7 +445,7 @@ clerk_failures_each(struct clerk *c, struct bytes user, struct bytes network,
 		const struct failure *f = &w->failure[i % FAILURES_KEPT];
 		struct failure_row    r = { f->at, f->network, f->service, f->user, f->why };
 		if ((user.len == 0 || bytes_is(user, f->user)) &&
-		    (network.len == 0 || bytes_is(network, f->network)))
+		    (network == NULL || bans_covers(network, f->network)))
 			each(ctx, &r);
 	}
 }

@@ -34,7 +34,7 @@ void clerk_failed(struct clerk *, const struct admission *, const char *why);
 bool clerk_is_banned(struct clerk *, const struct peer *);
 
 struct failure_row { int64_t at; const char *network, *service, *user, *why; };
-void clerk_failures_each(struct clerk *, struct bytes user, struct bytes network, void (*each)(void *, const struct failure_row *), void *);
+void clerk_failures_each(struct clerk *, struct bytes user, const char *network, void (*each)(void *, const struct failure_row *), void *);
 /* False: it is no network, or cannot be kept. */
 bool clerk_ban(struct clerk *, const struct ban *);
 enum directory_outcome clerk_unban(struct clerk *, const char *network);

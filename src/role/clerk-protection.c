@@ -538,14 +538,14 @@ run_auth_failures(struct order *e)
 	if (!options_known(e, 2, known))
 		return 2;
 	if (network != NULL && !bans_network(bytes_of(network), kept)) {
-		caller_complain(e->caller,
-		                "mansio: --network %s: right would be 192.0.2.1 or 2001:db8::/64\n",
-		                network);
+		caller_complain(
+			e->caller,
+			"mansio: --network %s: right would be 192.0.2.1, 198.51.100.0/24 or 2001:db8::/64\n",
+			network);
 		return 2;
 	}
 	clerk_failures_each(e->clerk, bytes_of(option(e, 2, "--account")),
-	                    network != NULL ? bytes_of(kept) : (struct bytes){ NULL, 0 },
-	                    failure_say, e);
+	                    network != NULL ? kept : NULL, failure_say, e);
 	order_list_end(e);
 	return 0;
 }
@@ -627,12 +627,38 @@ run_auth_ban(struct order *e)
 	return 1;
 }
 
+/* The bans that hold a network although none is of it, or hold a part of it. */
+struct near_bans {
+	struct order *order;
+	const char   *network;
+};
+
+static void
+near_ban_say(void *ctx, const struct ban *b)
+{
+	const struct near_bans *n = ctx;
+	bool                    around = bans_covers(b->network, n->network);
+
+	if ((b->until != 0 && b->until <= clock_wall()) ||
+	    (!around && !bans_covers(n->network, b->network)))
+		return;
+	caller_complain(n->order->caller, "mansio: %s, %s, is banned: mansio auth unban %s\n",
+	                b->network, around ? "which it lies in" : "which lies in it", b->network);
+}
+
 int
 run_auth_unban(struct order *e)
 {
-	char network[64];
+	char                   network[64];
+	struct near_bans       near = { e, network };
+	enum directory_outcome o;
+	int                    status;
 
 	if (!bans_network(e->first, network))
 		return network_wrong(e);
-	return order_finish(e, clerk_unban(e->clerk, network), "ban of");
+	o = clerk_unban(e->clerk, network);
+	status = order_finish(e, o, "ban of");
+	if (o == DIRECTORY_NONE)
+		(void)ban_each(e->clerk->directory, 0, near_ban_say, &near);
+	return status;
 }

@@ -262,6 +262,14 @@ def test_bans_by_hand():
         wait_for(lambda: "BYE" in refusal(house, "imap", "127.0.0.70"))
         assert imap_login(house, PASSWORD, source="127.0.0.80") is True
         assert "botnet" in house.command("auth", "bans").stdout
+        # Who asks for one address, or for all, is told of the ban that is meant.
+        for near, how in (("127.0.0.70", "which it lies in"), ("127.0.0.0/8", "which lies in it")):
+            done = house.command("auth", "unban", near, check=False)
+            assert done.returncode == 1 and f"127.0.0.64/28, {how}, is banned: mansio auth unban 127.0.0.64/28" in done.stderr, done.stderr
+        assert "is banned" not in house.command("auth", "unban", "192.0.2.1", check=False).stderr
+        assert imap_login(house, "wrong", source="127.0.0.80") is not True
+        count = lambda network: len(json.loads(house.command("auth", "failures", "--network", network, "--json").stdout))
+        assert [count(n) for n in ("127.0.0.80", "127.0.0.0/8", "127.0.0.0/28", "2001:db8::/32")] == [1, 1, 0, 0]
         house.command("auth", "unban", "127.0.0.64/28")
         wait_for(lambda: imap_login(house, PASSWORD, source="127.0.0.70") is True)
         for wrong in ("x", "127.0.0.1/8", ""):

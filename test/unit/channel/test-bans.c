@@ -77,6 +77,27 @@ test_what_is_no_network(void **state)
 }
 
 static void
+test_what_lies_within(void **state)
+{
+	static const struct { const char *why, *outer, *inner; bool covers; } rows[] = {
+		{ "an address in a range", "198.51.100.0/24", "198.51.100.7", true },
+		{ "itself", "198.51.100.7", "198.51.100.7", true },
+		{ "a range in a range", "198.51.0.0/16", "198.51.100.0/24", true },
+		{ "everything", "0.0.0.0/0", "198.51.100.0/24", true },
+		{ "the other way round", "198.51.100.7", "198.51.100.0/24", false },
+		{ "beside it", "198.51.100.0/24", "198.51.101.7", false },
+		{ "a /64 in a /32", "2001:db8::/32", "2001:db8:0:1::/64", true },
+		{ "beside it", "2001:db8::/32", "2001:db9::/64", false },
+		{ "of the other family", "0.0.0.0/0", "2001:db8::/64", false },
+		{ "what is no network", "local", "198.51.100.7", false },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		HOLDS(rows[i].why, bans_covers(rows[i].outer, rows[i].inner) == rows[i].covers);
+}
+
+static void
 test_bounded(void **state)
 {
 	struct bans *b = bans_open();
@@ -98,4 +119,4 @@ test_bounded(void **state)
 	bans_close(&b);
 }
 
-UNIT(test_who_is_held, test_what_is_no_network, test_bounded)
+UNIT(test_who_is_held, test_what_is_no_network, test_what_lies_within, test_bounded)
