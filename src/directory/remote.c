@@ -267,11 +267,17 @@ answers_add_column(struct answers *a, const char *name, struct bytes value)
 }
 
 void
+answers_row(struct answers *a)
+{
+	a->row = a->rules->columns;
+}
+
+void
 answers_reset(struct answers *a)
 {
 	a->out.len = 0;
 	a->count = 0;
-	a->over = a->failed = false;
+	a->row = a->over = a->failed = false;
 }
 
 enum table_outcome
@@ -279,7 +285,7 @@ answers_end(struct answers *a, bool asked, const struct buffer *why, struct aren
             struct bytes *value)
 {
 	enum table_outcome is = !asked || a->over || a->failed ? TABLE_LATER
-	                        : a->out.len > 0               ? TABLE_FOUND
+	                        : a->out.len > 0 || a->row     ? TABLE_FOUND
 	                                                       : TABLE_NONE;
 
 	*value = (struct bytes){ NULL, 0 };

@@ -103,12 +103,15 @@ struct answers {
 	struct bytes  key;
 	struct buffer out;
 	int64_t       count;
+	bool          row;                /* there is one, whatever stands in its columns */
 	bool          over;               /* expansion_limit, or more than a value may be */
 	bool          failed;             /* this question, not the server        */
 };
 bool answers_add(struct answers *, struct bytes value);          /* false: over */
 /* The same of a column; with rules->columns it becomes a line "name=value". */
 bool answers_add_column(struct answers *, const char *name, struct bytes value);
+/* A row begins: with rules->columns it is the answer although nothing stands in it. */
+void answers_row(struct answers *);
 void answers_reset(struct answers *);                            /* it is asked again */
 /* FOUND with the value in the arena, NONE, or LATER with why: nobody was asked, it failed, over.  Frees what was gathered. */
 enum table_outcome answers_end(struct answers *, bool asked, const struct buffer *why, struct arena *, struct bytes *value);

@@ -168,6 +168,8 @@ add_rows(MYSQL_RES *r, struct answers *a)
 
 	while ((row = mysql_fetch_row(r)) != NULL) {
 		const unsigned long *len = mysql_fetch_lengths(r);
+
+		answers_row(a);
 		for (unsigned int i = 0; i < columns; i++)
 			if (row[i] != NULL &&
 			    !answers_add_column(a, field[i].name, (struct bytes){ row[i], len[i] }))

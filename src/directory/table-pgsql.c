@@ -206,13 +206,15 @@ pg_quote(void *ctx, char q, struct bytes in, struct buffer *out)
 static void
 add_rows(const PGresult *r, struct answers *a)
 {
-	for (int row = 0; row < PQntuples(r); row++)
+	for (int row = 0; row < PQntuples(r); row++) {
+		answers_row(a);
 		for (int i = 0; i < PQnfields(r); i++)
 			if (!PQgetisnull(r, row, i) &&
 			    !answers_add_column(a, PQfname(r, i),
 			                        (struct bytes){ PQgetvalue(r, row, i),
 			                                        (size_t)PQgetlength(r, row, i) }))
 				return;
+	}
 }
 
 static bool

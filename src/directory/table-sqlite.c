@@ -111,6 +111,7 @@ struct asking {
 static void
 add_row(sqlite3_stmt *s, struct answers *a)
 {
+	answers_row(a);
 	for (int i = 0; i < sqlite3_column_count(s) && !a->over; i++) {
 		const unsigned char *text = sqlite3_column_text(s, i);
 		if (text != NULL)

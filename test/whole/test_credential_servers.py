@@ -142,12 +142,24 @@ def check_load(house, server, stop=None, frozen=True):
 
 TABLE = ("CREATE TABLE people(name VARCHAR(200) PRIMARY KEY, hash VARCHAR(400), quota VARCHAR(40))",
          "INSERT INTO people VALUES('eva@elsewhere.example', '{}', '*:storage=20M')",
-         "INSERT INTO people VALUES('adam@elsewhere.example', '{}', '*:storage=20M')")
+         "INSERT INTO people VALUES('adam@elsewhere.example', '{}', '*:storage=20M')",
+         "INSERT INTO people VALUES('bare@elsewhere.example', '{}', NULL)")
 QUERY = "password_query = SELECT name AS user, hash AS password, quota AS userdb_quota_rule FROM people WHERE name = '%Lu'\n"
+USERS = "user_query = SELECT quota AS quota_rule FROM people WHERE name = '%Lu'\n"
 
 
 def table():
-    return [TABLE[0], TABLE[1].format(pw("SSHA256")), TABLE[2].format(pw("SHA512-CRYPT"))]
+    return [TABLE[0], TABLE[1].format(pw("SSHA256")), TABLE[2].format(pw("SHA512-CRYPT")), TABLE[3].format(pw("SSHA512"))]
+
+
+def check_bare(house, cf):
+    """A user of whom the database has nothing to say is there all the same."""
+    cf.write_text(cf.read_text() + USERS)
+    house.command("reload")
+    wait_for(lambda: imap_login(house, "geheim", "bare@elsewhere.example") is True)
+    assert house.command("doveadm", "user", "bare@elsewhere.example").returncode == 0
+    assert imap_login(house, "geheim", "eva@elsewhere.example") is True
+    assert house.command("doveadm", "user", "nobody@elsewhere.example", check=False).returncode == 67
 
 
 def test_sqlite(place):
@@ -160,6 +172,7 @@ def test_sqlite(place):
     with village(auth_backends=f"directory sql:{cf}") as house:
         check_people(house)
         assert "20" in house.command("quota", "get", "eva@elsewhere.example").stdout
+        check_bare(house, cf)
 
 
 def test_R268_postgresql(place):
@@ -183,6 +196,7 @@ def test_R268_postgresql(place):
                                          f"dbname = postgres\ntimeout = 1s\n{QUERY}")
         with village(auth_backends=f"directory sql:{cf}") as house:
             check_people(house)
+            check_bare(house, cf)
             check_troubles(house, server)
             check_load(house, server)
     finally:
@@ -212,6 +226,7 @@ def test_mariadb(place):
                                          f"timeout = 1s\n{QUERY}")
         with village(auth_backends=f"directory sql:{cf}") as house:
             check_people(house)
+            check_bare(house, cf)
             check_troubles(house, server)
             check_load(house, server)
     finally:
@@ -236,7 +251,7 @@ rootdn cn=admin,dc=example
 rootpw pa$$
 directory {data}
 access to attrs=userPassword by anonymous auth by * none
-access to * by * read
+access to * by dn.exact="cn=admin,dc=example" read by anonymous read by * none
 """)
     people = "dn: dc=example\nobjectClass: dcObject\nobjectClass: organization\no: e\ndc: example\n\n"
     for name, scheme in (("eva", "SSHA"), ("adam", "CRYPT")):
