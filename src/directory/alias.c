@@ -220,6 +220,7 @@ alias_user(struct walk *w, size_t at, struct bytes user, bool own, struct bytes 
 			.address = bytes_of(arena_printf(w->a, "%.*s@%.*s", (int)user.len, user.at,
 	                                                 (int)s->key.domain.len, s->key.domain.at)),
 			.detail = detail,
+			.typed = own ? BYTES("") : walk_typed(w, at),
 			.sender = s->owner,
 		});
 }

@@ -328,6 +328,7 @@ mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value,
 	                                                 ? caught(w, value, bare.domain)
 	                                                 : address_text(w->a, &address),
 				      .detail = detail,
+				      .typed = walk_typed(w, at),
 				      .sender = s->owner,
 				      .shadow = true,
 				      .place = o == DIRECTORY_NONE ? value : BYTES(""),

@@ -45,6 +45,7 @@ struct directory_target {
 	uint64_t     account;        /* 0: a remote address                      */
 	struct bytes address;        /* the account's address, or the remote one */
 	struct bytes detail;         /* what stood behind the delimiter, "" none */
+	struct bytes typed;          /* the address as it was written, with the detail: what Delivered-To says; "" as address */
 	/* of tables alone (resolve.h): */
 	struct bytes sender;         /* who sends what goes this way, "" as it was */
 	bool         shadow;         /* the account is directory_account_for(address)'s */

@@ -166,6 +166,14 @@ walk_target(struct walk *w, const struct directory_target *t)
 	return DIRECTORY_OK;
 }
 
+struct bytes
+walk_typed(const struct walk *w, size_t at)
+{
+	struct address address = { w->todo[at].key.typed, w->todo[at].key.domain };
+
+	return address_text(w->a, &address);
+}
+
 enum directory_outcome
 walk_step(struct walk *w, size_t from, const struct directory_key *k, struct bytes detail)
 {
@@ -274,7 +282,9 @@ walk_person(struct walk *w, size_t at, const struct directory_key *k, struct byt
             struct bytes detail, bool *unsaid)
 {
 	struct address          address = { k->local, domain };
-	struct directory_target t = { .detail = detail, .sender = w->todo[at].owner };
+	struct directory_target t = { .detail = detail,
+		                      .typed = walk_typed(w, at),
+		                      .sender = w->todo[at].owner };
 	enum table_outcome      o;
 
 	*unsaid = true;
@@ -315,6 +325,7 @@ target_account(struct walk *w, size_t at, uint64_t id, const struct directory_ke
 	return walk_target(w, &(struct directory_target){ .account = id,
 	                                                  .address = address_text(w->a, &address),
 	                                                  .detail = detail,
+	                                                  .typed = walk_typed(w, at),
 	                                                  .sender = w->todo[at].owner });
 }
 

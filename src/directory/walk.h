@@ -59,6 +59,8 @@ struct walk {
 enum directory_outcome walk_ends(struct walk *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 /* One more target, unless it is there already. */
 enum directory_outcome walk_target(struct walk *, const struct directory_target *);
+/* The address that the step `at` is of, as it was written. */
+struct bytes walk_typed(const struct walk *, size_t at);
 /* One more step. */
 enum directory_outcome walk_step(struct walk *, size_t from, const struct directory_key *, struct bytes detail);
 /* The same for an address as somebody wrote it; one that is none is warned of. */

@@ -246,7 +246,9 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 
 	for (size_t i = 0; i < found->count; i++) {
 		const struct directory_target *t = &found->target[i];
-		target[i] = (struct resolve_target){ t->account, t->address, t->detail, t->sender };
+		struct bytes written = w->from == QUEUE && t->typed.len > 0 ? t->typed : t->address;
+
+		target[i] = (struct resolve_target){ t->account, written, t->detail, t->sender };
 	}
 	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0)
 		look_for_room(w, c, &answer);

@@ -100,12 +100,26 @@ add(struct forwarding *f, uint64_t account, struct bytes address, struct bytes d
 			                                           .detail = detail };
 }
 
+/* The user, the address of the letter, and that without its detail. */
+static bool
+is_own_address(struct forwarding *f, struct bytes text)
+{
+	struct bytes address = arena_lower(f->arena, f->word->address);
+	ptrdiff_t    at = bytes_find_last(address, '@');
+	struct bytes bare = bytes_of(arena_printf(f->arena, "%s%.*s", f->user->name,
+	                                          at < 0 ? 0 : (int)(address.len - (size_t)at),
+	                                          at < 0 ? "" : address.at + at));
+
+	text = arena_lower(f->arena, text);
+	return bytes_equal(text, bytes_of(f->user->name)) || bytes_equal(text, address) ||
+	       bytes_equal(text, bare);
+}
+
 /* A name alone is one of this machine.  The user's own stands for the mailbox. */
 static void
 add_address(struct forwarding *f, struct bytes text)
 {
-	if (bytes_equal(arena_lower(f->arena, text), bytes_of(f->user->name)) ||
-	    bytes_equal(arena_lower(f->arena, text), arena_lower(f->arena, f->word->address))) {
+	if (is_own_address(f, text)) {
 		f->own = true;
 		return;
 	}
@@ -130,32 +144,17 @@ add_include(struct forwarding *f, struct bytes path, unsigned deep)
 	buffer_free(&text);
 }
 
-struct bytes
-keeper_extended(struct arena *a, struct bytes address, char delimiter, struct bytes detail)
-{
-	ptrdiff_t at = bytes_find_last(address, '@');
-	int       n = at < 0 ? (int)address.len : (int)at;
-
-	return bytes_of(arena_printf(a, "%.*s%c%.*s%.*s", n, address.at, delimiter, (int)detail.len,
-	                             detail.at, (int)address.len - n, address.at + n));
-}
-
 /* What may not be done is not done; then the mailbox has it. */
 static void
 add_handoff(struct forwarding *f, const char *path, const struct forward_target *t, unsigned deep)
 {
 	bool        command = t->kind == FORWARD_COMMAND;
-	const char *delimiter = settings_value(f->house->settings, "recipient_delimiter");
 	const char *setting = command ? "allow_mail_to_commands" : "allow_mail_to_files";
 	const char *place = deep == 0 ? "forward" : "include";
 
 	if (is_allowed(f->house, setting, place)) {
 		add(f, system_account(command ? SYSTEM_COMMAND : SYSTEM_FILE, f->user->uid),
-		    f->word->detail.len == 0 || delimiter == NULL
-		            ? f->word->address
-		            : keeper_extended(f->arena, f->word->address, *delimiter,
-		                              f->word->detail),
-		    arena_keep(f->arena, t->text));
+		    keeper_whole_address(f->house, f->word), arena_keep(f->arena, t->text));
 		return;
 	}
 	warn_("%s: \"%.*s\" is not allowed, and the mailbox has the letter: %s lacks %s", path,

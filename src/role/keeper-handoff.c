@@ -54,18 +54,6 @@ half(struct bytes address, bool domain)
 	              : bytes_cut(address, 0, (size_t)at);
 }
 
-/* user+detail@domain, as it was before the detail was taken off. */
-static struct bytes
-whole_address(struct house *h, const struct word_deliver *w)
-{
-	const char *delimiter = settings_value(h->settings, "recipient_delimiter");
-
-	if (system_kind_of(w->account) > SYSTEM_OWN_MAILBOX || w->detail.len == 0 ||
-	    delimiter == NULL)
-		return w->address;
-	return keeper_extended(keeper_of(h)->scratch, w->address, *delimiter, w->detail);
-}
-
 /* What stands behind the delimiter of an address. */
 static struct bytes
 extension_of(struct house *h, struct bytes address)
@@ -79,31 +67,53 @@ extension_of(struct house *h, struct bytes address)
 	return bytes_cut(extension, 1, SIZE_MAX);
 }
 
+struct bytes
+keeper_whole_address(struct house *h, const struct word_deliver *w)
+{
+	const char  *delimiter = settings_value(h->settings, "recipient_delimiter");
+	struct bytes name = half(w->address, false);
+
+	if (system_kind_of(w->account) > SYSTEM_OWN_MAILBOX || w->detail.len == 0 ||
+	    delimiter == NULL || extension_of(h, w->address).len > 0)
+		return w->address;
+	return bytes_of(arena_printf(keeper_of(h)->scratch, "%.*s%c%.*s%.*s", (int)name.len,
+	                             name.at, *delimiter, (int)w->detail.len, w->detail.at,
+	                             (int)(w->address.len - name.len), w->address.at + name.len));
+}
+
+/* What is empty is not there. */
+static void
+add_word(struct buffer *b, const char *name, struct bytes value)
+{
+	if (value.len > 0)
+		handoff_filter(b, name, value);
+}
+
 /* See local(8), EXTERNAL COMMAND DELIVERY. */
 static void
 add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
                 const struct envelope *e)
 {
 	const struct system_user *u = house_user(h);
-	struct bytes              address = whole_address(h, w);
+	struct bytes              address = keeper_whole_address(h, w);
 	struct bytes              lower = arena_lower(keeper_of(h)->scratch, address), name, host;
 
 	handoff_variable(b, "USER", bytes_of(u->name));
 	handoff_variable(b, "LOGNAME", bytes_of(u->name));
 	handoff_variable(b, "HOME", bytes_of(u->home));
 	handoff_variable(b, "SHELL", bytes_of(u->shell));
-	handoff_filter(b, "SENDER", w->sender.len > 0 ? w->sender : BYTES("MAILER-DAEMON"));
-	handoff_filter(b, "RECIPIENT", address);
-	handoff_filter(b, "ORIGINAL_RECIPIENT", w->original);
-	handoff_filter(b, "LOCAL", half(lower, false));
-	handoff_filter(b, "DOMAIN", half(lower, true));
-	handoff_filter(b, "EXTENSION", extension_of(h, lower));
+	add_word(b, "SENDER", w->sender.len > 0 ? w->sender : BYTES("MAILER-DAEMON"));
+	add_word(b, "RECIPIENT", address);
+	add_word(b, "ORIGINAL_RECIPIENT", w->original);
+	add_word(b, "LOCAL", half(lower, false));
+	add_word(b, "DOMAIN", half(lower, true));
+	add_word(b, "EXTENSION", extension_of(h, lower));
 	client_halves(e->client, &name, &host);
-	handoff_filter(b, "CLIENT_HOSTNAME", name);
-	handoff_filter(b, "CLIENT_ADDRESS", host);
-	handoff_filter(b, "CLIENT_HELO", e->helo);
-	handoff_filter(b, "CLIENT_PROTOCOL", protocol_plain(e->protocol));
-	handoff_filter(b, "SASL_USERNAME", e->user);
+	add_word(b, "CLIENT_HOSTNAME", name);
+	add_word(b, "CLIENT_ADDRESS", host);
+	add_word(b, "CLIENT_HELO", e->helo);
+	add_word(b, "CLIENT_PROTOCOL", protocol_plain(e->protocol));
+	add_word(b, "SASL_USERNAME", e->user);
 }
 
 /* "From sender Sun Nov 22 08:00:00 2026", as an mbox begins a letter (rfc4155). */

@@ -153,9 +153,9 @@ bool keeper_segment_lent(struct house *, const struct word_segment *, int fd);  
 
 /* keeper-forward.c: true: it goes elsewhere, and the queue is answered */
 bool keeper_forward(struct house *, uint32_t ticket, const struct word_deliver *);
-/* user+detail@domain */
-struct bytes keeper_extended(struct arena *, struct bytes address, char delimiter, struct bytes detail);
-/* keeper-handoff.c: `kind` of enum handoff_kind; the answer goes to the queue */
+/* keeper-handoff.c: user+detail@domain, also where an alias gave the detail on, or an older program took it off */
+struct bytes keeper_whole_address(struct house *, const struct word_deliver *);
+/* `kind` of enum handoff_kind; the answer goes to the queue */
 void keeper_handoff(struct house *, uint32_t ticket, const struct word_deliver *, int kind, struct bytes what);
 /* Which envelope it is, from whom; it goes to the runner with everything else of *e filled in.  EBADMSG and others: it does not,
    and nobody is answered. */

@@ -53,7 +53,7 @@ def test_a_subaddress_leads_to_its_user(demo):
     subject = word()
     demo.send(letter(subject), to="jill+journey@example.com")
     raw = demo.find(subject).decode()
-    assert "Delivered-To: " in raw and "X-Original-To: jill+journey@example.com" in raw
+    assert "\nDelivered-To: jill+journey@example.com\r\n" in raw and "X-Original-To: jill+journey@example.com" in raw
 
 
 def test_case_does_not_matter(demo):

@@ -339,7 +339,7 @@ def test_R157_a_mailbox_command_runs_as_the_user_with_its_environment(served, us
     assert f"uid={user.uid}" in (user.home / "id").read_text() and "(mail)" not in (user.home / "id").read_text()
     said = (user.home / "said").read_bytes()
     assert said.startswith(b"From strange`id`@example.com ") and b"\r" not in said
-    assert b"\nDelivered-To: jill@example.com\n" in said and b"\nSubject: commanded\n" in said
+    assert b"\nDelivered-To: jill+Lists@example.com\n" in said and b"\nSubject: commanded\n" in said
     wait_for(lambda: f"status=sent (delivered to command: {script})" in demo.log())
 
 

@@ -64,7 +64,7 @@ def test_a_path_with_a_slash_is_a_maildir(house, place):                # R208, 
     there = f"{place}/vhosts/example.com/info"
     wait_for(lambda: os.path.isdir(f"{there}/new") and len(os.listdir(f"{there}/new")) == 1)
     [letter] = mailbox.Maildir(there)
-    assert letter["Subject"] == "hello" and letter["Delivered-To"] == "info@example.com"
+    assert letter["Subject"] == "hello" and letter["Delivered-To"] == "info+tag@example.com"
 
 
 def test_the_place_is_told(house, place):
