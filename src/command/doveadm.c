@@ -69,6 +69,12 @@ struct dove {
 
 /* ---- mailboxes and messages ---- */
 
+static bool
+many(const char *who)
+{
+	return strpbrk(who, "*?") != NULL;
+}
+
 static int
 do_mailbox(struct dove *d, const char *verb)
 {
@@ -79,7 +85,8 @@ do_mailbox(struct dove *d, const char *verb)
 		                  .recursive = d->on['r'],
 		                  .empty = d->on['e'],
 		                  .total = d->on['t'],
-		                  .names_only = true };
+		                  .doveadm = true,
+		                  .many = many(d->who) };
 	bool                status = strcmp(verb, "status") == 0;
 
 	if (status && d->argc < 2)
@@ -89,7 +96,7 @@ do_mailbox(struct dove *d, const char *verb)
 		w.argc--;
 		w.argv++;
 	}
-	w.form = d->formed ? d->form : status ? OUTPUT_FLOW : OUTPUT_VALUES;
+	w.form = d->formed ? d->form : OUTPUT_FLOW;
 	return mailbox_do(verb, d->who, &w);
 }
 
@@ -106,12 +113,6 @@ do_acl(struct dove *d, const char *verb)
 	return mailbox_do("acl", d->who, &w);
 }
 
-static bool
-many(const char *who)
-{
-	return strpbrk(who, "*?") != NULL;
-}
-
 static int
 do_message(struct dove *d, const char *verb)
 {
@@ -120,11 +121,11 @@ do_message(struct dove *d, const char *verb)
 		                  .who = d->who,
 		                  .argc = d->argc,
 		                  .argv = d->argv,
-		                  .guids = true,
+		                  .doveadm = true,
 		                  .many = many(d->who),
 		                  .empty = d->on['d'] };
 
-	w.form = d->formed ? d->form : fetch ? OUTPUT_PAGER : OUTPUT_VALUES;
+	w.form = d->formed ? d->form : fetch ? OUTPUT_PAGER : OUTPUT_FLOW;
 	return message_do(verb, &w);
 }
 
@@ -138,7 +139,7 @@ do_expunge(struct dove *d, const char *verb)
 	bool         mailbox, messages;
 
 	if (!query_read(&q, d->argc, d->argv))
-		return COMMAND_FAILED;
+		return COMMAND_WRONG;
 	mailbox = query_covers(&q, true);
 	messages = query_covers(&q, false);
 	query_close(&q);
@@ -159,7 +160,7 @@ static int
 do_flags(struct dove *d, const char *verb)
 {
 	struct message_work w = {
-		.call = d->call, .who = d->who, .argc = d->argc, .argv = d->argv
+		.call = d->call, .who = d->who, .argc = d->argc, .argv = d->argv, .doveadm = true
 	};
 
 	w.how = verb[0] == 'a' ? "+FLAGS" : strcmp(verb, "remove") == 0 ? "-FLAGS" : "FLAGS";
@@ -171,7 +172,7 @@ static int
 do_transfer(struct dove *d, const char *verb)
 {
 	struct message_work w = {
-		.call = d->call, .who = d->who, .argc = d->argc, .argv = d->argv
+		.call = d->call, .who = d->who, .argc = d->argc, .argv = d->argv, .doveadm = true
 	};
 
 	if (d->argc > 3 && strcmp(d->argv[1], "user") == 0) {
@@ -313,15 +314,19 @@ do_save(struct dove *d, const char *verb)
 static int
 do_quota(struct dove *d, const char *verb)
 {
-	static const char *const columns[] = { "Username", "Quota name", "Type",
-		                               "Value",    "Limit",      "%" };
-	bool                     several = many(d->who);
-	struct people            people;
-	int                      status = client_people(d->call, d->who, &people);
-	bool                     recount = strcmp(verb, "recalc") == 0;
-	struct output           *o = recount ? NULL
-	                                     : output_open(d->formed ? d->form : OUTPUT_TABLE,
-                                                 several ? columns : columns + 1, several ? 6 : 5);
+	static const struct output_column columns[] = {
+		{ "Username", "username", true, false }, { "Quota name", "root", false, false },
+		{ "Type", "type", false, false },        { "Value", "value", false, true },
+		{ "Limit", "limit", false, true },       { "%", "percent", false, true }
+	};
+	bool           several = many(d->who);
+	struct people  people;
+	int            status = client_people(d->call, d->who, &people);
+	bool           recount = strcmp(verb, "recalc") == 0;
+	struct output *o =
+		recount ? NULL
+			: output_open_as_doveadm(d->formed ? d->form : OUTPUT_TABLE,
+	                                         several ? columns : columns + 1, several ? 6 : 5);
 
 	for (size_t i = 0; i < people.count; i++) {
 		struct quota_told q;
@@ -368,6 +373,7 @@ static const struct name {
 	{ "mailbox", "subscribe",   "AF:S:u:",       true,  1, 0, do_mailbox  },
 	{ "mailbox", "unsubscribe", "AF:S:u:",       true,  1, 0, do_mailbox  },
 	{ "acl",     "get",         "AF:S:mu:",      true,  1, 1, do_acl      },
+	{ "acl",     "rights",      "AF:S:u:",       true,  1, 1, do_acl      },
 	{ "acl",     "set",         "AF:S:u:",       true,  3, 0, do_acl      },
 	{ "acl",     "add",         "AF:S:u:",       true,  3, 0, do_acl      },
 	{ "acl",     "remove",      "AF:S:u:",       true,  3, 0, do_acl      },
@@ -459,7 +465,8 @@ take_form(struct dove *d)
 			d->form = forms[i].form;
 			return 0;
 		}
-	return usage("not a formatter: ", name);
+	(void)usage("not a formatter: ", name);
+	return EXIT_LATER;
 }
 
 /* Our statuses as scripts for doveadm know them. */

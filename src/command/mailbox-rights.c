@@ -82,6 +82,35 @@ read_word(const char *word, struct buffer *out)
 	return false;
 }
 
+/* What an owner may do without any list: doveadm does not tell of it. */
+static bool
+goes_without_saying(const struct client *c, struct bytes who, struct bytes rights)
+{
+	bool all = bytes_equal(who, bytes_of(client_user(c)));
+
+	for (size_t i = 0; i < COUNT(words); i++)
+		all = all && bytes_find(rights, words[i].letter) >= 0;
+	return all;
+}
+
+/* myrights-data = "MYRIGHTS" SP mailbox SP rights   rfc4314:4 */
+static void
+hear_own_rights(void *ctx, struct client *c, const struct client_answer *a)
+{
+	struct mailbox_work *w = ctx;
+	struct client_value  v;
+	struct buffer        rights = { 0 }, said = { 0 };
+
+	if (!bytes_is(a->word, "MYRIGHTS"))
+		return;
+	client_next(c, &v);
+	gather(c, &rights);
+	say_words(buffer_bytes(&rights), &said);
+	output_value(w->out, buffer_bytes(&said));
+	buffer_free(&rights);
+	buffer_free(&said);
+}
+
 /* acl-data = "ACL" SP mailbox *(SP identifier SP rights)   rfc4314:4 */
 static void
 hear_acl(void *ctx, struct client *c, const struct client_answer *a)
@@ -102,6 +131,8 @@ hear_acl(void *ctx, struct client *c, const struct client_answer *a)
 			output_value(w->out, buffer_bytes(&rights));
 			continue;
 		}
+		if (goes_without_saying(c, buffer_bytes(&who), buffer_bytes(&rights)))
+			continue;
 		buffer_reset(&said);
 		say_identifier(client_user(c), buffer_bytes(&who), &said);
 		output_value(w->out, buffer_bytes(&said));
@@ -138,11 +169,16 @@ acl_by_words(struct client *c, struct mailbox_work *w)
 	struct buffer who = { 0 }, rights = { 0 };
 	int           status = COMMAND_DONE;
 
+	if (strcmp(verb, "rights") == 0) {
+		buffer_add_string(client_begin(c), "MYRIGHTS ");
+		client_put_mailbox(c, w->argv[0]);
+		return mailbox_refused(c, w->argv[0], client_run(c, hear_own_rights, w));
+	}
 	if (w->argc == 1)
 		return run_acl(c, w, NULL, NULL);
 	read_identifier(w->argv[1], &who);
 	buffer_add_char(&who, '\0');
-	if (verb[0] == 'a' || verb[0] == 'r')
+	if (verb[0] == 'a' || strcmp(verb, "remove") == 0)
 		buffer_add_char(&rights, verb[0] == 'a' ? '+' : '-');
 	for (int i = 2; i < w->argc && status == COMMAND_DONE; i++)
 		status = read_word(w->argv[i], &rights) ? COMMAND_DONE : COMMAND_FAILED;

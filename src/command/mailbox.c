@@ -7,6 +7,7 @@
 
 #include "command/folders.h"
 #include "command/keepers.h"
+#include "message/date.h"
 #include "role/wire.h"
 
 static int run_mailbox(struct call *);
@@ -88,7 +89,7 @@ do_list(struct client *c, struct mailbox_work *w)
 		if (w->many)
 			output_value(w->out, bytes_of(client_user(c)));
 		output_value(w->out, bytes_of(f->name));
-		if (w->names_only)
+		if (w->doveadm)
 			continue;
 		output_value(w->out, bytes_of(f->use));
 		output_value(w->out, f->subscribed ? BYTES("yes") : BYTES("no"));
@@ -105,15 +106,24 @@ static const struct status_field {
 	{ "messages", "MESSAGES", true }, { "recent", "RECENT", true }, { "unseen", "UNSEEN", true },
 	{ "uidnext", "UIDNEXT", false }, { "uidvalidity", "UIDVALIDITY", false },
 	{ "highestmodseq", "HIGHESTMODSEQ", false }, { "size", "SIZE", true }, { "id", "", false },
-	/* doveadm's names */
-	{ "vsize", "SIZE", true }, { "guid", "", false },
+};
+/* What doveadm calls them, in its order. */
+static const struct status_field doveadm_fields[] = {
+	{ "messages", "MESSAGES", true }, { "recent", "RECENT", true },
+	{ "uidnext", "UIDNEXT", false }, { "uidvalidity", "UIDVALIDITY", false }, { "unseen", "UNSEEN", true },
+	{ "highestmodseq", "HIGHESTMODSEQ", false }, { "vsize", "SIZE", true }, { "guid", "", false },
+	{ "firstsaved", "", false },
 };
 /* clang-format on */
-enum { OWN_FIELDS = 8, FIELDS_MOST = 16 };
+enum { FIELDS_MOST = 16 };
+
+static const struct output_column user_column = { "Username", "username", true, false };
 
 struct status_work {
+	const struct status_field *known;
+	size_t                     known_count;
 	const struct status_field *field[FIELDS_MOST];
-	const char                *column[FIELDS_MOST + 2];
+	struct output_column       column[FIELDS_MOST + 2];
 	size_t                     fields, columns;
 	uint64_t                   value[FIELDS_MOST], sum[FIELDS_MOST];
 };
@@ -121,17 +131,34 @@ struct status_work {
 static bool
 add_field(struct status_work *s, struct bytes name)
 {
-	for (size_t i = 0; i < COUNT(status_fields); i++)
-		if (bytes_is(name, status_fields[i].name) && s->fields < FIELDS_MOST) {
-			s->field[s->fields++] = &status_fields[i];
+	for (size_t i = 0; i < s->known_count; i++)
+		if (bytes_is(name, s->known[i].name) && s->fields < FIELDS_MOST) {
+			s->field[s->fields++] = &s->known[i];
 			return true;
 		}
-	(void)fprintf(
-		stderr,
-		"mansio: \"%.*s\" is not a field; right would be messages, recent, unseen, uidnext, "
-		"uidvalidity, highestmodseq, size, id\n",
-		(int)name.len, name.at);
+	(void)fprintf(stderr, "mansio: \"%.*s\" is not a field; right would be", (int)name.len,
+	              name.at);
+	for (size_t i = 0; i < s->known_count; i++)
+		(void)fprintf(stderr, "%s %s", i > 0 ? "," : "", s->known[i].name);
+	(void)fputc('\n', stderr);
 	return false;
+}
+
+/* doveadm tells each field once, in its own order. */
+static void
+sort_fields(struct status_work *s)
+{
+	const struct status_field *said[FIELDS_MOST];
+	size_t                     count = s->fields;
+
+	memcpy(said, s->field, sizeof said);
+	s->fields = 0;
+	for (size_t i = 0; i < s->known_count; i++)
+		for (size_t k = 0; k < count; k++)
+			if (said[k] == &s->known[i]) {
+				s->field[s->fields++] = said[k];
+				break;
+			}
 }
 
 static bool
@@ -139,20 +166,26 @@ read_fields(struct mailbox_work *w, struct status_work *s)
 {
 	struct bytes rest = bytes_of(w->fields), name;
 
+	s->known = w->doveadm ? doveadm_fields : status_fields;
+	s->known_count = w->doveadm ? COUNT(doveadm_fields) : COUNT(status_fields);
 	if (w->fields == NULL || strcmp(w->fields, "all") == 0) {
-		for (size_t i = 0; i < OWN_FIELDS; i++)
-			if (!w->total || status_fields[i].sums)
-				s->field[s->fields++] = &status_fields[i];
+		for (size_t i = 0; i < s->known_count; i++)
+			if (!w->total || s->known[i].sums)
+				s->field[s->fields++] = &s->known[i];
 	} else
 		while (bytes_split(&rest, ' ', &name))
 			if (name.len > 0 && !add_field(s, name))
 				return false;
+	if (w->doveadm)
+		sort_fields(s);
 	if (w->many)
-		s->column[s->columns++] = "user";
+		s->column[s->columns++] =
+			w->doveadm ? user_column : (struct output_column){ .title = "user" };
 	if (!w->total)
-		s->column[s->columns++] = "mailbox";
+		s->column[s->columns++] =
+			(struct output_column){ .title = "mailbox", .untitled = w->doveadm };
 	for (size_t i = 0; i < s->fields; i++)
-		s->column[s->columns++] = s->field[i]->name;
+		s->column[s->columns++].title = s->field[i]->name;
 	return s->fields > 0;
 }
 
@@ -177,6 +210,44 @@ hear_status(void *ctx, struct client *c, const struct client_answer *a)
 	}
 }
 
+/* FETCH 1 (SAVEDATE "23-Nov-2026 05:49:43 +0000") */
+static void
+hear_saved(void *ctx, struct client *c, const struct client_answer *a)
+{
+	struct client_value v;
+	struct buffer       date = { 0 };
+	int32_t             zone;
+	bool                next = false;
+
+	if (!bytes_is(a->word, "FETCH"))
+		return;
+	for (client_next(c, &v); v.kind != VALUE_END; client_next(c, &v)) {
+		if (next && v.kind == VALUE_STRING)
+			client_gather(c, &v, &date, 64);
+		next = v.kind == VALUE_ATOM && bytes_is(v.text, "SAVEDATE");
+	}
+	(void)imap_datetime_parse(buffer_bytes(&date), ctx, &zone);
+	buffer_free(&date);
+}
+
+/* When the first message of a mailbox was put there. */
+static void
+print_first_saved(struct client *c, struct output *o, const char *name)
+{
+	int64_t seconds = 0;
+
+	buffer_add_string(client_begin(c), "EXAMINE ");
+	client_put_mailbox(c, name);
+	if (client_run(c, NULL, NULL) == CLIENT_OK) {
+		(void)client_say(c, hear_saved, &seconds, "FETCH 1 (SAVEDATE)");
+		(void)client_say(c, NULL, NULL, "UNSELECT");
+	}
+	if (seconds == 0)
+		output_value(o, BYTES("never"));
+	else
+		output_text(o, "%lld", (long long)seconds);
+}
+
 static void
 print_status(struct client *c, struct mailbox_work *w, const struct status_work *s,
              const char *name, const uint64_t *value)
@@ -190,6 +261,8 @@ print_status(struct client *c, struct mailbox_work *w, const struct status_work 
 	for (size_t i = 0; i < s->fields; i++)
 		if (*s->field[i]->item != '\0')
 			output_text(w->out, "%llu", (unsigned long long)value[i]);
+		else if (strcmp(s->field[i]->name, "firstsaved") == 0)
+			print_first_saved(c, w->out, name);
 		else {
 			(void)folder_id(c, name, id);
 			output_value(w->out, bytes_of(id));
@@ -396,25 +469,39 @@ static const struct verb {
 static bool
 open_rows(const struct verb *v, struct mailbox_work *w)
 {
-	static const char *const list[] = { "user", "mailbox", "use", "subscribed" };
-	static const char *const acl[] = { "who", "rights" };
-	static const char *const words[] = { "ID", "Global", "Rights" };
-	static const char *const metadata[] = { "entry", "value" };
+	static const char *const          list[] = { "user", "mailbox", "use", "subscribed" };
+	static const char *const          acl[] = { "who", "rights" };
+	static const struct output_column words[] = { { "ID", "id", false, false },
+		                                      { "Global", "global", false, false },
+		                                      { "Rights", "rights", false, false } };
+	const struct output_column        names[] = { user_column,
+		                                      { .title = "mailbox", .untitled = true } };
+	static const char *const          metadata[] = { "entry", "value" };
 
-	if (v->run == do_list)
-		w->out = output_open(w->form, w->many ? list : list + 1,
-		                     (w->names_only ? 1 : 3) + (size_t)w->many);
+	if (v->run == do_list && w->doveadm)
+		w->out = output_open_as_doveadm(w->form, names + !w->many, 1 + (size_t)w->many);
+	else if (v->run == do_list)
+		w->out = output_open(w->form, w->many ? list : list + 1, 3 + (size_t)w->many);
 	if (v->run == mailbox_acl && w->rights_as_words == NULL)
 		w->out = output_open(w->form, acl, COUNT(acl));
 	if (v->run == mailbox_acl && w->rights_as_words != NULL && w->argc == 1)
-		w->out = output_open(w->form, words, COUNT(words));
+		w->out = strcmp(w->rights_as_words, "rights") == 0
+		                 ? output_open_as_doveadm(w->form, words + 2, 1)
+		                 : output_open_as_doveadm(w->form, words, COUNT(words));
 	if (v->run == mailbox_metadata)
 		w->out = output_open(w->form, metadata, COUNT(metadata));
 	if (v->run != do_status)
 		return true;
 	if (!read_fields(w, w->status))
 		return false;
-	w->out = output_open(w->form, w->status->column, w->status->columns);
+	if (w->doveadm)
+		w->out = output_open_as_doveadm(w->form, w->status->column, w->status->columns);
+	else {
+		const char *titles[FIELDS_MOST + 2];
+		for (size_t i = 0; i < w->status->columns; i++)
+			titles[i] = w->status->column[i].title;
+		w->out = output_open(w->form, titles, w->status->columns);
+	}
 	return true;
 }
 
@@ -432,11 +519,11 @@ mailbox_do(const char *verb, const char *who, struct mailbox_work *w)
 	if (v == NULL || w->argc < v->least || (v->most > 0 && w->argc > v->most))
 		return MAILBOX_CALLED_WRONGLY;
 	status = client_people(w->call, who, &people);
-	w->many = people.count > 1;
+	w->many = w->doveadm ? w->many : people.count > 1;
 	w->status = &fields;
 	if (status == COMMAND_DONE && !open_rows(v, w))
-		status = COMMAND_FAILED;
-	for (size_t i = 0; status != COMMAND_FAILED && i < people.count; i++) {
+		status = w->doveadm ? MAILBOX_CALLED_WRONGLY : COMMAND_FAILED;
+	for (size_t i = 0; status >= 0 && status != COMMAND_FAILED && i < people.count; i++) {
 		struct client *c = client_open(w->call, &people.one[i]);
 		one = c != NULL ? v->run(c, w) : COMMAND_FAILED;
 		status = one > status ? one : status;

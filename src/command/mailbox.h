@@ -20,9 +20,9 @@ struct mailbox_work {
 	bool             total;        /* of status: sums                  */
 	const char      *use;          /* of create: a special use         */
 	enum output_form form;
-	bool             names_only;   /* of list                          */
+	bool             doveadm;      /* said as doveadm says it          */
 	const char      *fields;       /* of status; NULL all              */
-	const char      *rights_as_words;    /* of acl: get, set, add, remove or delete, in doveadm's words; or NULL */
+	const char      *rights_as_words;    /* of acl: get, set, add, remove, delete or rights, in doveadm's words; or NULL */
 	struct output   *out;
 	struct status_work *status;    /* the fields of status, read       */
 };

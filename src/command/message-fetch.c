@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "command/message.h"
 #include "message/date.h"
+#include "message/encoding.h"
+#include "message/header.h"
 
 enum { FIELDS_MOST = 64, SMALL_MOST = 1 << 20 };
 
@@ -55,7 +57,8 @@ struct fetched_field;
 typedef void field_print(struct output *, const struct row *, const struct fetched_field *);
 
 static field_print print_value, print_user, print_mailbox, print_mailbox_id, print_seq, print_uidl,
-	print_date, print_sent, print_header, print_raw;
+	print_date, print_sent, print_header, print_raw, print_flags, print_nothing,
+	print_date_number, print_sent_number;
 
 /* clang-format off */
 static const struct field_row {
@@ -64,16 +67,21 @@ static const struct field_row {
 } rows[] = {
 	{ "uid",           "UID",                             print_value      },
 	{ "seq",           "UID",                             print_seq        },
-	{ "flags",         "FLAGS",                           print_raw        },
+	{ "flags",         "FLAGS",                           print_flags      },
 	{ "user",          "UID",                             print_user       },
 	{ "mailbox",       "UID",                             print_mailbox    },
 	{ "mailbox-guid",  "UID",                             print_mailbox_id },
 	{ "id",            "EMAILID",                         print_raw        },
 	{ "guid",          "EMAILID",                         print_raw        },
+	{ "storageid",     "EMAILID",                         print_raw        },
 	{ "pop3.uidl",     "UID",                             print_uidl       },
+	{ "pop3.order",    "UID",                             print_nothing    },
 	{ "date.received", "INTERNALDATE",                    print_date       },
 	{ "date.saved",    "SAVEDATE",                        print_date       },
 	{ "date.sent",     "BODY.PEEK[HEADER.FIELDS (DATE)]", print_sent       },
+	{ "date.received.unixtime", "INTERNALDATE",           print_date_number },
+	{ "date.saved.unixtime", "SAVEDATE",                  print_date_number },
+	{ "date.sent.unixtime", "BODY.PEEK[HEADER.FIELDS (DATE)]", print_sent_number },
 	{ "size",          "RFC822.SIZE",                     print_value      },
 	{ "size.virtual",  "RFC822.SIZE",                     print_value      },
 	{ "size.physical", "RFC822.SIZE",                     print_value      },
@@ -83,22 +91,26 @@ static const struct field_row {
 	{ "imap.bodystructure", "BODYSTRUCTURE",              print_raw        },
 	{ "preview",       "PREVIEW",                         print_value      },
 	{ "body.preview",  "PREVIEW",                         print_value      },
+	{ "body.snippet",  "PREVIEW",                         print_value      },
 	{ "hdr",           "BODY.PEEK[HEADER]",               NULL             },
 	{ "body",          "BODY.PEEK[TEXT]",                 NULL             },
 	{ "text",          "BODY.PEEK[]",                     NULL             },
 	{ "hdr.",          "BODY.PEEK[HEADER.FIELDS (%s)]",   print_header     },
 	{ "body.",         "BODY.PEEK[%s]",                   NULL             },
+	{ "binary.",       "BINARY.PEEK[%s]",                 NULL             },
 };
 /* clang-format on */
 
 struct fetched_field {
 	const struct field_row *row;
 	char                    name[80], item[140];
-	struct buffer           value; /* of the message under way                */
+	bool                    decoded; /* "hdr.NAME.utf8"                          */
+	struct buffer           value;   /* of the message under way                */
 };
 struct row {
 	const char *user, *mailbox, *mailbox_id;
 	uint32_t    uidvalidity, uid, seq;
+	bool        doveadm;
 };
 struct fetching {
 	struct message_work *work;
@@ -110,6 +122,7 @@ struct fetching {
 	struct row           row;
 	const struct chosen *chosen;
 	struct plain         plain;
+	bool                 as_it_is;
 	bool                 there; /* the message was still there               */
 };
 
@@ -130,6 +143,42 @@ print_raw(struct output *o, const struct row *r, const struct fetched_field *f)
 	if (text.len >= 2 && text.at[0] == '(' && text.at[text.len - 1] == ')')
 		text = bytes_cut(text, 1, text.len - 2);
 	output_value(o, text);
+}
+
+/* In the order of the bits that Dovecot keeps; keywords behind. */
+static void
+print_flags(struct output *o, const struct row *r, const struct fetched_field *f)
+{
+	static const char *const known[] = { "\\Answered", "\\Flagged", "\\Deleted",
+		                             "\\Seen",     "\\Draft",   "\\Recent" };
+	struct bytes             text = buffer_bytes(&f->value), rest, word;
+	struct buffer            out = { 0 };
+
+	(void)r;
+	if (text.len >= 2 && text.at[0] == '(')
+		text = bytes_cut(text, 1, text.len - 2);
+	for (size_t i = 0; i <= COUNT(known); i++) {
+		rest = text;
+		while (bytes_split(&rest, ' ', &word)) {
+			bool own = false;
+			for (size_t k = 0; k < COUNT(known); k++)
+				own |= bytes_is(word, known[k]);
+			if (word.len == 0 || (i < COUNT(known) ? !bytes_is(word, known[i]) : own))
+				continue;
+			buffer_add_string(&out, out.len > 0 ? " " : "");
+			buffer_add(&out, word);
+		}
+	}
+	output_value(o, buffer_bytes(&out));
+	buffer_free(&out);
+}
+
+static void
+print_nothing(struct output *o, const struct row *r, const struct fetched_field *f)
+{
+	(void)r;
+	(void)f;
+	output_value(o, (struct bytes){ NULL, 0 });
 }
 
 static void
@@ -169,7 +218,7 @@ print_uidl(struct output *o, const struct row *r, const struct fetched_field *f)
 }
 
 static void
-print_moment(struct output *o, int64_t seconds)
+put_moment(struct buffer *out, int64_t seconds)
 {
 	char      text[24] = "";
 	time_t    t = (time_t)seconds;
@@ -177,20 +226,32 @@ print_moment(struct output *o, int64_t seconds)
 
 	if (localtime_r(&t, &tm) != NULL)
 		(void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
-	output_value(o, bytes_of(text));
+	buffer_add_string(out, text);
 }
 
 static void
 print_date(struct output *o, const struct row *r, const struct fetched_field *f)
 {
-	int64_t seconds;
-	int32_t zone;
+	struct buffer moment = { 0 };
+	int64_t       seconds;
+	int32_t       zone;
 
 	(void)r;
 	if (imap_datetime_parse(bytes_trim(buffer_bytes(&f->value)), &seconds, &zone))
-		print_moment(o, seconds);
-	else
-		output_value(o, (struct bytes){ NULL, 0 });
+		put_moment(&moment, seconds);
+	output_value(o, buffer_bytes(&moment));
+	buffer_free(&moment);
+}
+
+static void
+print_date_number(struct output *o, const struct row *r, const struct fetched_field *f)
+{
+	int64_t seconds = 0;
+	int32_t zone;
+
+	(void)r;
+	(void)imap_datetime_parse(bytes_trim(buffer_bytes(&f->value)), &seconds, &zone);
+	output_text(o, "%" PRId64, seconds);
 }
 
 /* What stands behind "Name:" of the first field, unfolded. */
@@ -212,28 +273,74 @@ field_body(const struct fetched_field *f, struct buffer *out)
 	return buffer_bytes(out);
 }
 
+/* All fields of the name, a line each, with their folds or decoded and without them. */
+static struct bytes
+fields_whole(const struct fetched_field *f, struct arena *life, struct buffer *out)
+{
+	struct header h = header_of(buffer_bytes(&f->value));
+	struct field  field;
+
+	while (header_next(&h, &field)) {
+		struct bytes value = field.value, line;
+		if (out->len > 0)
+			buffer_add_char(out, '\n');
+		if (f->decoded) {
+			words_decode(bytes_trim(field_unfold(life, value)), out);
+			continue;
+		}
+		while (value.len > 0 && (value.at[0] == ' ' || value.at[0] == '\t'))
+			value = bytes_cut(value, 1, value.len);
+		for (bool first = true; bytes_split(&value, '\n', &line); first = false) {
+			line.len -= line.len > 0 && line.at[line.len - 1] == '\r';
+			if (!first && line.len > 0)
+				buffer_add_char(out, '\n');
+			buffer_add(out, line);
+		}
+	}
+	return buffer_bytes(out);
+}
+
 static void
 print_header(struct output *o, const struct row *r, const struct fetched_field *f)
 {
+	struct arena *life = arena_open(NULL);
 	struct buffer text = { 0 };
 
-	(void)r;
-	output_value(o, field_body(f, &text));
+	output_value(o, r->doveadm || f->decoded ? fields_whole(f, life, &text)
+	                                         : field_body(f, &text));
+	buffer_free(&text);
+	arena_close(&life);
+}
+
+/* doveadm tells the zone of the sender, and the moment in ours; a letter without a date is of 1970. */
+static void
+print_sent(struct output *o, const struct row *r, const struct fetched_field *f)
+{
+	struct buffer text = { 0 }, moment = { 0 };
+	int64_t       seconds = 0;
+	int32_t       zone = 0;
+	bool          dated = date_parse(field_body(f, &text), &seconds, &zone);
+	unsigned      off = (unsigned)(zone < 0 ? -zone : zone);
+
+	if (dated || r->doveadm)
+		put_moment(&moment, seconds);
+	if (r->doveadm)
+		buffer_printf(&moment, " (%c%02u%02u)", zone < 0 ? '-' : '+', off / 60, off % 60);
+	output_value(o, buffer_bytes(&moment));
+	buffer_free(&moment);
 	buffer_free(&text);
 }
 
 static void
-print_sent(struct output *o, const struct row *r, const struct fetched_field *f)
+print_sent_number(struct output *o, const struct row *r, const struct fetched_field *f)
 {
 	struct buffer text = { 0 };
-	int64_t       seconds;
+	int64_t       seconds = 0;
 	int32_t       zone;
 
 	(void)r;
-	if (date_parse(field_body(f, &text), &seconds, &zone))
-		print_moment(o, seconds);
-	else
-		output_value(o, (struct bytes){ NULL, 0 });
+	(void)date_parse(field_body(f, &text), &seconds, &zone);
+	output_text(o, "%" PRId64, seconds);
 	buffer_free(&text);
 }
 
@@ -254,11 +361,16 @@ static bool
 field_read(struct fetching *w, struct bytes name)
 {
 	struct fetched_field *f = &w->field[w->fields];
+	struct bytes          utf8 = BYTES(".utf8");
 
 	for (size_t i = 0; i < COUNT(rows) && w->fields < FIELDS_MOST; i++) {
 		struct bytes known = bytes_of(rows[i].name);
 		bool         open = known.at[known.len - 1] == '.';
 		struct bytes behind = bytes_cut(name, known.len, name.len);
+
+		f->decoded = open && rows[i].print != NULL && behind.len > utf8.len &&
+		             bytes_is(bytes_cut(behind, behind.len - utf8.len, utf8.len), utf8.at);
+		behind.len -= f->decoded ? utf8.len : 0;
 		if (open ? !bytes_starts_nocase(name, known) ||
 		                    !is_section_text(behind, rows[i].print != NULL)
 		         : !bytes_is(name, rows[i].name))
@@ -271,7 +383,8 @@ field_read(struct fetching *w, struct bytes name)
 			(void)snprintf(f->item, sizeof f->item, "BODY.PEEK[HEADER.FIELDS (%.*s)]",
 			               (int)behind.len, behind.at);
 		else
-			(void)snprintf(f->item, sizeof f->item, "BODY.PEEK[%.*s]", (int)behind.len,
+			(void)snprintf(f->item, sizeof f->item, "%s.PEEK[%.*s]",
+			               rows[i].name[1] == 'o' ? "BODY" : "BINARY", (int)behind.len,
 			               behind.at);
 		w->large |= rows[i].print == NULL;
 		w->column[w->fields++] = f->name;
@@ -283,6 +396,23 @@ field_read(struct fetching *w, struct bytes name)
 		"body, text, date.received, date.sent, date.saved ...\n",
 		(int)name.len, name.at);
 	return false;
+}
+
+/* quoted = DQUOTE *QUOTED-CHAR DQUOTE   rfc3501:9 */
+static void
+put_quoted(struct client *c, const struct client_value *v, struct buffer *out)
+{
+	struct buffer text = { 0 };
+
+	client_gather(c, v, &text, SMALL_MOST);
+	buffer_add_char(out, '"');
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] == '"' || text.at[i] == '\\')
+			buffer_add_char(out, '\\');
+		buffer_add_char(out, text.at[i]);
+	}
+	buffer_add_char(out, '"');
+	buffer_free(&text);
 }
 
 /* The value goes back to the text it was, for items that are lists. */
@@ -302,9 +432,7 @@ take_value(struct client *c, struct buffer *out)
 		if (v.kind == VALUE_OPEN || v.kind == VALUE_CLOSE)
 			buffer_add_char(out, v.kind == VALUE_OPEN ? '(' : ')');
 		else if (depth > 0 && v.kind != VALUE_ATOM) {
-			buffer_add_char(out, '"');
-			client_gather(c, &v, out, SMALL_MOST);
-			buffer_add_char(out, '"');
+			put_quoted(c, &v, out);
 		} else if (depth > 0)
 			buffer_add(out, v.text);
 		else
@@ -323,6 +451,28 @@ answers(const char *item, struct bytes name)
 		item = plain;
 	}
 	return bytes_is(name, item);
+}
+
+/* Of several accounts doveadm tells first whose the message is. */
+static struct output *
+open_rows(struct fetching *w)
+{
+	struct output_column column[FIELDS_MOST + 1] = { { "Username", "username", true, false } };
+
+	if (!w->work->doveadm)
+		return output_open(w->work->form, w->column, w->fields);
+	for (size_t i = 0; i < w->fields; i++)
+		column[i + 1].title = w->column[i];
+	return output_open_as_doveadm(w->work->form, column + !w->work->many,
+	                              w->fields + w->work->many);
+}
+
+/* A row begins. */
+static void
+begin_row(const struct fetching *w)
+{
+	if (w->work->doveadm && w->work->many)
+		output_value(w->out, bytes_of(w->row.user));
 }
 
 static void
@@ -353,6 +503,8 @@ hear_small(void *ctx, struct client *c, const struct client_answer *a)
 	w->row.uid = (uint32_t)uid;
 	w->row.seq = a->number;
 	w->there = uid != 0;
+	if (!w->large && w->there)
+		begin_row(w);
 	for (size_t i = 0; !w->large && w->there && i < w->fields; i++)
 		w->field[i].row->print(w->out, &w->row, &w->field[i]);
 }
@@ -361,6 +513,16 @@ static void
 put_piece(void *ctx, struct bytes piece)
 {
 	output_piece(((struct fetching *)ctx)->out, piece);
+}
+
+/* A part of a letter doveadm gives with the line ends it has in IMAP. */
+static void
+put_large(struct fetching *w, struct bytes piece)
+{
+	if (w->as_it_is)
+		put_piece(w, piece);
+	else
+		plain_piece(&w->plain, piece, put_piece, w);
 }
 
 static void
@@ -375,12 +537,13 @@ hear_large(void *ctx, struct client *c, const struct client_answer *a)
 	do
 		client_next(c, &v);
 	while (v.kind != VALUE_END &&
-	       !(v.kind == VALUE_ATOM && bytes_starts_nocase(v.text, BYTES("BODY["))));
+	       !(v.kind == VALUE_ATOM && (bytes_starts_nocase(v.text, BYTES("BODY[")) ||
+	                                  bytes_starts_nocase(v.text, BYTES("BINARY[")))));
 	client_next(c, &v);
 	if (v.kind == VALUE_STRING)
-		plain_piece(&w->plain, v.text, put_piece, w);
+		put_large(w, v.text);
 	while (v.kind == VALUE_LITERAL && client_take(c, &piece))
-		plain_piece(&w->plain, piece, put_piece, w);
+		put_large(w, piece);
 	plain_end(&w->plain, put_piece, w);
 }
 
@@ -409,11 +572,14 @@ fetch_one(struct fetching *w, uint32_t uid)
 	w->there = false;
 	if (!fetch_small(w, bytes_of(text)))
 		return false;
+	if (w->there)
+		begin_row(w);
 	for (size_t i = 0; w->there && i < w->fields; i++) {
 		if (w->field[i].row->print != NULL) {
 			w->field[i].row->print(w->out, &w->row, &w->field[i]);
 			continue;
 		}
+		w->as_it_is = w->row.doveadm && strchr(w->field[i].name, '.') != NULL;
 		output_begin(w->out);
 		good &= client_say(c, hear_large, w, "UID FETCH %" PRIu32 " (%s)", uid,
 		                   w->field[i].item) == CLIENT_OK;
@@ -435,7 +601,8 @@ fetch_chosen(void *ctx, const struct chosen *chosen)
 	w->row = (struct row){ .user = client_user(chosen->client),
 		               .mailbox = chosen->mailbox,
 		               .mailbox_id = chosen->id,
-		               .uidvalidity = chosen->uidvalidity };
+		               .uidvalidity = chosen->uidvalidity,
+		               .doveadm = w->work->doveadm };
 	while (w->large && good && uid_walk_next(&walk, &uid))
 		good = fetch_one(w, uid);
 	while (!w->large && good && uids_next(&rest, &uids))
@@ -454,8 +621,16 @@ message_fetch_run(struct message_work *work)
 
 	while (good && bytes_split(&rest, ' ', &name))
 		good = name.len == 0 || field_read(&w, name);
+	if (good && work->doveadm && w.large && work->form == OUTPUT_TABLE) {
+		(void)fputs(
+			"doveadm: a table has no values of several lines; right would be -f pager, flow, tab or json\n",
+			stderr);
+		good = false;
+	}
+	if (work->doveadm)
+		status = COMMAND_WRONG;
 	if (good && w.fields > 0 && query_read(&s.query, work->argc - 1, work->argv + 1)) {
-		w.out = output_open(work->form, w.column, w.fields);
+		w.out = open_rows(&w);
 		status = selection_run(work->call, work->who, &s);
 		output_close(&w.out);
 		query_close(&s.query);

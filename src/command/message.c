@@ -73,7 +73,7 @@ search_chosen(void *ctx, const struct chosen *chosen)
 	while (uid_walk_next(&walk, &uid)) {
 		if (m->work->many)
 			output_value(m->out, bytes_of(client_user(chosen->client)));
-		output_value(m->out, bytes_of(m->work->guids ? chosen->id : chosen->mailbox));
+		output_value(m->out, bytes_of(m->work->doveadm ? chosen->id : chosen->mailbox));
 		output_text(m->out, "%" PRIu32, uid);
 	}
 	return COMMAND_DONE;
@@ -82,14 +82,16 @@ search_chosen(void *ctx, const struct chosen *chosen)
 static int
 do_search(struct messages *m, struct selection *s)
 {
-	static const char *const own[] = { "user", "mailbox", "uid" };
-	static const char *const guids[] = { "user", "mailbox-guid", "uid" };
-	const char *const       *columns = m->work->guids ? guids : own;
-	int                      status;
+	static const char *const          own[] = { "user", "mailbox", "uid" };
+	static const struct output_column theirs[] = { { "Username", "username", true, false },
+		                                       { "mailbox-guid", NULL, true, false },
+		                                       { "uid", NULL, true, false } };
+	size_t                            from = m->work->many ? 0 : 1;
+	int                               status;
 
 	s->each = search_chosen;
-	m->out = output_open(m->work->form, m->work->many ? columns : columns + 1,
-	                     m->work->many ? 3 : 2);
+	m->out = m->work->doveadm ? output_open_as_doveadm(m->work->form, theirs + from, 3 - from)
+	                          : output_open(m->work->form, own + from, 3 - from);
 	status = selection_run(m->work->call, m->work->who, s);
 	output_close(&m->out);
 	return status;
@@ -394,7 +396,7 @@ message_do(const char *name, struct message_work *w)
 	if (v == NULL || w->argc <= v->words)
 		return MESSAGE_CALLED_WRONGLY;
 	if (!query_read(&s.query, w->argc - v->words, w->argv + v->words))
-		return COMMAND_FAILED;
+		return w->doveadm ? COMMAND_WRONG : COMMAND_FAILED;
 	status = v->run(&m, &s);
 	query_close(&s.query);
 	return status;

@@ -17,7 +17,7 @@ struct message_work {
 	int              argc;
 	char           **argv;
 	enum output_form form;
-	bool             guids;        /* search prints the ids of mailboxes, as doveadm does  */
+	bool             doveadm;      /* said as doveadm says it: ids of mailboxes, its forms */
 	bool             many;         /* several accounts are meant: rows tell whose          */
 	bool             empty;        /* expunge removes mailboxes that are empty then        */
 	const char      *owner;        /* copy, move: the account of the destination; NULL the same */

@@ -5,16 +5,19 @@
 
 #include "base/arena.h"
 
-enum { WIDTH_MOST = 200 };
+/* So wide doveadm takes a terminal to be that it does not see. */
+enum { WIDTH_MOST = 200, DOVEADM_WIDTH = 80 };
 
 struct output {
-	enum output_form   form;
-	const char *const *column;
-	size_t             columns, at; /* the column that comes next          */
-	size_t             rows;
-	bool               broken_before; /* pager: the value ended its line     */
-	struct buffer      cells;         /* of a table: each a string with its NUL   */
-	struct buffer      half;          /* of a character at the end of a piece     */
+	enum output_form      form;
+	struct output_column *column;
+	size_t                columns, at; /* the column that comes next          */
+	size_t                rows;
+	bool                  doveadm;
+	bool                  large, piece;  /* the value comes in pieces; one has come    */
+	bool                  broken_before; /* pager: the value ended its line     */
+	struct buffer         cells;         /* of a table: each a string with its NUL   */
+	struct buffer         half;          /* of a character at the end of a piece     */
 };
 
 static const char *const form_names[OUTPUT_FORMS] = {
@@ -43,25 +46,107 @@ output_option(struct call *c, enum output_form standard, enum output_form *out)
 	return false;
 }
 
-struct output *
-output_open(enum output_form form, const char *const *column, size_t columns)
+static struct output *
+begin(enum output_form form, size_t columns)
 {
 	struct output *o = memory_take(sizeof *o);
 
-	*o = (struct output){ .form = form, .column = column, .columns = columns };
-	if (form == OUTPUT_TAB)
-		for (size_t i = 0; i < columns; i++)
-			(void)printf("%s%c", column[i], i + 1 < columns ? '\t' : '\n');
-	if (form == OUTPUT_JSON)
+	*o = (struct output){ .form = form, .columns = columns };
+	o->column = memory_take(columns * sizeof *o->column);
+	return o;
+}
+
+static struct output *
+begun(struct output *o)
+{
+	if (o->form == OUTPUT_TAB)
+		for (size_t i = 0; i < o->columns; i++)
+			(void)printf("%s%c", o->column[i].title, i + 1 < o->columns ? '\t' : '\n');
+	if (o->form == OUTPUT_JSON)
 		(void)fputs("[", stdout);
 	return o;
 }
 
+struct output *
+output_open(enum output_form form, const char *const *column, size_t columns)
+{
+	struct output *o = begin(form, columns);
+
+	for (size_t i = 0; i < columns; i++)
+		o->column[i].title = column[i];
+	return begun(o);
+}
+
+struct output *
+output_open_as_doveadm(enum output_form form, const struct output_column *column, size_t columns)
+{
+	struct output *o = begin(form, columns);
+
+	memcpy(o->column, column, columns * sizeof *column);
+	o->doveadm = true;
+	return begun(o);
+}
+
+/* ---- as doveadm writes them ---- */
+
+/* What stands before a value; `large`: it comes in pieces.  Between two pages of a pager stands a form feed, unless the
+   second one begins with a large value. */
+static void
+doveadm_begin(const struct output *o, bool large)
+{
+	const struct output_column *c = &o->column[o->at];
+	const char                 *between = o->at > 0 ? "," : o->rows > 0 ? ",{" : "{";
+
+	switch (o->form) {
+	case OUTPUT_FLOW:
+	case OUTPUT_VALUES:
+		(void)printf("%s%s%s", o->at > 0 ? " " : "", c->untitled ? "" : c->title,
+		             c->untitled ? "" : "=");
+		break;
+	case OUTPUT_TAB: (void)fputs(o->at > 0 && !large ? "\t" : "", stdout); break;
+	case OUTPUT_PAGER:
+		(void)printf("%s%s%s", o->at == 0 && o->rows > 0 && !large ? "\f\n" : "",
+		             c->untitled ? "" : c->title,
+		             large         ? ":\n"
+		             : c->untitled ? ""
+		                           : ": ");
+		break;
+	case OUTPUT_JSON:
+		(void)printf("%s\"%s\":\"", between, c->key != NULL ? c->key : c->title);
+		break;
+	case OUTPUT_TABLE:
+	case OUTPUT_FORMS: break;
+	}
+}
+
+/* What stands behind it.  A large one has a tab before its first piece and one behind, as its end is an empty value. */
+static void
+doveadm_end(const struct output *o, bool large)
+{
+	bool last = o->at + 1 == o->columns;
+
+	if (o->form == OUTPUT_TAB && large && o->at > 0)
+		(void)putchar('\t');
+	if (o->form == OUTPUT_PAGER && !large)
+		(void)putchar('\n');
+	if (o->form == OUTPUT_JSON)
+		(void)fputs(last ? "\"}" : "\"", stdout);
+	if (last && (o->form == OUTPUT_FLOW || o->form == OUTPUT_VALUES || o->form == OUTPUT_TAB))
+		(void)putchar('\n');
+}
+
+/* ---- values ---- */
+
 void
 output_begin(struct output *o)
 {
-	const char *name = o->column[o->at];
+	const char *name = o->column[o->at].title;
 
+	if (o->doveadm) {
+		o->large = true;
+		doveadm_begin(o, true);
+		return;
+	}
 	switch (o->form) {
 	case OUTPUT_FLOW: (void)printf("%s%s=", o->at > 0 ? " " : "", name); break;
 	case OUTPUT_VALUES: (void)fputs(o->at > 0 ? " " : "", stdout); break;
@@ -85,6 +170,9 @@ output_begin(struct output *o)
 static void
 json_piece(struct output *o, struct bytes text, bool last)
 {
+	static const char short_of[] = "\b\f\n\r\t";
+	const char       *at;
+
 	buffer_add(&o->half, text);
 	text = buffer_bytes(&o->half);
 	while (text.len > 0) {
@@ -96,9 +184,11 @@ json_piece(struct output *o, struct bytes text, bool last)
 			(void)fputs("\\ufffd", stdout);
 		else if (rune == '"' || rune == '\\')
 			(void)printf("\\%c", (int)rune);
-		else if (rune == '\n' || rune == '\t')
-			(void)fputs(rune == '\n' ? "\\n" : "\\t", stdout);
-		else if (rune < 0x20 || rune == 0x7f)
+		else if ((at = memchr(short_of, (int)rune, sizeof short_of - 1)) != NULL &&
+		         rune < 0x20)
+			(void)printf("\\%c", "bfnrt"[at - short_of]);
+		else if (rune < 0x20 || (rune == 0x7f && !o->doveadm) || rune == 0x2028 ||
+		         rune == 0x2029)
 			(void)printf("\\u%04x", rune);
 		else
 			(void)fwrite(text.at, 1, n, stdout);
@@ -129,10 +219,13 @@ output_piece(struct output *o, struct bytes text)
 {
 	if (text.len == 0)
 		return;
+	if (o->doveadm && o->large && !o->piece && o->form == OUTPUT_TAB && o->at > 0)
+		(void)putchar('\t');
+	o->piece = true;
 	o->broken_before = text.at[text.len - 1] == '\n';
 	if (o->form == OUTPUT_JSON)
 		json_piece(o, text, false);
-	else if (o->form == OUTPUT_TAB)
+	else if (o->form == OUTPUT_TAB && !o->doveadm)
 		tab_piece(text);
 	else if (o->form == OUTPUT_TABLE)
 		buffer_add(&o->cells, text);
@@ -140,34 +233,49 @@ output_piece(struct output *o, struct bytes text)
 		command_print(text, stdout);
 }
 
-void
-output_end(struct output *o)
+static void
+end(struct output *o, bool large)
 {
 	bool last = o->at + 1 == o->columns;
 
-	switch (o->form) {
-	case OUTPUT_JSON:
+	if (o->form == OUTPUT_JSON)
 		json_piece(o, (struct bytes){ NULL, 0 }, true);
-		(void)fputs(last ? "\"}" : "\"", stdout);
-		break;
-	case OUTPUT_PAGER: (void)fputs(o->broken_before ? "" : "\n", stdout); break;
-	case OUTPUT_TABLE: buffer_add_char(&o->cells, '\0'); break;
-	case OUTPUT_FLOW:
-	case OUTPUT_TAB:
-	case OUTPUT_VALUES: (void)fputs(last && !o->broken_before ? "\n" : "", stdout); break;
-	case OUTPUT_FORMS: break;
-	}
-	o->broken_before = false;
+	if (o->form == OUTPUT_TABLE)
+		buffer_add_char(&o->cells, '\0');
+	if (o->doveadm)
+		doveadm_end(o, large);
+	else
+		switch (o->form) {
+		case OUTPUT_JSON: (void)fputs(last ? "\"}" : "\"", stdout); break;
+		case OUTPUT_PAGER: (void)fputs(o->broken_before ? "" : "\n", stdout); break;
+		case OUTPUT_TABLE:
+		case OUTPUT_FLOW:
+		case OUTPUT_TAB:
+		case OUTPUT_VALUES:
+			(void)fputs(last && !o->broken_before ? "\n" : "", stdout);
+			break;
+		case OUTPUT_FORMS: break;
+		}
+	o->broken_before = o->large = o->piece = false;
 	o->at = last ? 0 : o->at + 1;
 	o->rows += last;
 }
 
 void
+output_end(struct output *o)
+{
+	end(o, true);
+}
+
+void
 output_value(struct output *o, struct bytes text)
 {
-	output_begin(o);
+	if (o->doveadm)
+		doveadm_begin(o, false);
+	else
+		output_begin(o);
 	output_piece(o, text);
-	output_end(o);
+	end(o, false);
 }
 
 void
@@ -225,15 +333,30 @@ width_of(const char *text)
 }
 
 static void
-print_cell(const char *text, int width, bool last)
+print_cell(const struct output *o, size_t at, const char *text, int width)
 {
-	int n = last ? 0 : width - width_of(text) + 1;
+	bool last = at + 1 == o->columns, right = o->column[at].right;
+	int  n = last && !o->doveadm ? 0 : width - width_of(text);
 
+	if (right)
+		(void)printf("%*s", n > 0 ? n : 0, "");
 	for (; *text != '\0'; text++)
 		(void)putchar((unsigned char)*text < 0x20 ? ' ' : *text);
-	(void)printf("%*s", n > 0 ? n : 0, "");
-	if (last)
-		(void)putchar('\n');
+	if (!right)
+		(void)printf("%*s", n > 0 ? n : 0, "");
+	(void)putchar(last ? '\n' : ' ');
+}
+
+/* doveadm gives its last column half of what is left of the line, or takes off what is too much. */
+static void
+fit_last(const struct output *o, int *width)
+{
+	int sum = (int)o->columns - 1, *last = &width[o->columns - 1];
+
+	for (size_t i = 0; i < o->columns; i++)
+		sum += width[i];
+	if (o->doveadm)
+		*last += sum < DOVEADM_WIDTH ? (DOVEADM_WIDTH - sum) / 2 : DOVEADM_WIDTH - sum;
 }
 
 static void
@@ -242,16 +365,21 @@ print_table(const struct output *o)
 	int        *width = memory_take(o->columns * sizeof *width);
 	const char *cell = o->cells.at, *end = cell + o->cells.len;
 
-	for (size_t i = 0; i < o->columns; i++)
-		width[i] = width_of(o->column[i]);
+	bool titled = false;
+
+	for (size_t i = 0; i < o->columns; i++) {
+		width[i] = width_of(o->column[i].title);
+		titled |= !o->column[i].untitled;
+	}
 	for (size_t i = 0; cell < end; cell += strlen(cell) + 1, i = (i + 1) % o->columns)
 		if (width_of(cell) > width[i])
 			width[i] = width_of(cell);
-	for (size_t i = 0; i < o->columns; i++)
-		print_cell(o->column[i], width[i], i + 1 == o->columns);
+	fit_last(o, width);
+	for (size_t i = 0; titled && i < o->columns; i++)
+		print_cell(o, i, o->column[i].title, width[i]);
 	cell = o->cells.at;
 	for (size_t i = 0; cell < end; cell += strlen(cell) + 1, i = (i + 1) % o->columns)
-		print_cell(cell, width[i], i + 1 == o->columns);
+		print_cell(o, i, cell, width[i]);
 	memory_free(width);
 }
 
@@ -263,11 +391,14 @@ output_close(struct output **op)
 	*op = NULL;
 	if (o == NULL)
 		return;
-	if (o->form == OUTPUT_TABLE && o->rows > 0)
+	if (o->form == OUTPUT_TABLE && (o->rows > 0 || o->doveadm))
 		print_table(o);
-	if (o->form == OUTPUT_JSON)
+	if (o->form == OUTPUT_JSON && o->doveadm)
+		(void)fputs("]", stdout);
+	else if (o->form == OUTPUT_JSON)
 		(void)fputs(o->rows > 0 ? "\n]\n" : "]\n", stdout);
 	buffer_free(&o->cells);
 	buffer_free(&o->half);
+	memory_free(o->column);
 	memory_free(o);
 }

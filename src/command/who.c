@@ -200,8 +200,14 @@ row_of(struct reader_rows *all, const struct bytes field[static SESSION_FIELDS])
 int
 who_readers(struct call *c, const char *what, bool apart, enum output_form form)
 {
-	static const char *const columns[] = { "username", "#", "proto", "(pids)", "(ips)" };
-	static const char *const single[] = { "username", "proto", "pid", "ip" };
+	static const struct output_column columns[] = { { .title = "username" },
+		                                        { "#", "connections", false, false },
+		                                        { .title = "proto" },
+		                                        { "(pids)", "pids", false, false },
+		                                        { "(ips)", "ips", false, false } };
+	static const struct output_column single[] = {
+		{ .title = "username" }, { .title = "proto" }, { .title = "pid" }, { .title = "ip" }
+	};
 	static const char *const ask[] = { "who" };
 	struct buffer            said = { 0 };
 	struct bytes             rest, line, field[SESSION_FIELDS];
@@ -213,8 +219,8 @@ who_readers(struct call *c, const char *what, bool apart, enum output_form form)
 	for (size_t i = 0; i < said.len; i++)
 		lines += said.at[i] == '\n';
 	all.row = memory_take(lines * sizeof *all.row);
-	o = apart ? output_open(form, single, COUNT(single))
-	          : output_open(form, columns, COUNT(columns));
+	o = apart ? output_open_as_doveadm(form, single, COUNT(single))
+	          : output_open_as_doveadm(form, columns, COUNT(columns));
 	rest = buffer_bytes(&said);
 	while (bytes_split(&rest, '\n', &line)) {
 		struct reader_row *r;

@@ -218,7 +218,7 @@ def test_doveadm_mailbox(jack):
     assert doveadm(jack, "mailbox", "delete", "-u", JACK, "-s", "Ham").returncode == 0
     put(jack, "INBOX", "one")
     flow = doveadm(jack, "mailbox", "status", "-u", JACK, "messages unseen", "INBOX")
-    assert flow.stdout == "mailbox=INBOX messages=1 unseen=1\n"
+    assert flow.stdout == "INBOX messages=1 unseen=1\n"
     table = doveadm(jack, "-f", "tab", "mailbox", "status", "-u", JACK, "messages", "INBOX")
     assert table.stdout == "mailbox\tmessages\nINBOX\t1\n"
 
@@ -341,8 +341,7 @@ def test_acl_in_the_words_of_doveadm(jack):
     assert doveadm(jack, "acl", "set", "-u", JACK, "Club", f"user={JILL}", "lookup", "read").returncode == 0
     assert doveadm(jack, "acl", "add", "-u", JACK, "Club", f"user={JILL}", "write-seen").returncode == 0
     told = doveadm(jack, "-f", "tab", "acl", "get", "-u", JACK, "Club").stdout.splitlines()
-    assert told[0] == "ID\tGlobal\tRights" and told[1].startswith("owner\t\tlookup read write ")
-    assert told[2] == f"user={JILL}\t\tlookup read write-seen"
+    assert told == ["ID\tGlobal\tRights", f"user={JILL}\t\tlookup read write-seen"]
     assert {"who": JILL, "rights": "lrs"} in rows(jack, "mailbox", "acl", JACK, "Club")
     with jack.imap("jill") as box:
         assert box.select('"Other Users/jack/Club"', readonly=True)[0] == "OK"

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: ISC
+"""doveadm beside Debian's doveadm: the same letters, the same commands, the same bytes and exit statuses, but for ids and moments.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_doveadm_beside.py
+"""
+
+import pathlib
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import BINARY, wait_for
+from test_roles import Village
+
+THEIRS = "/usr/bin/doveadm"
+JACK, JILL = "jack@example.com", "jill@example.com"
+pytestmark = pytest.mark.skipif(not pathlib.Path(THEIRS).exists(), reason="no dovecot")
+
+ONE = "From: jill@example.com\nTo: jack@example.com\nSubject: one\nDate: Sun, 22 Nov 2026 12:00:00 +0000\nMessage-ID: <one@x>\n\nHello.\n"
+TWO = ("Received: from a\n by b\nReceived: from c\nFrom: jill@example.com\nTo: jack@example.com,\n\tb@example.com\nSubject: =?utf-8?q?zw=C3=A4i?=\n"
+       "Date: Sun, 22 Nov 2026 23:30:00 -0130\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n"
+       "X-Odd: \"a\\b\" \x0c\x7f/\u2028\n\nLine \"a\" \\ \t tab\n.dot 驿站\nlast without end")
+EMPTY = "From: jill@example.com\n\n"
+LETTERS = [("INBOX", ONE), ("INBOX", TWO), ("Lists", EMPTY), ("Lists/deep", ONE)]
+
+CONFIG = """
+log_path = {at}/log
+protocols =
+ssl = no
+base_dir = {at}/run
+first_valid_uid = 1
+mail_location = maildir:{at}/%u
+mail_plugins = acl quota
+mail_uid = {uid}
+mail_gid = {gid}
+mail_attribute_dict = file:%h/attributes
+passdb {{
+  driver = passwd-file
+  args = {at}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = {at}/users
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+plugin {{
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:storage=1G
+  acl = vfile
+}}
+"""
+
+
+class Dovecot:
+    def __init__(self):
+        owner = pwd.getpwnam("mail")
+        self.at = pathlib.Path(tempfile.mkdtemp(prefix="beside-doveadm-", dir="/tmp"))
+        self.at.chmod(0o755)
+        self.config = self.at / "dovecot.conf"
+        self.config.write_text(CONFIG.format(at=self.at, uid=owner.pw_uid, gid=owner.pw_gid))
+        (self.at / "users").write_text("".join(f"{who}:{{PLAIN}}x:{owner.pw_uid}:{owner.pw_gid}::{self.at}/{who}::\n" for who in (JACK, JILL)))
+        for who in (JACK, JILL):
+            (self.at / who).mkdir()
+            shutil.chown(self.at / who, "mail", "mail")
+        subprocess.run(["dovecot", "-c", self.config], check=True, timeout=60)
+        wait_for(lambda: self.run(["user", JACK]).returncode == 0)
+
+    def run(self, words, text=""):
+        return subprocess.run([THEIRS, "-c", self.config, *words], input=text.encode(), capture_output=True, timeout=60, env={"PATH": "/usr/bin"})
+
+    def close(self):
+        subprocess.run(["doveadm", "-c", self.config, "stop"], capture_output=True, timeout=60)
+        shutil.rmtree(self.at, ignore_errors=True)
+
+
+class Ours:
+    def __init__(self, village):
+        self.config = village.config
+
+    def run(self, words, text=""):
+        return subprocess.run([BINARY, "-c", self.config, "doveadm", *words], input=text.encode(), capture_output=True, timeout=60,
+                              env={"PATH": "/usr/bin"})
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with Village("jack", "jill", quota_storage="1G", quota_messages="0", imap_server_comment="x") as village:
+        theirs = Dovecot()
+        try:
+            ours = Ours(village)
+            for side in (ours, theirs):
+                for folder in ("Archive", "Drafts", "Junk", "Sent", "Trash"):
+                    for who in (JACK, JILL):
+                        side.run(["mailbox", "create", "-u", who, folder])
+                for folder in ("Lists", "Lists/deep"):
+                    assert side.run(["mailbox", "create", "-u", JACK, folder]).returncode == 0
+                for folder, text in LETTERS:
+                    assert side.run(["save", "-u", JACK, "-m", folder], text).returncode == 0
+                assert side.run(["save", "-u", JILL], ONE).returncode == 0
+                for words in [["flags", "add", "-u", JACK, "\\Seen \\Draft \\Answered", "mailbox", "INBOX", "uid", "1"],
+                              ["flags", "remove", "-u", JACK, "\\Draft", "mailbox", "INBOX", "uid", "1"],
+                              ["flags", "replace", "-u", JACK, "\\Flagged \\Deleted word", "mailbox", "INBOX", "uid", "2"],
+                              ["acl", "set", "-u", JACK, "Archive", f"user={JILL}", "lookup", "read", "write"],
+                              ["acl", "add", "-u", JACK, "Archive", f"user={JILL}", "write-seen"],
+                              ["acl", "remove", "-u", JACK, "Archive", f"user={JILL}", "write"]]:
+                    done = side.run(words)
+                    assert done.returncode == 0, done.stderr
+            yield ours, theirs
+        finally:
+            theirs.close()
+
+
+def ids_of(side):
+    """Names for what each side calls a mailbox, and its uidvalidity: only where they stand is compared."""
+    names = {}
+    for who in (JACK, JILL):
+        for line in side.run(["-f", "tab", "mailbox", "status", "-u", who, "uidvalidity guid", "*"]).stdout.decode().splitlines()[1:]:
+            name, validity, guid = line.split("\t")
+            names[guid] = f"GUID({who} {name})"
+            names.setdefault(validity, "SECONDS")
+    return names
+
+
+def plain(text, names, loose):
+    for word in sorted(names, key=len, reverse=True):
+        text = text.replace(word, names[word])
+    # Nothing is recent to a command of ours: its session is one of IMAP4rev2, which knows no \\Recent (rfc9051:A).
+    recent = re.sub(r" recent=\d| ?\\+Recent", "", text)
+    if loose:
+        text = re.sub("(?<=[^ ]) +", " ", recent).replace(" \n", "\n")
+    text = re.sub(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?! \()", "MOMENT", text)
+    return re.sub(r"\b1[78]\d{8}\b(?<!1795402800)", "SECONDS", text)
+
+
+FORMS = [None, "flow", "tab", "pager", "json", "table"]
+IN_EVERY_FORM = [
+    ["mailbox", "list", "-u", JACK, "INBOX"],
+    ["mailbox", "list", "-u", JACK, "Lists/*"],
+    ["mailbox", "list", "-A", "INBOX"],
+    ["mailbox", "list", "-u", JACK, "Nope/*"],
+    ["mailbox", "status", "-u", JACK, "messages vsize", "INBOX"],
+    ["mailbox", "status", "-u", JACK, "unseen messages", "INBOX"],
+    ["mailbox", "status", "-u", JACK, "guid", "Lists"],
+    ["mailbox", "status", "-u", JACK, "firstsaved uidvalidity uidnext", "INBOX"],
+    ["mailbox", "status", "-u", JACK, "firstsaved", "Sent"],
+    ["mailbox", "status", "-A", "messages vsize", "INBOX"],
+    ["mailbox", "status", "-u", JACK, "-t", "messages vsize", "*"],
+    ["mailbox", "status", "-A", "-t", "messages unseen", "INBOX"],
+    ["search", "-u", JACK, "mailbox", "INBOX"],
+    ["search", "-u", JACK, "mailbox", "Lists/deep", "subject", "one"],
+    ["search", "-u", JACK, "mailbox", "INBOX", "subject", "nothing"],
+    ["search", "-A", "mailbox", "INBOX", "subject", "one"],
+    ["fetch", "-u", JACK, "uid", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "uid flags hdr.subject", "mailbox", "INBOX", "uid", "1"],
+    ["fetch", "-u", JACK, "seq uid user mailbox size.virtual", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "flags", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "mailbox-guid uid", "mailbox", "Lists"],
+    ["fetch", "-u", JACK, "date.received date.saved date.sent", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "date.received.unixtime date.saved.unixtime date.sent.unixtime", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "hdr.nope uid hdr.to.utf8 hdr.subject.utf8", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "uid", "mailbox", "INBOX", "subject", "nothing"],
+    ["fetch", "-A", "uid flags", "mailbox", "INBOX", "subject", "one"],
+    ["quota", "get", "-u", JILL],
+    ["acl", "get", "-u", JACK, "Sent"],
+    ["acl", "get", "-u", JACK, "Archive"],
+    ["acl", "rights", "-u", JACK, "Sent"],
+]
+# A table has no room for these.
+LARGE = [
+    ["fetch", "-u", JACK, "text", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "uid text", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "text uid", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "hdr body uid", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "body", "mailbox", "INBOX", "uid", "1"],
+    ["fetch", "-u", JACK, "body uid", "mailbox", "Lists"],
+    ["fetch", "-u", JACK, "uid body", "mailbox", "Lists"],
+    ["fetch", "-u", JACK, "body.1", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "binary.1 uid", "mailbox", "INBOX"],
+    ["fetch", "-u", JACK, "hdr.to hdr.received hdr.x-odd uid", "mailbox", "INBOX"],
+    ["fetch", "-A", "text uid", "mailbox", "INBOX", "subject", "one"],
+]
+ONCE = [
+    ["mailbox", "status", "-u", JACK, "all", "INBOX"],
+    ["mailbox", "status", "-u", JACK, "-t", "all", "*"],
+    ["mailbox", "status", "-u", JACK, "bogus", "INBOX"],
+    ["mailbox", "status", "-u", JACK, "messages", "Nope"],
+    ["mailbox", "status", "-u", JACK, "messages"],
+    ["fetch", "-u", JACK, "bogus", "all"],
+    ["fetch", "-u", JACK, "uid"],
+    ["search", "-u", JACK, "bogus"],
+    ["search", "-u", JACK, "mailbox", "Nope"],
+    ["search", "-u", JACK],
+    ["-f", "xml", "search", "-u", JACK, "all"],
+    ["-f", "table", "fetch", "-u", JACK, "text", "mailbox", "INBOX"],
+    ["search", "-u", "nobody@example.com", "all"],
+]
+
+
+@pytest.fixture(scope="module")
+def ids(pair):
+    return [ids_of(side) for side in pair]
+
+
+def said(pair, ids, words):
+    outs, loose = [], any(word in " ".join(words) for word in ("flags", "guid", "all", "search"))
+    for side, names in zip(pair, ids):
+        done = side.run(words)
+        outs.append((plain(done.stdout.decode("utf-8", "surrogateescape"), names, loose), done.returncode))
+    return outs
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("words", IN_EVERY_FORM, ids=" ".join)
+def test_the_same_bytes(pair, ids, form, words):
+    ours, theirs = said(pair, ids, ["-f", form, *words] if form else words)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("form", [f for f in FORMS if f != "table"], ids=str)
+@pytest.mark.parametrize("words", LARGE, ids=" ".join)
+def test_the_same_bytes_of_what_is_large(pair, ids, form, words):
+    ours, theirs = said(pair, ids, ["-f", form, *words] if form else words)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("words", ONCE, ids=" ".join)
+def test_the_same_bytes_and_statuses(pair, ids, words):
+    ours, theirs = said(pair, ids, words)
+    if "highestmodseq=" in theirs[0]:
+        ours, theirs = [(re.sub(r"highestmodseq=\d+", "highestmodseq=N", text), status) for text, status in (ours, theirs)]
+    assert ours == theirs
