@@ -5,6 +5,7 @@
 #include "message/charset.h"
 #include "message/encoding.h"
 #include "message/fold.h"
+#include "message/html.h"
 #include "message/mime.h"
 
 /* So much of a part is turned to UTF-8 and folded at a time. */
@@ -127,13 +128,29 @@ text_ends(struct search *s)
 	buffer_reset(&s->text);
 }
 
+/* HTML is searched as a reader sees it. */
+static bool
+search_html(struct search *s, struct html *h, struct bytes utf8, bool last)
+{
+	struct buffer seen = { 0 };
+	bool          found;
+
+	html_text(h, utf8, &seen);
+	if (last)
+		html_end(h, &seen);
+	found = search_text(s, buffer_bytes(&seen));
+	buffer_free(&seen);
+	return found;
+}
+
 /* Text in a charset, divided at line ends, where even iso-2022-jp begins anew. */
 static bool
-search_charset(struct search *s, struct bytes charset, struct bytes text)
+search_charset(struct search *s, struct bytes charset, struct bytes text, bool html)
 {
 	bool wide = bytes_starts_nocase(charset, BYTES("utf-16")) ||
 	            bytes_starts_nocase(charset, BYTES("utf-32"));
 	struct buffer utf8 = { 0 };
+	struct html   page = { 0 };
 	bool          found = false;
 
 	while (text.len > 0 && !found) {
@@ -147,8 +164,9 @@ search_charset(struct search *s, struct bytes charset, struct bytes text)
 		}
 		buffer_reset(&utf8);
 		charset_to_utf8(charset, bytes_cut(text, 0, n), SIZE_MAX, &utf8);
-		found = search_text(s, buffer_bytes(&utf8));
 		text = bytes_cut(text, n, text.len);
+		found = html ? search_html(s, &page, buffer_bytes(&utf8), text.len == 0)
+		             : search_text(s, buffer_bytes(&utf8));
 	}
 	buffer_free(&utf8);
 	text_ends(s);
@@ -167,7 +185,7 @@ search_part(struct search *s, const struct mime *m, const struct mime_part *p)
 		mime_decode(body, p->range.encoding, &raw);
 		body = buffer_bytes(&raw);
 	}
-	found = search_charset(s, charset, body);
+	found = search_charset(s, charset, body, mime_type_is(p, "text", "html"));
 	buffer_free(&raw);
 	return found;
 }

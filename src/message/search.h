@@ -4,7 +4,8 @@
  * From:     role/verifier on behalf of a keeper; parses content, so runs there
  *
  * Text is decoded (transfer encoding, charset to UTF-8, encoded words) and
- * compared without regard to case and to how a letter is composed: i;unicode-casemap, rfc5051.
+ * compared without regard to case and to how a letter is composed: i;unicode-casemap, rfc5051.  Of HTML it is what a reader
+ * sees (message/html.h).
  */
 #ifndef MESSAGE_SEARCH_H
 #define MESSAGE_SEARCH_H

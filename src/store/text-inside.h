@@ -14,7 +14,7 @@
 #include "base/pack.h"
 #include "store/text.h"
 
-enum { TEXT_VERSION = 3, TEXT_TITLE = 64, TEXT_HEAD = 44, TEXT_ROW = 24 };
+enum { TEXT_VERSION = 4, TEXT_TITLE = 64, TEXT_HEAD = 44, TEXT_ROW = 24 };
 #define TEXT_TOO_LONG ((uint32_t)1 << 31)
 #define TEXT_ID_LONG  ((uint64_t)1 << 63)
 

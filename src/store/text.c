@@ -339,10 +339,18 @@ text_load(struct text *t, uint32_t blocks)
 
 /* ---- opening, closing ---------------------------------------------------------------------- */
 
+static bool
+is_older(struct bytes title)
+{
+	struct unpack u = unpack_of(bytes_cut(title, 8, 4));
+
+	return bytes_starts(title, BYTES("MansioTx")) && unpack_u32(&u) < TEXT_VERSION;
+}
+
 static void
 open_file(struct text *t)
 {
-	char path[64], title[TEXT_TITLE];
+	char path[64], title[TEXT_TITLE] = "";
 
 	index_path(t->account->id, "/text", path);
 	t->fd = openat(t->account->store->accounts, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
@@ -353,10 +361,15 @@ open_file(struct text *t)
 	}
 	if (disk_read(t->fd, title, sizeof title, 0) != 0 ||
 	    !title_unpack((struct bytes){ title, sizeof title }, t)) {
-		if (lseek(t->fd, 0, SEEK_END) > 0)
-			text_damaged(t, "no index of this version");
-		else
-			text_drop(t);
+		if (is_older((struct bytes){ title, sizeof title }))
+			note("account %" PRIu64
+			     ": its text index is of an older version; it is made anew",
+			     t->account->id);
+		else if (lseek(t->fd, 0, SEEK_END) > 0)
+			warn_("account %" PRIu64
+			      ": its text index is damaged (its header); it is made anew",
+			      t->account->id);
+		text_drop(t);
 	}
 }
 

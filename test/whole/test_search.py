@@ -2,12 +2,14 @@
 """SEARCH beside a plain look through every letter, done in Python by the words of rfc3501:6.4.4: with the text index, without it,
 and while it is being made.
 
-A part counts as text when its type is text/* or message/*; the header of a part inside belongs to the body.
+A part counts as text when its type is text/* or message/*; the header of a part inside belongs to the body.  Of HTML that is
+searched which a reader sees: here Python's html.parser says what that is.
 """
 
 import email
 import email.header
 import email.policy
+import html.parser
 import imaplib
 import random
 import unicodedata
@@ -34,6 +36,53 @@ def encoded(text, charset, coding):
     return data
 
 
+WITHIN = ["b", "i", "em", "span", "font", "a", "wbr"]
+APART = ["p", "div", "td", "li", "h1", "br"]
+
+
+class Page(html.parser.HTMLParser):
+    """What is seen of a page, blanks as one."""
+
+    def __init__(self, source):
+        super().__init__(convert_charrefs=True)
+        self.seen, self.hidden = [], 0
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.hidden += tag in ("script", "style", "title")
+        self.seen += [] if tag in WITHIN else [" "]
+
+    def handle_endtag(self, tag):
+        self.hidden -= tag in ("script", "style", "title")
+        self.seen += [] if tag in WITHIN else [" "]
+
+    def handle_data(self, data):
+        self.seen += [] if self.hidden else [data]
+
+    def text(self):
+        return " ".join("".join(self.seen).replace("\xad", "").split()) + "\n"
+
+
+def marked(chance, lines):
+    """Lines as HTML: tags between and within words, references, and words where nobody sees them."""
+    hidden = lambda: chance.choice([word for many in WORDS.values() for word in many if word.isascii()])
+    out = [f"<html><head><title>{hidden()}</title><style>.{hidden()} {{ color: red }}</style></head><body>\n"]
+    for line in lines:
+        words = []
+        for word in line.split(" "):
+            at = chance.randrange(len(word) + 1)
+            tag = chance.choice(WITHIN)
+            inner = {"wbr": "<wbr>"}.get(tag, f'<{tag} title="{hidden()} > x">')
+            coded = "".join(chance.choice([c, f"&#{ord(c)};", f"&#x{ord(c):X};"]) if chance.random() < .2 else html.escape(c) for c in word)
+            words.append(chance.choice([coded, html.escape(word[:at]) + inner + html.escape(word[at:]) + ("" if tag == "wbr" else f"</{tag}>"),
+                                        html.escape(word[:at]) + f"<!-- {hidden()} -->" + html.escape(word[at:]), html.escape(word[:at]) + "&shy;" + word[at:]]))
+        tag = chance.choice(APART)
+        out.append(f"<{tag}>" + chance.choice([" ", "\n", "&nbsp;"]).join(words) + ("" if tag == "br" else f"</{tag}>"))
+    out.append(f"<script>var x = '{hidden()}<b>';</script></body></html>\n")
+    return "\n".join(out)
+
+
 def part(chance):
     """One text part, and what it says."""
     charset = chance.choice(list(CHARSETS))
@@ -42,10 +91,12 @@ def part(chance):
     text = "\n".join(lines) + "\n"
     coding = "7bit" if charset == "iso-2022-jp" else chance.choice(CODINGS)
     kind = chance.choice(["plain", "html"])
+    if kind == "html":
+        text = marked(chance, lines)
     name = f"note{chance.randrange(50)}.txt"
     head = (f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {coding}\r\n"
             f"Content-Disposition: inline; filename={name}\r\n")
-    return head, encoded(text, charset, coding), text
+    return head, encoded(text, charset, coding), Page(text).text() if kind == "html" else text
 
 
 def made(chance, depth=0):
@@ -149,6 +200,50 @@ def test_answers_are_those_of_a_plain_look(own, index):
         folder = demo.dir / "mail/store/accounts"
         wait_for(lambda: any(p.stat().st_size > 0 for p in folder.glob("*/*/text")))
     compare(reader, letters, chance, 60)
+    reader.logout()
+
+
+def test_an_index_of_an_older_version_is_made_anew_while_it_is_asked(own):
+    demo = own().start()
+    chance = random.Random(7)
+    letters = [made(chance) for _ in range(60)]
+    reader = demo.imap("ataylor")
+    reader.create("Search")
+    reader.select("Search")
+    put(reader, letters)
+    indexed = lambda: int(demo.command("mailbox", "index", "ataylor@example.com", "-f", "values").stdout.split()[1])
+    wait_for(lambda: indexed() >= len(letters))
+    reader.logout()
+    demo.stop()
+    index, = [p for p in (demo.dir / "mail/store/accounts").glob("*/*/text") if p.stat().st_size > 5000]
+    whole = bytearray(index.read_bytes())
+    assert whole[:8] == b"MansioTx"
+    version = whole[8]
+    whole[8] = version - 1
+    index.write_bytes(whole)
+    demo.start()
+    reader = demo.imap("ataylor")
+    reader.select("Search")
+    compare(reader, letters, chance, 60)
+    wait_for(lambda: index.read_bytes()[8:9] == bytes([version]))
+    wait_for(lambda: indexed() >= len(letters))
+    compare(reader, letters, chance, 40)
+    reader.logout()
+    assert "its text index is of an older version" in demo.log()
+
+
+def test_what_a_reader_of_a_page_sees(own):
+    demo = own().start()
+    reader = demo.imap("ataylor")
+    reader.create("Search")
+    reader.select("Search")
+    head = "Subject: x\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    page = '<p title="hidden">wor<b>ld</b> Gr&uuml;&szlig;e</p><p>会<i>议</i>\r\n  tomorrow</p><!-- secret --><style>p.loud { }</style>\r\n'
+    put(reader, [((head + page).encode(), "", ""), ((head + page.replace("<", "&lt;")).encode(), "", "")])
+    reader.noop()
+    for needle, numbers in [("world", [1]), ("wor<b>ld", [2]), ("Grüße", [1, 2]), ("会议 tomorrow", [1]), ("hidden", [2]), ("secret", [2]), ("loud", [2]),
+                            ("&uuml;", []), ("Grüße 会议", [1])]:
+        assert found(reader, "BODY", needle, "") == numbers, needle
     reader.logout()
 
 
