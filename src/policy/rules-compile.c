@@ -289,6 +289,9 @@ is_final(const struct rule_list *l, unsigned deep)
 
 		if (s->warn)
 			continue;
+		/* What stands behind it is never asked. */
+		if (s->rule != NULL && strcmp(s->rule->name, "permit") == 0 && !s->warn)
+			return false;
 		if (s->rule != NULL ? s->rule->final
 		                    : deep < CLASSES_DEEP && is_final(s->class, deep + 1))
 			return true;

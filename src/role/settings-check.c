@@ -20,6 +20,8 @@
 #include "role/mishaps.h"
 #include "role/notice-settings.h"
 #include "role/policy.h"
+#include "role/scope.h"
+#include "role/strangers.h"
 #include "role/tls-settings.h"
 #include "role/transports.h"
 #include "smtp/receiver/settings.h"
@@ -741,23 +743,18 @@ check_common(struct check *c)
 
 /* What is allowed and hardly meant. */
 static void
-warn_of_risks(struct settings *s, const char *file, struct buffer *warnings)
+warn_of_risks(struct settings *s, const struct listeners *all, const char *file,
+              struct buffer *warnings)
 {
 	const char *banner = settings_value(s, "smtpd_banner");
 	const char *myhostname = settings_value(s, "myhostname");
-	const char *networks = settings_value(s, "mynetworks");
 
 	/* rfc5321:4.3.1 */
 	if (!bytes_starts_nocase(bytes_of(banner), bytes_of(myhostname)))
 		buffer_printf(warnings,
 		              "%s:%d: smtpd_banner = %s: it is to begin with $myhostname\n", file,
 		              settings_line(s, "smtpd_banner"), banner);
-	if (strstr(networks, "0.0.0.0/0") != NULL || strstr(networks, "::]/0") != NULL ||
-	    strstr(networks, "::/0") != NULL)
-		buffer_printf(
-			warnings,
-			"%s:%d: mynetworks = %s: everybody may send to anybody, which makes an open relay\n",
-			file, settings_line(s, "mynetworks"), networks);
+	strangers_warn(s, all, file, warnings);
 }
 
 bool
@@ -788,6 +785,7 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 	c.good = askers_check(s, complain_of_listener, &c) && c.good;
 	if (c.good && listeners_check(s, complain_of_listener, &c, errors))
 		check_listeners(&c);
+	c.good = scope_check(s, &c.listeners, file, errors, warnings) && c.good;
 	c.good = tls_settings_check(s, errors, warnings) && c.good;
 	c.good = certifier_check(s, errors, warnings) && c.good;
 	if (c.good)
@@ -795,7 +793,7 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 	if (c.good)
 		c.good = policy_check(s, file, errors, warnings);
 	if (c.good)
-		warn_of_risks(s, file, warnings);
+		warn_of_risks(s, &c.listeners, file, warnings);
 	(void)settings_unknown(s, warnings);
 	return c.good;
 }

@@ -87,6 +87,8 @@ def test_what_postfix_gives_up_is_warned_of(house, rule, instead):
     ({"smtpd_recipient_restrictions": "permit_mynetworks, others", "smtpd_relay_restrictions": "permit_mynetworks", "smtpd_restriction_classes": "others", "others": "reject_unauth_destination"}, True),
     ({"smtpd_recipient_restrictions": "permit_mynetworks, others", "smtpd_relay_restrictions": "permit_mynetworks", "smtpd_restriction_classes": "others", "others": "permit_sasl_authenticated"}, False),
     ({"smtpd_recipient_restrictions": "permit_mynetworks, warn_if_reject others", "smtpd_relay_restrictions": "permit_mynetworks", "smtpd_restriction_classes": "others", "others": "reject"}, False),
+    ({"smtpd_recipient_restrictions": "permit_sasl_authenticated, permit, reject_unauth_destination", "smtpd_relay_restrictions": "permit_mynetworks"}, False),
+    ({"smtpd_recipient_restrictions": "others, reject_unauth_destination", "smtpd_relay_restrictions": "permit_mynetworks", "smtpd_restriction_classes": "others", "others": "permit, reject"}, True),
     *[({"smtpd_recipient_restrictions": last, "smtpd_relay_restrictions": "permit_mynetworks"}, True)
       for last in ("reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains")],
 ])

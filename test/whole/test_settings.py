@@ -84,11 +84,32 @@ def test_R156_the_limit_of_the_tutorials_is_what_an_account_may_hold(own):
 @pytest.mark.parametrize("line,why", [
     ("mynetworks = 127.0.0.0/8 0.0.0.0/0", "open relay"),
     ("mynetworks = [::]/0", "open relay"),
+    ("smtp/mynetworks = 128.0.0.0/1", "smtp/mynetworks: it has "),
+    ("relay_domains = static:all", "it has every domain: everybody may send to anybody, which makes an open relay"),
+    ("smtp/relay_domains = x.example", "smtp/relay_domains: it is the whole server's"),
+    ("smtp/virtual_alias_maps = inline:{a=b}", "write virtual_alias_maps for all"),
     ("smtpd_banner = Hello there", "begin with $myhostname"),
 ])
 def test_what_is_allowed_and_hardly_meant_is_told(copy, line, why):
     done = copy("config", "check", text=line + "\n")
     assert done.returncode == 0 and why in done.stderr
+
+
+@pytest.mark.parametrize("line", ["smtp/myhostname = a.example.com", "submission/mynetworks = 10.0.0.0/8", "imap/auth_mechanisms = plain",
+                                  "smtp/greylist_delay = 1m", "smtp/smtp_helo_timeout = 5s",
+                                  "listeners = back\nback/listener_service = smtp\nback/listener_address = 127.0.0.1:9\nback/smtpd_relay_restrictions = check_client_access static:OK, reject"])
+def test_what_a_listener_may_say_of_itself_is_not_warned_of(copy, line):
+    done = copy("config", "check", text=line + "\n")
+    assert done.returncode == 0 and "nobody reads" not in done.stderr and "open relay" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", ["dnsbl_timeout", "dnsbl_failure_limit", "dnsbl_rest_time", "address_verify_poll_count", "address_verify_poll_delay",
+                                  "address_verify_positive_expire_time", "greylist_limit"])
+def test_what_all_listeners_share_is_refused_of_one(copy, name):
+    value = "100" if name == "greylist_limit" else "2"
+    done = copy("config", "check", text=f"smtp/{name} = {value}\n")
+    assert done.returncode == 1 and f"smtp/{name}: all listeners have one; write {name} = {value} for all" in done.stderr
+    assert copy("config", "check", text=f"{name} = {value}\n").returncode == 0
 
 
 def test_the_origin_may_stand_in_a_file_as_debian_has_it(demo, tmp_path):

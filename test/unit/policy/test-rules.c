@@ -212,6 +212,7 @@ test_compiling(void **state)
 	static const struct { const char *why, *cf, *error; } cases[] = {
 		{ "R180: everybody could relay", "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit_mynetworks\n",
 		  "specify at least one working instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit" },
+		{ "behind permit nothing is asked", "smtpd_relay_restrictions = permit_mynetworks, permit, reject\n", "specify at least one working instance" },
 		{ "a warning is no refusal", "smtpd_relay_restrictions = warn_if_reject reject_unauth_destination\n", "specify at least one working instance" },
 		{ "either list will do", "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination\n", NULL },
 		{ "no such rule", "smtpd_client_restrictions = permit_mynetwork\n", "smtpd_client_restrictions: permit_mynetwork is no rule; one is permit_mynetworks" },
