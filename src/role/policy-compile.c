@@ -67,15 +67,27 @@ is_own(const struct settings *s, const char *listener, const char *name)
 
 /* Nobody relays by LMTP, and what is said of all listeners is said of SMTP. */
 static void
-settle_lmtp(struct settings *s, struct policy_settings *set)
+settle_lmtp(struct settings *s, const char *listener, struct policy_settings *set)
 {
 	static const char *const relay[] = { "reject_unauth_destination" };
 
 	for (enum rule_stage i = 0; i < RULE_STAGES; i++)
-		if (!is_own(s, "lmtp", rule_list_names[i]))
+		if (!is_own(s, listener, rule_list_names[i]))
 			set->list[i] = i == RULE_RELAY ? (struct setting_list){ relay, 1 }
 			                               : (struct setting_list){ NULL, 0 };
 	set->sender_check = LOGIN_UNCHECKED;
+}
+
+/* The one of that name, or one that an administrator named. */
+static bool
+speaks_lmtp(struct settings *s, const char *listener)
+{
+	struct listeners all;
+	size_t           place;
+
+	listeners_read(s, &all);
+	place = listener_place(&all, bytes_of(listener));
+	return place < all.count && all.one[place].service == LISTEN_LMTP;
 }
 
 struct rules *
@@ -90,7 +102,7 @@ policy_compile(struct settings *s, const char *listener, struct buffer *errors,
 		.table_fault = table_fault,
 		.class_of = class_of,
 		.ctx = &c,
-		.lmtp = strcmp(listener, "lmtp") == 0,
+		.lmtp = speaks_lmtp(s, listener),
 		.delimiters = delimiters == NULL ? "" : delimiters,
 		.bare_parents = parents != NULL && lists(parents, "smtpd_access_maps"),
 	};
@@ -102,7 +114,7 @@ policy_compile(struct settings *s, const char *listener, struct buffer *errors,
 	set.witness.myhostname = settings_value(s, "myhostname");
 	set.witness.myorigin = settings_value(s, "myorigin");
 	if (world.lmtp)
-		settle_lmtp(s, &set);
+		settle_lmtp(s, listener, &set);
 	return rules_compile(&set, &world, errors, warnings);
 }
 

@@ -379,9 +379,11 @@ facts_of(struct house *h, struct arena *a, const struct bytes word[static 8])
 		.user = word[6],
 		.method = word[6].len > 0 ? BYTES("PLAIN") : BYTES(""),
 		.tls = word[7].len > 0,
-		.lmtp = bytes_is(word[0], "lmtp"),
 		.instance = BYTES("explain"),
 	};
+	size_t place = listener_place(&h->listeners, word[0]);
+
+	f.lmtp = place < h->listeners.count && h->listeners.one[place].service == LISTEN_LMTP;
 
 	f.sender_whole = whole(h, a, f.sender);
 	f.recipient_whole = whole(h, a, f.recipient);

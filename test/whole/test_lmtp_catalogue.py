@@ -10,6 +10,7 @@ import socket
 
 import pytest
 from house import House, wait_for
+from ports import free_ports
 
 SECRET = "secret-of-theirs"
 
@@ -174,3 +175,15 @@ def test_R192_a_sender_who_is_believed_relays_nothing():
                 s.mail("u@here.example")
                 return b"not logged in" in s.rcpt("u@here.example")[1]
         wait_for(refused)
+
+
+def test_a_listener_that_somebody_named_is_as_the_one_that_is_always_there():
+    """Its clients are of mynetworks and nobody relays by it, and the lists of SMTP are not asked."""
+    port = free_ports(1)[0]
+    with Village(smtpd_peername_lookup="no", mynetworks="127.0.0.0/8", smtpd_sender_restrictions="reject", listeners="second",
+                 **{"second/listener_service": "lmtp", "second/listener_address": f"127.0.0.1:{port}"}) as house:
+        for where in (house.ports["lmtp"], port):
+            say = lmtp(where)
+            assert say("MAIL FROM:<a@out.example>").startswith("250")
+            assert say("RCPT TO:<x@elsewhere.example>").startswith("554 5.7.1 <x@elsewhere.example>: Relay access denied")
+            assert say("RCPT TO:<u@here.example>").startswith("250")
