@@ -29,7 +29,7 @@
 enum {
 	FILE_MOST = 4 << 20,
 	STAGE_MS = 10000,      /* for each stage of an ordered stop             */
-	RELOAD_MS = 2000,      /* for the roles to have the new settings        */
+	RELOAD_MS = 10000,     /* for the roles to have the new settings        */
 	HASTE_MS = 1000,       /* whoever asks again after this is in a hurry   */
 	STATUS_MS = 1000,      /* for the roles to answer                       */
 	SYSLOG_LOOK_MS = 5000, /* how soon a new syslogd is noticed             */
@@ -54,6 +54,12 @@ struct inquiry {
 	bool               json;
 };
 
+/* `mansio reload`, which waits until all are told. */
+struct reloader {
+	struct reloader *next;
+	struct caller   *caller;
+};
+
 struct postmaster {
 	struct house        house; /* its loop, settings and common ones    */
 	const char         *file;
@@ -69,7 +75,7 @@ struct postmaster {
 	struct inquiry     *inquiries;
 	struct caller      *stopper;  /* waits until we are gone               */
 	struct buffer       view;     /* confine_view() at the start           */
-	struct caller      *reloader; /* waits until all are told              */
+	struct reloader    *reloaders;
 	struct timer       *reload_timer;
 	uint32_t            tickets, reload_ticket;
 	size_t              reload_waiting; /* so many have not said they are done */
@@ -311,16 +317,23 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->user_keepers_most = old->user_keepers_most;
 }
 
-/* Everybody has the new settings. */
+/* Everybody has the new settings, but for `late` processes that have not said so. */
 static void
-reload_end(struct postmaster *p)
+reload_end(struct postmaster *p, size_t late)
 {
+	struct reloader *r;
+
 	timer_clear(p->reload_timer);
-	if (p->reloader != NULL) {
-		caller_say(p->reloader, "%s is in force\n", p->file);
-		caller_done(p->reloader, 0);
+	while ((r = p->reloaders) != NULL) {
+		p->reloaders = r->next;
+		if (late > 0)
+			caller_complain(r->caller,
+			                "%zu processes have not said yet that they have it\n",
+			                late);
+		caller_say(r->caller, "%s is in force\n", p->file);
+		caller_done(r->caller, 0);
+		memory_free(r);
 	}
-	p->reloader = NULL;
 }
 
 /* So many answers to wait for; a process that does not answer is not waited for
@@ -365,11 +378,13 @@ reload_next(void *ctx)
 {
 	struct postmaster *p = ctx;
 
+	size_t             late = p->reload_waiting;
+
 	p->reload_waiting = 0;
 	if (p->before != NULL)
 		reload_others(p);
 	else
-		reload_end(p);
+		reload_end(p, late);
 }
 
 /* The estate is new; the signer is the first to be told. */
@@ -384,13 +399,13 @@ reload_begin(struct postmaster *p, struct estate *estate)
 	reload_wait(p, FROM(SIGNER));
 }
 
-/* One that is under way is brought to its end before the next. */
+/* Of one that is under way everybody is told before the next begins.  Who waits for it goes on waiting: not before
+   all have answered is it in force. */
 static void
 reload_hurry(struct postmaster *p)
 {
 	if (p->before != NULL)
 		reload_others(p);
-	reload_end(p);
 }
 
 static bool
@@ -506,8 +521,9 @@ ask_status(struct postmaster *p, struct caller *caller, const struct word_ask *a
 static void
 ask_reload(struct postmaster *p, struct caller *caller, const struct word_ask *ask)
 {
-	struct buffer errors = { 0 }, warnings = { 0 };
-	bool          good = reload_and_tell(p, &errors, &warnings);
+	struct buffer    errors = { 0 }, warnings = { 0 };
+	bool             good = reload_and_tell(p, &errors, &warnings);
+	struct reloader *r;
 
 	(void)ask;
 	if (errors.len + warnings.len > 0)
@@ -515,10 +531,13 @@ ask_reload(struct postmaster *p, struct caller *caller, const struct word_ask *a
 		                warnings.at);
 	if (!good)
 		caller_complain(caller, "the settings from before stay in force\n");
-	if (good)
-		p->reloader = caller;
-	else
+	if (good) {
+		r = memory_take(sizeof *r);
+		*r = (struct reloader){ p->reloaders, caller };
+		p->reloaders = r;
+	} else {
 		caller_done(caller, 1);
+	}
 	buffer_free(&errors);
 	buffer_free(&warnings);
 }
@@ -756,8 +775,7 @@ tables_changed(void *ctx)
 	table_watch_files(p->tables, p->house.settings);
 	if (p->phase == CLOSING)
 		return;
-	if (p->before != NULL)
-		reload_hurry(p);
+	reload_hurry(p);
 	if (estate_renew_tables(p->estate, p->house.settings, give_table, p) > 0)
 		children_say(&p->children,
 		             TABLE_ROLES | TABLE_ROLES_REMOTE | FROM(RECEIVER) | FROM(VERIFIER) |

@@ -6,12 +6,14 @@ import imaplib
 import os
 import poplib
 import re
+import signal
 import smtplib
 import ssl
+import subprocess
 
 import pytest
 
-from house import House, wait_for
+from house import BINARY, House, wait_for
 
 PASSWORD = "xyzzy-plugh-1"
 SECRETS = [PASSWORD, base64.b64encode(f"\0jill@example.com\0{PASSWORD}".encode()).decode(),
@@ -158,6 +160,33 @@ def test_peers_stand_in_files_and_tables(house):
     house.command("reload")
     smtp(house)
     assert is_told(house, "EHLO client.example", before)
+
+
+def test_a_reload_is_over_when_all_have_it_whatever_happens_beside_it(house):
+    """A table that changes while the signer is being told hurries the others, and does not make them have heard."""
+    place = house.config.parent
+    (place / "peers-table").write_text("192.0.2.1 x\n")
+    house.write_settings(smtpd_client_restrictions=f"check_client_access hash:{place}/peers-table")
+    house.command("reload")
+    deaf = [p["pid"] for p in house.at_work() if p["role"] in ("signer", "receiver")]
+    try:
+        for pid in deaf:
+            os.kill(pid, signal.SIGSTOP)
+        house.write_settings(debug_peer_list="127.0.0.1")
+        reload = subprocess.Popen([BINARY, "-c", house.config, "reload"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: house.count("reload -- version") == 2)
+        news = house.count("peers-table is new")
+        (place / "peers-table").write_text("192.0.2.2 x\n")
+        wait_for(lambda: house.count("peers-table is new") > news)
+        assert house.command("debug", "on", "192.0.2.1").returncode == 0     # the postmaster has said what it had to say
+        assert reload.poll() is None, reload.communicate()
+    finally:
+        for pid in deaf:
+            os.kill(pid, signal.SIGCONT)
+    said, complaint = reload.communicate(timeout=60)
+    assert reload.returncode == 0 and "is in force" in said, (said, complaint)
+    smtp(house)
+    assert is_told(house, "EHLO client.example")
 
 
 def test_transcripts_go_to_a_file_of_their_own(house):
