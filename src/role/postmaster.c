@@ -73,8 +73,8 @@ struct postmaster {
 	struct timer       *stage_timer, *watchdog, *syslog_look;
 	struct table_watch *tables;
 	struct inquiry     *inquiries;
-	struct caller      *stopper;  /* waits until we are gone               */
-	struct buffer       view;     /* confine_view() at the start           */
+	struct caller      *stopper; /* waits until we are gone               */
+	struct buffer       view;    /* confine_view() at the start           */
 	struct reloader    *reloaders;
 	struct timer       *reload_timer;
 	uint32_t            tickets, reload_ticket;
@@ -378,7 +378,7 @@ reload_next(void *ctx)
 {
 	struct postmaster *p = ctx;
 
-	size_t             late = p->reload_waiting;
+	size_t late = p->reload_waiting;
 
 	p->reload_waiting = 0;
 	if (p->before != NULL)
