@@ -14,7 +14,14 @@
 
 enum { NEAR = 16 }; /* places looked at for one name       */
 enum whose { NETWORK, ACCOUNT };
-enum { KEPT_MARK = 0x314c4154, KEPT_HEAD = 20, KEPT_ROW = 32 };
+enum {
+	OLD_MARK = 0x314c4154,
+	KEPT_MARK = 0x324c4154,
+	OLD_HEAD = 20,
+	KEPT_HEAD = 24,
+	KEPT_ROW = 32,
+	PASS_ROW = 16
+};
 
 struct counts {
 	_Atomic uint64_t name; /* hash of who it is, 0: free          */
@@ -26,7 +33,7 @@ struct counts {
 };
 struct slot {
 	struct counts    counts;
-	_Atomic int64_t  passed; /* a test, until then                 */
+	_Atomic int64_t  passed; /* a test, until then (wall, ms)      */
 	_Atomic uint16_t here[TALLY_COLUMNS];
 };
 /* Accounts have places of their own: nobody is so many accounts as anybody may be networks. */
@@ -240,12 +247,11 @@ tally_account(struct tally *t, const char *account, enum tally_kind kind, uint32
  * Kept
  */
 
-void
-tally_pack(const struct tally *t, struct buffer *out)
+static uint32_t
+pack_accounts(const struct tally *t, struct buffer *out)
 {
-	pack_u32(out, KEPT_MARK);
-	pack_u64(out, atomic_load(&t->m->key[0]));
-	pack_u64(out, atomic_load(&t->m->key[1]));
+	uint32_t n = 0;
+
 	for (size_t i = 0; i < TALLY_ACCOUNTS; i++) {
 		struct counts *c = &t->m->account[i];
 
@@ -254,11 +260,55 @@ tally_pack(const struct tally *t, struct buffer *out)
 		                    atomic_load(&c->rate[TALLY_HOUR].count) ==
 		            0)
 			continue;
+		n++;
 		pack_u64(out, atomic_load(&c->name));
 		for (size_t k = TALLY_HOUR; k <= TALLY_DAY; k++) {
 			pack_i64(out, atomic_load(&c->rate[k].window));
 			pack_u32(out, atomic_load(&c->rate[k].count));
 		}
+	}
+	return n;
+}
+
+void
+tally_pack(const struct tally *t, int64_t now_ms, struct buffer *out)
+{
+	struct buffer accounts = { 0 };
+	uint32_t      n = pack_accounts(t, &accounts);
+
+	pack_u32(out, KEPT_MARK);
+	pack_u64(out, atomic_load(&t->m->key[0]));
+	pack_u64(out, atomic_load(&t->m->key[1]));
+	pack_u32(out, n);
+	buffer_add(out, buffer_bytes(&accounts));
+	buffer_free(&accounts);
+	for (size_t i = 0; i < TALLY_SLOTS; i++) {
+		struct slot *s = &t->m->slot[i];
+		int64_t      passed = atomic_load_explicit(&s->passed, memory_order_relaxed);
+
+		if (passed <= now_ms)
+			continue;
+		pack_u64(out, atomic_load(&s->counts.name));
+		pack_i64(out, passed);
+	}
+}
+
+/* Of a network that passed. */
+static void
+pass_back(struct tally *t, struct unpack *u)
+{
+	uint64_t     name = unpack_u64(u) | 1;
+	int64_t      passed = unpack_i64(u);
+	struct slot *s;
+
+	for (size_t i = 0; i < NEAR; i++) {
+		s = slot_of(place_of(t, NETWORK, name + i));
+		if (atomic_load(&s->counts.name) != 0)
+			continue;
+		atomic_store(&s->counts.used, clock_patient_ms());
+		atomic_store(&s->passed, passed);
+		atomic_store(&s->counts.name, name);
+		return;
 	}
 }
 
@@ -288,30 +338,41 @@ bool
 tally_unpack(struct tally *t, struct bytes kept)
 {
 	struct unpack u = unpack_of(kept);
-	size_t        rows = kept.len < KEPT_HEAD ? 0 : (kept.len - KEPT_HEAD) / KEPT_ROW;
+	uint32_t      mark = unpack_u32(&u);
+	bool          old = mark == OLD_MARK; /* knew accounts only */
+	size_t        head = old ? OLD_HEAD : KEPT_HEAD, rows, passes;
 	uint64_t      key[2];
 
-	if (kept.len != KEPT_HEAD + rows * KEPT_ROW || rows > TALLY_ACCOUNTS ||
-	    unpack_u32(&u) != KEPT_MARK)
+	if ((!old && mark != KEPT_MARK) || kept.len < head)
 		return false;
 	key[0] = unpack_u64(&u) | 1;
 	key[1] = unpack_u64(&u) | 1;
+	rows = old ? (kept.len - head) / KEPT_ROW : unpack_u32(&u);
+	if (rows > TALLY_ACCOUNTS || rows * KEPT_ROW > kept.len - head)
+		return false;
+	passes = (kept.len - head - rows * KEPT_ROW) / PASS_ROW;
+	if (passes > (old ? 0 : TALLY_SLOTS) ||
+	    kept.len != head + rows * KEPT_ROW + passes * PASS_ROW)
+		return false;
 	atomic_store(&t->m->key[0], key[0]);
 	atomic_store(&t->m->key[1], key[1]);
 	while (rows-- > 0)
 		put_back(t, &u);
+	while (passes-- > 0)
+		pass_back(t, &u);
 	return unpack_done(&u);
 }
 
 bool
 tally_passed(struct tally *t, const char *network, int64_t now_ms, int64_t ms)
 {
-	struct slot *s = find_network(t, network, ms > 0, now_ms);
+	int64_t      now = clock_patient_ms();
+	struct slot *s = find_network(t, network, ms > 0, now);
 
 	if (s == NULL)
 		return false;
 	if (ms > 0) {
-		atomic_store(&s->counts.used, now_ms);
+		atomic_store(&s->counts.used, now);
 		atomic_store(&s->passed, now_ms + ms);
 	}
 	return atomic_load(&s->passed) > now_ms;

@@ -14,7 +14,8 @@
  *                NULL with errno.
  * tally_come()   a connection more; the count of all processes with it.
  * tally_go()     one less.
- * tally_passed() whether the network has passed a test that holds till now; with `ms` it has, for so long.
+ * tally_passed() whether the network has passed a test that holds till now (by the wall's clock, as it outlives us); with
+ *                `ms` it has, for so long.
  * tally_event()  one event more of a kind in this window; the count with it.
  * tally_known()  that count, and nothing is counted.
  * tally_account() so many more of an account.
@@ -42,9 +43,9 @@ void     tally_go(struct tally *, const char *network);
 uint32_t tally_event(struct tally *, const char *network, enum tally_kind, int64_t now_ms, int64_t unit_ms);
 uint32_t tally_known(struct tally *, const char *network, enum tally_kind, int64_t now_ms, int64_t unit_ms);
 uint32_t tally_account(struct tally *, const char *account, enum tally_kind, uint32_t events, int64_t now_ms, int64_t unit_ms);
-/* What accounts have sent in hours and days (TALLY_HOUR, TALLY_DAY), to be kept; and into a memory nobody counts in yet.
-   False: it is broken, and nothing is there. */
-void     tally_pack(const struct tally *, struct buffer *);
+/* What accounts have sent in hours and days (TALLY_HOUR, TALLY_DAY), and which networks have passed a test that holds
+   still, to be kept; and into a memory nobody counts in yet.  False: it is broken, and nothing is there. */
+void     tally_pack(const struct tally *, int64_t now_ms, struct buffer *);
 bool     tally_unpack(struct tally *, struct bytes);
 bool     tally_passed(struct tally *, const char *network, int64_t now_ms, int64_t ms);
 

@@ -1,6 +1,6 @@
 /*
  * estate-tally -- the memory in which receivers and logins count together, and what of it outlives them: how much each
- * account has sent in this hour and day (mail_directory/tally)
+ * account has sent in this hour and day, and who has passed the tests before the greeting (mail_directory/tally)
  *
  * It is written aside and renamed, not synced: what a power cut takes is at most what was counted since the file before.
  */
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/checksum.h"
+#include "base/clock.h"
 #include "base/journal.h"
 #include "policy/tally.h"
 #include "role/house.h"
@@ -39,7 +40,8 @@ restore(const struct common_settings *common)
 	path_of(common, "", path);
 	if (estate_read(path, &text) && text.len <= KEPT_MOST &&
 	    !tally_unpack(counted, buffer_bytes(&text)))
-		warn_("%s is not what was written there: accounts begin anew", path);
+		warn_("%s is not what was written there: accounts begin anew, and clients are tested again",
+		      path);
 	buffer_free(&text);
 }
 
@@ -82,7 +84,7 @@ estate_keep_tally(const struct common_settings *common)
 
 	if (counted == NULL)
 		return;
-	tally_pack(counted, &text);
+	tally_pack(counted, clock_wall() * 1000, &text);
 	path_of(common, "", path);
 	path_of(common, ".new", aside);
 	if (checksum_of(buffer_bytes(&text)) != written) {

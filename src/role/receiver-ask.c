@@ -740,7 +740,7 @@ need_pass(void *house, struct session *s, int64_t ms)
 	struct visit    *v = visit_of(s);
 
 	return r->tally != NULL && v != NULL &&
-	       tally_passed(r->tally, v->network, clock_patient_ms(), ms);
+	       tally_passed(r->tally, v->network, clock_wall() * 1000, ms);
 }
 
 /* Who comes past the limit first is the one the postmaster hears of. */

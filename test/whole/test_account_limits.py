@@ -70,7 +70,7 @@ def test_what_was_sent_counts_after_a_restart(end):
         wait_for(lambda: len(subjects(house, "jill")) == 3)
         if end == signal.SIGKILL:
             kept = house.directory / "mail" / "tally"
-            wait_for(lambda: kept.exists() and kept.stat().st_size > 20)
+            wait_for(lambda: kept.exists() and kept.stat().st_size > 24)
             os.kill(house.process.pid, end)
             house.process.wait()
         else:

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -145,3 +146,29 @@ def test_whoever_brings_postscreen_from_postfix_is_told_to_switch_it_on():
     done = house.command("config", "check")
     assert "postscreen_dnsbl_sites is set and postscreen_enable is not: nobody is tested" in done.stdout + done.stderr
     shutil.rmtree(house.directory, ignore_errors=True)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["in order", "killed"])
+def test_who_has_passed_is_not_tested_again_after_a_restart(end):
+    """As postscreen_cache_map keeps it in Postfix; only for postscreen_greet_ttl, and nobody else profits."""
+    with House(dns_resolver="none", mynetworks="192.0.2.0/24", smtpd_peername_lookup="no", postscreen_enable="yes", postscreen_greet_wait="1s") as house:
+        def passed(source):
+            assert talk(house.ports["smtp"], source, "EHLO client.example", "QUIT")[0].startswith("220 ")
+            return house.count(f"PASS NEW [{source}]")
+        assert passed("127.0.0.21") == 1 and passed("127.0.0.21") == 1
+        if end == signal.SIGKILL:
+            kept = house.directory / "mail" / "tally"
+            wait_for(lambda: kept.exists() and kept.stat().st_size == 24 + 16)      # docs/format.md
+            os.kill(house.process.pid, end)
+            house.process.wait()
+        else:
+            assert house.stop() == 0
+        house.start()
+        house.at_work()
+        assert passed("127.0.0.21") == 1 and passed("127.0.0.22") == 1
+        # what has rotted is said, and who passed is tested again
+        assert house.stop() == 0
+        (house.directory / "mail" / "tally").write_bytes(b"TAL2 and what is this")
+        house.start()
+        house.at_work()
+        assert passed("127.0.0.21") == 2 and "mail/tally is not what was written there" in house.said() + house.text()

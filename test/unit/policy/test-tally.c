@@ -155,10 +155,9 @@ test_what_accounts_have_sent_is_kept(void **state)
 	assert_int_equal(tally_account(t, "account b", TALLY_DAY, 9, 3600000, 86400000), 9);
 	assert_int_equal(tally_event(t, "network", TALLY_MESSAGES, 60000, 60000), 1);
 	assert_int_equal(tally_come(t, "network"), 1);
-	tally_pack(t, &kept);
+	tally_pack(t, 0, &kept);
 	for (size_t n = 0; n < kept.len; n++)
-		if (n < 20 || (n - 20) % 32 != 0)
-			assert_false(tally_unpack(u, bytes_cut(buffer_bytes(&kept), 0, n)));
+		assert_false(tally_unpack(u, bytes_cut(buffer_bytes(&kept), 0, n)));
 	assert_true(tally_unpack(u, buffer_bytes(&kept)));
 	assert_int_equal(tally_account(u, "account a", TALLY_HOUR, 1, 3600001, 3600000), 6);
 	assert_int_equal(tally_account(u, "account a", TALLY_DAY, 1, 3600001, 86400000), 8);
@@ -172,5 +171,101 @@ test_what_accounts_have_sent_is_kept(void **state)
 	close(later);
 }
 
+/* A restart: who has passed is known, as long as it holds; how often somebody came is not. */
+static void
+test_who_has_passed_is_kept(void **state)
+{
+	int           fd = memory(), later = memory();
+	struct tally *t = tally_open(fd, 0), *u = tally_open(later, 0);
+	struct buffer kept = { 0 };
+	char          name[32];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "smtp 192.0.2.%d", i);
+		assert_true(tally_passed(t, name, 5000, i < 50 ? 1000 : 9000));
+	}
+	assert_int_equal(tally_account(t, "account a", TALLY_DAY, 7, 3600000, 86400000), 7);
+	assert_int_equal(tally_event(t, "smtp 192.0.2.99", TALLY_MESSAGES, 60000, 60000), 1);
+	assert_int_equal(tally_come(t, "smtp 198.51.100.1"), 1);
+	tally_pack(t, 6000, &kept);
+	assert_int_equal(kept.len, 24 + 32 + 50 * 16); /* docs/format.md */
+	assert_true(tally_unpack(u, buffer_bytes(&kept)));
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "smtp 192.0.2.%d", i);
+		assert_int_equal(tally_passed(u, name, 13999, 0), i >= 50);
+		assert_false(tally_passed(u, name, 14000, 0));
+	}
+	assert_false(tally_passed(u, "smtp 198.51.100.1", 6000, 0));
+	assert_int_equal(tally_account(u, "account a", TALLY_DAY, 1, 3600001, 86400000), 8);
+	assert_int_equal(tally_event(u, "smtp 192.0.2.99", TALLY_MESSAGES, 60000, 60000), 1);
+	buffer_free(&kept);
+	tally_close(&t);
+	tally_close(&u);
+	close(fd);
+	close(later);
+}
+
+/* More have passed than there is room: as many as there is room for are known, the file is no larger, and no memory is written beside its place. */
+static void
+test_as_many_as_there_is_room_for_are_kept(void **state)
+{
+	int           fd = memory(), later = memory();
+	struct tally *t = tally_open(fd, 0), *u = tally_open(later, 0);
+	struct buffer kept = { 0 };
+	unsigned      known = 0;
+	char          name[32];
+
+	(void)state;
+	for (int i = 0; i < 3 * TALLY_SLOTS; i++) {
+		clock_pretend(1000 + 2000 * i);
+		snprintf(name, sizeof name, "n%d", i);
+		assert_true(tally_passed(t, name, 5000, 9000));
+	}
+	tally_pack(t, 6000, &kept);
+	assert_true(kept.len <= 24 + 16 * TALLY_SLOTS);
+	assert_true(tally_unpack(u, buffer_bytes(&kept)));
+	for (int i = 0; i < 3 * TALLY_SLOTS; i++) {
+		snprintf(name, sizeof name, "n%d", i);
+		known += tally_passed(u, name, 6000, 0);
+	}
+	assert_in_range(known, TALLY_SLOTS * 9 / 10, TALLY_SLOTS);
+	/* a network too many, and a number of accounts that are not there */
+	while (kept.len <= 24 + 16 * TALLY_SLOTS)
+		buffer_add(&kept, BYTES("0123456789abcdef"));
+	assert_false(tally_unpack(u, buffer_bytes(&kept)));
+	for (int i = 20; i < 24; i++)
+		((char *)kept.at)[i] = (char)0xff;
+	assert_false(tally_unpack(u, buffer_bytes(&kept)));
+	buffer_free(&kept);
+	clock_pretend(0);
+	tally_close(&t);
+	tally_close(&u);
+	close(fd);
+	close(later);
+}
+
+/* As it was written before networks were kept. */
+static void
+test_the_file_of_an_older_version_is_read(void **state)
+{
+	static const char kept[] = "TAL1"
+				   "\1\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0"
+				   "\5\0\0\0\0\0\0\0"
+				   "\1\0\0\0\0\0\0\0\2\0\0\0"
+				   "\1\0\0\0\0\0\0\0\2\0\0\0";
+	int               fd = memory();
+	struct tally     *t = tally_open(fd, 0);
+
+	(void)state;
+	for (size_t n = 0; n < sizeof kept - 1; n++)
+		assert_int_equal(tally_unpack(t, (struct bytes){ kept, n }), n == 20);
+	assert_true(tally_unpack(t, (struct bytes){ kept, sizeof kept - 1 }));
+	tally_close(&t);
+	close(fd);
+}
+
 UNIT(test_connections_of_all_processes, test_rates_in_windows, test_a_full_table_refuses_nobody,
-     test_processes_at_once, test_networks_are_no_accounts, test_what_accounts_have_sent_is_kept)
+     test_processes_at_once, test_networks_are_no_accounts, test_what_accounts_have_sent_is_kept,
+     test_who_has_passed_is_kept, test_as_many_as_there_is_room_for_are_kept,
+     test_the_file_of_an_older_version_is_read)
