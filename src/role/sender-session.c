@@ -459,8 +459,7 @@ mouth_done(void *ctx, bool good)
 	/* One that had waited may have been closed meanwhile: then nothing was said to it that counts. */
 	if (!good && c->taken > 1 && !d->again && d->host > 0 && outgoing_is_unheard(c->session)) {
 		d->again = true;
-		d->host--;
-		d->sessions--;
+		delivery_again(d);
 	}
 	delivery_done(d);
 }
@@ -922,6 +921,7 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 		contact_end(c);
 		idle_end(idle);
 		idle->delivery = d;
+		d->sessions++;
 		d->contact = idle;
 		contact_send(idle);
 		return;

@@ -19,6 +19,7 @@
 #include "role/names.h"
 #include "role/transports.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -198,20 +199,66 @@ host_begin(struct delivery *d)
 	delivery_go_on(d);
 }
 
-/* The next host, or the end.  With how many we may begin to talk is bounded, too. */
+/* The place of the next host.  With how many of a destination we may begin to talk is bounded: then it is the turn of the
+   destination that is named behind it, as smtp_fallback_relay is. */
+static size_t
+next_host(const struct delivery *d)
+{
+	const struct route_host *all = d->route.host;
+	size_t                   most = (size_t)d->rows->session_most, i = d->host;
+
+	while (most > 0 && d->sessions >= most && i > 0 && i < d->route.hosts &&
+	       all[i].destination == all[i - 1].destination)
+		i++;
+	return i;
+}
+
+/* The next host, or the end. */
 static void
 delivery_go_on(struct delivery *d)
 {
-	bool tired = d->rows->session_most > 0 && d->sessions >= (size_t)d->rows->session_most;
+	const struct route_host *all = d->route.host;
+	size_t                   i = next_host(d);
 
-	if (is_over(d) || d->host >= d->route.hosts || tired || sender_is_past(d)) {
+	if (is_over(d) || i >= d->route.hosts || sender_is_past(d)) {
 		delivery_end(d, SENT_LATER, d->status, d->text);
 		return;
 	}
+	if (i > 0 && all[i].destination != all[i - 1].destination)
+		d->sessions = 0;
 	transaction_make(d);
 	d->local = d->helo = "";
-	d->here = &d->route.host[d->host++];
+	d->here = &all[i];
+	d->host = i + 1;
 	host_begin(d);
+}
+
+void
+delivery_again(struct delivery *d)
+{
+	if (d->host > 0)
+		d->host--;
+	if (d->sessions > 0)
+		d->sessions--;
+}
+
+/* As Postfix does: of a host that cannot be reached there is a line of its own, and of one that was no good while another is
+   left for its letter. */
+static void
+note_trouble(const struct delivery *d, const char *words)
+{
+	const struct sender_role *s = sender_of(d->house);
+	char                      service[96], id[24];
+
+	if (d->probe)
+		return;
+	letter_id_text(d->w.letter, id);
+	(void)snprintf(service, sizeof service, "%s/%s", s->common.syslog_name,
+	               d->w.lmtp ? "lmtp" : "smtp");
+	if (bytes_starts(bytes_of(words), BYTES("connect to ")))
+		note_as(service, "%s", words);
+	else if (next_host(d) < d->route.hosts)
+		note_as(service, "%s: %s", id, words);
 }
 
 void
@@ -224,6 +271,7 @@ delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const cha
 	uint32_t                      i = d->which[rcpt];
 
 	if (f == FATE_ELSEWHERE) {
+		note_trouble(d, words);
 		result_set(d, i, SENT_LATER, status, words);
 		d->known[i] = false;
 		d->status = d->result[i].status;
@@ -252,30 +300,29 @@ delivery_refuse(struct delivery *d, const char *status, const char *text)
 void
 delivery_done(struct delivery *d)
 {
-	bool tired = d->rows->session_most > 0 && d->sessions >= (size_t)d->rows->session_most;
+	bool last;
 
 	d->contact = NULL;
 	if (d->t.wants_data && !d->by_data) {
 		d->t.wants_data = false;
 		d->by_data = true;
 		sender_chunkless_note(d->house, d->relay);
-		if (d->here != NULL) {
-			d->host--; /* the same host once more, by another connection */
-			d->sessions--;
-		}
+		if (d->here != NULL)
+			delivery_again(d); /* by another connection */
 		d->here = NULL;
 		delivery_heard(d);
 		return;
 	}
 	if (d->t.wants_seven) {
 		if (d->here != NULL)
-			d->host--; /* the same host once more */
+			delivery_again(d);
 		d->t.wants_seven = false;
 		d->here = NULL;
 		sender_refit_seven(d);
 		return;
 	}
-	for (uint32_t i = 0; (d->host >= d->route.hosts || tired) && i < d->w.recipients; i++)
+	last = next_host(d) >= d->route.hosts;
+	for (uint32_t i = 0; last && i < d->w.recipients; i++)
 		if (d->result[i].status != NULL)
 			d->known[i] = true;
 	delivery_go_on(d);
@@ -304,14 +351,16 @@ delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, co
 	d->contact = NULL;
 	d->status = arena_copy(d->life, bytes_of(status));
 	d->text = arena_copy(d->life, bytes_of(words));
+	if (f == FATE_ELSEWHERE)
+		note_trouble(d, words);
 	tell_contact(d);
 	if (f == FATE_REFUSED) {
 		d->talked |= d->loops; /* nothing is wrong with any host */
 		delivery_end(d, SENT_REFUSED, d->status, d->text);
 		return;
 	}
-	if (d->clear && d->host > 0)
-		d->host--; /* the same once more, without TLS */
+	if (d->clear)
+		delivery_again(d); /* without TLS */
 	delivery_go_on(d);
 }
 

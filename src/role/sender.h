@@ -265,6 +265,8 @@ void delivery_heard(struct delivery *);
 /* `dsn`: the host knows what the sender wants to hear of. */
 void delivery_fate(struct delivery *, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words, bool dsn);
 void delivery_done(struct delivery *);
+/* The host it is at once more, as if it had not been there. */
+void delivery_again(struct delivery *);
 void delivery_failed(struct delivery *, enum outgoing_fate, const char *status, const char *words);
 
 #endif

@@ -122,6 +122,42 @@ def counted(rows, columns, name=-1):
     return sorted((*[r.split()[c] for c in columns], r.split()[name]) for r in rows if r and r.split()[0].isdigit())
 
 
+LIMITS = {"one session each": {"smtp_mx_session_limit": "1"}, "the usual": {}, "one address each": {"smtp_mx_address_limit": "1"}}
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("by", ["a list", "a fallback"])
+def test_hosts_that_were_no_good_have_lines_of_their_own(limits, by):
+    """The limits of sessions and addresses hold for each destination that is named: one behind them gets the letter."""
+    def host(which):
+        when, words = {1: ("CONNECT", "421 4.3.2 no service"), 2: ("RCPT", "452 4.2.2 full"), 3: (None, None)}[which]
+        return Sink(lambda verb, *_: words if verb == when else None)
+
+    with host(1) as closed, host(2) as full, host(3) as theirs, host(3) as ours:
+        said = []
+        for good in (theirs, ours):
+            hosts = [f"[127.0.0.1]:{port}" for port in (free_ports(1)[0], closed.port, full.port, good.port)]
+            settings = {"myhostname": "mail.example.com", "mydestination": "", "mynetworks": "127.0.0.0/8", "smtp_tls_security_level": "none", **LIMITS[limits],
+                        "relayhost": ", ".join(hosts) if by == "a list" else hosts[0], "smtp_fallback_relay": "" if by == "a list" else " ".join(hosts[1:])}
+            if good is theirs:
+                server = Postfix("".join(f"{n} = {v}\n" for n, v in settings.items()))
+                port = server.port
+            else:
+                server = House(**settings)
+                server.start()
+                port = server.ports["smtp"]
+            try:
+                with smtplib.SMTP("127.0.0.1", port, timeout=30) as s:
+                    s.sendmail("a@one.example", ["x@there.example", "z@there.example"], LETTER.format("a"))
+                wait_for(lambda: server.text().count("status=") == 2, 30)        # noqa: B023
+                lines = re.findall(r"/smtp\[\d+\]: (.*)", server.text())
+                said.append([re.sub(r"^[0-9A-F]{8,}: |\]:\d+|delays?=[^ ]+ | tls=none$", "", line) for line in lines])
+            finally:
+                server.close()
+        assert theirs.got() == ours.got() == ["x@there.example", "z@there.example"]
+        assert said[1] == said[0] and len(said[0]) == 6, said
+
+
 def test_R373_pflogsumm_has_the_same_tables_for_both():
     with Sink(reply) as sink:
         settings = SETTINGS.format(sink=sink.port)

@@ -239,6 +239,44 @@ def test_connections_are_used_again_and_by_destination():
         assert sum(counts.values()) == 12 and max(counts.values()) >= 3, counts
 
 
+def test_a_connection_that_was_closed_meanwhile_puts_nobody_off():
+    """A host may end a session after so many letters, or so long: the next letter goes by another at once."""
+    counts = collections.Counter()
+
+    def reply(verb, argument, session):
+        counts[session.number, verb] += 1
+        if verb == "MAIL" and counts[session.number, verb] == 2:
+            return ""
+        if verb == "END":
+            time.sleep(0.1)                # the others wait for this connection
+
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", default_destination_concurrency_limit="1", initial_destination_concurrency="1",
+                                                   smtp_connection_cache_destinations=f"[127.0.0.1]:{sink.port}", minimal_backoff_time="300s", maximal_backoff_time="300s") as h:
+        to = [f"b{i}@there.example" for i in range(6)]
+        for one in to:
+            send(h, [one])
+        wait_for(lambda: sink.got() == to)
+        assert any(n == 2 for (_, verb), n in counts.items() if verb == "MAIL") and h.count("status=deferred") == 0
+
+
+@pytest.mark.parametrize("why", ["its TLS is broken", "it takes 7 bits alone", "it knows no BDAT"])
+def test_the_same_host_once_more_is_no_other_host(why):
+    """smtp_mx_session_limit counts hosts."""
+    def broken(verb, argument, session):
+        if verb == "STARTTLS":
+            session.socket.sendall(b"220 go\r\nthis is no handshake\r\n")
+            return ""
+    reply, offers = {"its TLS is broken": (broken, ("STARTTLS", "8BITMIME")), "it takes 7 bits alone": (lambda *_: None, ("PIPELINING",)),
+                     "it knows no BDAT": (knows_no_bdat, ("PIPELINING", "8BITMIME", "CHUNKING"))}[why]
+    with Sink(reply, offers=offers) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", smtp_mx_session_limit="1", smtp_tls_security_level="may",
+                                                   minimal_backoff_time="300s", maximal_backoff_time="300s") as h:
+        with h.smtp() as s:
+            s.ehlo("test.example")
+            s.sendmail("a@here.example", ["b@there.example"], "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                       "Content-Transfer-Encoding: 8bit\r\n\r\n驿站\r\n".encode(), ["BODY=8BITMIME"])
+        wait_for(lambda: sink.got() == ["b@there.example"])
+
+
 @pytest.mark.parametrize("settings, address", [
     (dict(smtp_bind_address="127.0.0.7"), "127.0.0.7"),
     (dict(smtp_bind_address="127.0.0.7", smtp_bind_address_maps="inline:{@here.example=127.0.0.8}"), "127.0.0.8"),
@@ -351,12 +389,14 @@ def test_networks_that_strangers_must_not_lead_us_into(names):  # noqa: F811
         assert "plain.example has no address that mail may go to" in h.text()
 
 
-def test_T4_a_fallback_where_nobody_answers(names):  # noqa: F811
+@pytest.mark.parametrize("limits", [dict(smtp_mx_session_limit="0"), dict(smtp_mx_address_limit="2"), {}], ids=str)
+def test_T4_a_fallback_where_nobody_answers(names, limits):  # noqa: F811
+    """However many exchangers a domain has, crowd.example three hundred."""
     port = free_ports(1)[0]
-    with Sink() as fallback, house(dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port), smtp_mx_session_limit="0",
-                                   smtp_fallback_relay=f"[127.0.0.1]:{fallback.port}") as h:
-        send(h, ["p@plain.example", "x@four.example"])
-        wait_for(lambda: fallback.got() == ["p@plain.example", "x@four.example"])
+    with Sink() as fallback, house(dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port),
+                                   smtp_fallback_relay=f"[127.0.0.1]:{fallback.port}", **limits) as h:
+        send(h, ["p@plain.example", "x@four.example", "y@crowd.example"])
+        wait_for(lambda: fallback.got() == ["p@plain.example", "x@four.example", "y@crowd.example"])
 
 
 if __name__ == "__main__":

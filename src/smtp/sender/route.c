@@ -13,7 +13,8 @@ struct finding {
 	struct arena               *a;
 	struct route               *out;
 	struct route_host           host[ROUTE_HOSTS_MOST];
-	size_t                      hosts, room;
+	size_t                      hosts, begun; /* so many were there before this destination */
+	uint32_t                    destination;  /* the how manieth                */
 	bool                        waits, later, nowhere, emptied;
 	uint32_t                    base; /* added to every preference            */
 	uint32_t                    own;  /* the best preference we have ourselves */
@@ -54,7 +55,8 @@ add_host(struct finding *f, const char *name, const char *asked, const struct pe
 {
 	struct route_host *h = &f->host[f->hosts];
 
-	if (f->hosts == ROUTE_HOSTS_MOST || (p->family == AF_INET ? !f->q->v4 : !f->q->v6))
+	if (f->hosts == ROUTE_HOSTS_MOST || f->hosts - f->begun == ROUTE_HOSTS_EACH ||
+	    (p->family == AF_INET ? !f->q->v4 : !f->q->v6))
 		return;
 	for (size_t i = 0; i < f->hosts; i++)
 		if (strcmp(f->host[i].peer.text, p->text) == 0 && f->host[i].peer.port == p->port)
@@ -67,7 +69,8 @@ add_host(struct finding *f, const char *name, const char *asked, const struct pe
 		                  f->named,
 		                  f->bracketed,
 		                  f->believed,
-		                  f->domain };
+		                  f->domain,
+		                  f->destination };
 	f->hosts++;
 }
 
@@ -402,6 +405,54 @@ add_domain(struct finding *f, struct bytes name, uint16_t port)
 	return add_exchangers(f, name, x, port);
 }
 
+/* ---- the order ---- */
+
+static int
+family_rank(const struct route_host *h, int preference)
+{
+	return preference == PREFER_ANY
+	               ? 0
+	               : (h->peer.family == AF_INET) == (preference == PREFER_IPV6);
+}
+
+static int
+by_preference(const void *a, const void *b, void *request)
+{
+	const struct route_host    *x = a, *y = b;
+	const struct route_request *q = request;
+
+	if (x->preference != y->preference)
+		return x->preference < y->preference ? -1 : 1;
+	if (family_rank(x, q->preference) != family_rank(y, q->preference))
+		return family_rank(x, q->preference) - family_rank(y, q->preference);
+	return x->chance < y->chance ? -1 : x->chance > y->chance;
+}
+
+/* The first of this destination, both families among them: half of the places are each one's if the other needs the rest. */
+static void
+take_first(struct finding *f)
+{
+	size_t most = f->q->address_most, part = (most + 1) / 2, n = f->begun, of[2] = { 0 },
+	       all[2] = { 0 };
+
+	qsort_r(f->host + f->begun, f->hosts - f->begun, sizeof *f->host, by_preference,
+	        (void *)(uintptr_t)f->q);
+	if (most == 0 || f->hosts - f->begun <= most)
+		return;
+	for (size_t i = f->begun; i < f->hosts && f->q->balance; i++)
+		all[f->host[i].peer.family == AF_INET]++;
+	for (size_t i = f->begun; i < f->hosts && n - f->begun < most; i++) {
+		int    me = f->host[i].peer.family == AF_INET;
+		size_t theirs = all[!me] < part ? all[!me] : part;
+
+		if (of[me] + theirs >= most && of[me] >= part)
+			continue;
+		of[me]++;
+		f->host[n++] = f->host[i];
+	}
+	f->hosts = n;
+}
+
 /* ---- a destination ---- */
 
 /* ":2525" or ":smtp" */
@@ -464,6 +515,8 @@ add_destination(struct finding *f, struct bytes text)
 	}
 	if (name.len == 0 || (behind.len > 0 && !parse_port(behind, &port)))
 		return misconfigured(f, whole);
+	f->begun = f->hosts;
+	f->names = 0;
 	f->named = false;
 	f->bracketed = brackets || parse_address(name, port, &p);
 	f->believed = true;
@@ -479,7 +532,9 @@ add_destination(struct finding *f, struct bytes text)
 	} else {
 		o = add_domain(f, name, port);
 	}
+	take_first(f);
 	f->base += EACH_DESTINATION;
+	f->destination++;
 	return o;
 }
 
@@ -505,29 +560,6 @@ add_list(struct finding *f, struct bytes text)
 	return some ? best : misconfigured(f, text);
 }
 
-/* ---- the order ---- */
-
-static int
-family_rank(const struct route_host *h, int preference)
-{
-	return preference == PREFER_ANY
-	               ? 0
-	               : (h->peer.family == AF_INET) == (preference == PREFER_IPV6);
-}
-
-static int
-by_preference(const void *a, const void *b, void *request)
-{
-	const struct route_host    *x = a, *y = b;
-	const struct route_request *q = request;
-
-	if (x->preference != y->preference)
-		return x->preference < y->preference ? -1 : 1;
-	if (family_rank(x, q->preference) != family_rank(y, q->preference))
-		return family_rank(x, q->preference) - family_rank(y, q->preference);
-	return x->chance < y->chance ? -1 : x->chance > y->chance;
-}
-
 /* We, and who is no better than we, do not get it from us; where nobody better is left of that destination, nor does
    who is named behind it: he would only lead it round. */
 static void
@@ -543,29 +575,6 @@ leave_out_own(struct finding *f)
 		    (better > 0 &&
 		     f->host[i].preference / EACH_DESTINATION != f->own / EACH_DESTINATION))
 			f->host[n++] = f->host[i];
-	f->hosts = n;
-}
-
-/* The first, both families among them: half of the places are each one's if the other needs the rest. */
-static void
-take_first(struct finding *f)
-{
-	size_t most = f->q->address_most, part = (most + 1) / 2, n = 0, of[2] = { 0 },
-	       all[2] = { 0 };
-
-	if (most == 0 || f->hosts <= most)
-		return;
-	for (size_t i = 0; i < f->hosts && f->q->balance; i++)
-		all[f->host[i].peer.family == AF_INET]++;
-	for (size_t i = 0; i < f->hosts && n < most; i++) {
-		int    me = f->host[i].peer.family == AF_INET;
-		size_t theirs = all[!me] < part ? all[!me] : part;
-
-		if (of[me] + theirs >= most && of[me] >= part)
-			continue;
-		of[me]++;
-		f->host[n++] = f->host[i];
-	}
 	f->hosts = n;
 }
 
@@ -595,8 +604,6 @@ finish(struct finding *f, enum route_outcome o)
 	}
 	if (f->hosts == 0)
 		return o;
-	qsort_r(f->host, f->hosts, sizeof *f->host, by_preference, (void *)(uintptr_t)f->q);
-	take_first(f);
 	f->out->host = arena_take_array(f->a, f->hosts, sizeof *f->host);
 	memcpy(f->out->host, f->host, f->hosts * sizeof *f->host);
 	f->out->hosts = f->hosts;

@@ -16,8 +16,8 @@
  *     ROUTE_FOUND with at least one host; ROUTE_LATER and ROUTE_NEVER with status and words.
  *
  * Of a destination's exchangers the ROUTE_NAMES_MOST best are looked up.
- * Order: by preference, by chance inside one (rfc5321:5.1), IPv6 and IPv4 as `preference` says; of more addresses than
- * `address_most` the first, with `balance` both families among them. Hosts that are ourselves, and those no better than these, are
+ * Order: by preference, by chance inside one (rfc5321:5.1), IPv6 and IPv4 as `preference` says; of more addresses of a
+ * destination than `address_most` the first, with `balance` both families among them. Hosts that are ourselves, and those no better than these, are
  * left out (rfc5321:5.1); when none remains of a destination the mail would come back to us, and what is named
  * behind it, and the fallback, would only lead it round.
  * An address that means nobody (0.0.0.0, ::, many at once) is none, nor is one of `forbidden`; 127.0.0.1 or
@@ -35,7 +35,7 @@
 #include "channel/peer.h"
 #include "dns/answer.h"
 
-enum { ROUTE_HOSTS_MOST = 100, ROUTE_NAMES_MOST = 50 };
+enum { ROUTE_HOSTS_MOST = 100, ROUTE_HOSTS_EACH = 50, ROUTE_NAMES_MOST = 50 };
 enum route_preference { PREFER_ANY, PREFER_IPV6, PREFER_IPV4 };
 struct route_request {
 	const char  *nexthop;
@@ -66,6 +66,7 @@ struct route_host {
 	bool         named, bracketed;         /* by an MX record; by a destination in brackets, or an address */
 	bool         believed;                 /* that record is proved, or we were told the host itself */
 	const char  *domain;                   /* whose host it is: of a destination without MX itself */
+	uint32_t     destination;              /* of those that were named, and then the fallback: the how manieth */
 };
 enum route_outcome { ROUTE_FOUND, ROUTE_WAIT, ROUTE_LATER, ROUTE_NEVER };
 struct route {

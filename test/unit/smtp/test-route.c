@@ -306,4 +306,27 @@ test_crowd(void **state)
 	arena_close(&w.arena);
 }
 
-UNIT(test_searches, test_chance, test_inside, test_crowd)
+/* Each destination has its own limit of addresses: who is named behind it is tried however many it has. */
+static void
+test_fallback(void **state)
+{
+	struct world         w = { .arena = arena_open(NULL), .known = 100 };
+	struct route_request q = { .nexthop = "example.com", .port = 25, .smtp_port = 25, .dns = true, .v4 = true,
+		                   .address_most = 2, .myhostname = "", .ask = ask, .ctx = &w,
+		                   .fallback = { (const char *const[]){ "[198.51.100.7]", "half.example" }, 2 } };
+	struct route         r;
+	static const struct { const char *host; uint32_t destination; } wanted[] = {
+		{ NULL, 0 }, { NULL, 0 }, { "198.51.100.7", 1 }, { "192.0.2.4", 2 },
+	};
+
+	(void)state;
+	HOLDS("found", route_find(&q, w.arena, &r) == ROUTE_FOUND && r.hosts == COUNT(wanted));
+	for (size_t i = 0; i < COUNT(wanted); i++) {
+		HOLDS("in their order", r.host[i].destination == wanted[i].destination);
+		if (wanted[i].host != NULL)
+			SAME("whom", bytes_of(r.host[i].peer.text), bytes_of(wanted[i].host));
+	}
+	arena_close(&w.arena);
+}
+
+UNIT(test_fallback, test_searches, test_chance, test_inside, test_crowd)
