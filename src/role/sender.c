@@ -261,6 +261,14 @@ note_trouble(const struct delivery *d, const char *words)
 		note_as(service, "%s: %s", id, words);
 }
 
+/* rfc8689:4.2.1: what one host does not promise to keep another of them may. */
+static bool
+is_asked_of_the_next(const struct delivery *d, enum outgoing_fate f, const char *status)
+{
+	return f == FATE_REFUSED && d->t.require_tls && strcmp(status, "5.7.30") == 0 &&
+	       next_host(d) < d->route.hosts;
+}
+
 void
 delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const char *status,
               const char *words, bool dsn)
@@ -270,7 +278,7 @@ delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const cha
 		                                    [FATE_LATER] = SENT_LATER };
 	uint32_t                      i = d->which[rcpt];
 
-	if (f == FATE_ELSEWHERE) {
+	if (f == FATE_ELSEWHERE || is_asked_of_the_next(d, f, status)) {
 		note_trouble(d, words);
 		result_set(d, i, SENT_LATER, status, words);
 		d->known[i] = false;

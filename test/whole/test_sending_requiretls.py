@@ -58,6 +58,19 @@ def test_a_letter_that_requires_tls(ca, stranger, whose, offers, says):
         assert (len(mail) > 0) == ("sent" in says) and all("REQUIRETLS" in c for c in mail)
 
 
+@pytest.mark.parametrize("first", ["does not offer it", "is not trusted", "has no TLS", "is not there"])
+def test_a_letter_that_requires_tls_goes_to_the_host_that_keeps_it(ca, stranger, first):
+    """rfc8689:4.2.1: the steps are repeated with each host."""
+    cert, key = (None, None) if first == "has no TLS" else (stranger if first == "is not trusted" else ca).certificate("localhost")
+    port = free_ports(1)[0]
+    with Host("127.0.0.1", free_ports(1)[0] if first == "is not there" else port, cert, key, offers=() if first == "does not offer it" else ("REQUIRETLS",)) as bad, \
+            Host("127.0.0.1", free_ports(1)[0], *ca.certificate("localhost"), offers=("REQUIRETLS",)) as good, \
+            sender(ca, good, relayhost=f"[localhost]:{port} [localhost]:{good.port}", smtpd_tls_security_level="may", minimal_backoff_time="300s") as h:
+        submit(h, ["REQUIRETLS"])
+        wait_for(lambda: good.got() == ["x@there.example"] and empty(h))
+        assert not [c for c in bad.commands if c.startswith("MAIL")] and h.count("status=") == 1
+
+
 def test_the_same_letter_without_it_goes(ca, stranger):
     with Host("127.0.0.1", free_ports(1)[0], *stranger.certificate("localhost")) as host, sender(ca, host, smtpd_tls_security_level="may") as h:
         submit(h, [])
