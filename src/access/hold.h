@@ -12,7 +12,7 @@
  * hold_look()    the session's turn begins.
  * hold_seen()    it is over.  True: what it said is held; the session does nothing more until `over`.
  * hold_is_on()   that is so now.
- * hold_close()   nobody waits any more; what is held goes out.
+ * hold_close()   nobody waits any more.  What is held would go out: whoever closes while hold_is_on() drops it (stream_close()).
  */
 #ifndef ACCESS_HOLD_H
 #define ACCESS_HOLD_H

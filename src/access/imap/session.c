@@ -624,6 +624,14 @@ session_drained(void *ctx)
 	imap_go(ctx);
 }
 
+/* What it was told may not be on the disk yet, and a client that has said all it will may still listen: imap_go() ends it then. */
+static void
+finish_when_told(struct imap *s)
+{
+	if (!hold_is_on(&s->hold))
+		imap_finish(s);
+}
+
 static void
 session_silent(void *ctx)
 {
@@ -636,7 +644,7 @@ session_silent(void *ctx)
 		return;
 	}
 	imap_bye(s, "Disconnected for inactivity.", "for inactivity");
-	imap_finish(s);
+	finish_when_told(s);
 }
 
 static void
@@ -647,7 +655,7 @@ session_closed(void *ctx, const char *why)
 	imap_end(s, arena_printf(s->life, "Connection closed%s%s",
 	                         bytes_is(bytes_of(why), "end of file") ? "" : ": ",
 	                         bytes_is(bytes_of(why), "end of file") ? "" : why));
-	imap_finish(s);
+	finish_when_told(s);
 }
 
 const struct stream_events imap_stream_events = {
@@ -707,6 +715,8 @@ imap_finish(struct imap *s)
 	if (s->promise != NULL)
 		s->promise->session = NULL;
 	command_over(s);
+	/* Where nobody can wait, what it was told is not said. */
+	s->cut = s->cut || hold_is_on(&s->hold);
 	hold_close(&s->hold);
 	if (s->cut) {
 		s->leaves = false;

@@ -362,6 +362,14 @@ session_heard(void *ctx)
 	pop3_go(ctx);
 }
 
+/* What it was told may not be on the disk yet, and a client that has said all it will may still listen: pop3_go() ends it then. */
+static void
+finish_when_told(struct pop3 *s)
+{
+	if (!hold_is_on(&s->hold))
+		pop3_finish(s);
+}
+
 /* rfc1939:3: closed without entering UPDATE: nothing is removed. */
 static void
 session_silent(void *ctx)
@@ -371,7 +379,7 @@ session_silent(void *ctx)
 	if (s->sending == NULL)
 		pop3_say(s, "-ERR Disconnected for inactivity.");
 	pop3_end(s, "for inactivity");
-	pop3_finish(s);
+	finish_when_told(s);
 }
 
 static void
@@ -382,7 +390,7 @@ session_closed(void *ctx, const char *why)
 
 	pop3_end(s,
 	         arena_printf(s->life, "Connection closed%s%s", eof ? "" : ": ", eof ? "" : why));
-	pop3_finish(s);
+	finish_when_told(s);
 }
 
 static const struct stream_events stream_events = {
@@ -419,6 +427,8 @@ pop3_finish(struct pop3 *s)
 	if (s->promise != NULL)
 		s->promise->session = NULL;
 	sending_drop(s);
+	/* Where nobody can wait, what it was told is not said. */
+	s->cut = s->cut || hold_is_on(&s->hold);
 	hold_close(&s->hold);
 	if (s->cut)
 		stream_close(&s->stream);

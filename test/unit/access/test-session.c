@@ -441,6 +441,42 @@ test_what_is_not_on_disk_is_not_shown(void **state)
 	}
 }
 
+/* A client that has said all it will, and listens on: it hears of nothing before that is on the disk, and then of all. */
+static void
+test_what_is_not_on_disk_is_not_shown_at_the_end(void **state)
+{
+	static const struct shown_case rows[] = {
+		{ "IMAP", false, NULL, "a STATUS INBOX (UIDNEXT)\r\n", NULL, "(UIDNEXT 2)" },
+		{ "IMAP, and LOGOUT", false, NULL, "a STATUS INBOX (UIDNEXT)\r\nb LOGOUT\r\n", NULL, "b OK Logout completed." },
+		{ "POP3", true, NULL, "UIDL\r\n", NULL, "+OK Logged in." },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct lab   *l = lab_open();
+		struct buffer out = { 0 };
+		int           fd;
+
+		l->slow = true;
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+		fd = lab_connect(l, rows[i].pop3, (struct bytes){ 0 });
+		assert_true(send(fd, rows[i].said, strlen(rows[i].said), 0) > 0);
+		assert_true(lab_hear(l, fd, &out));
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		HOLDS(rows[i].why, lab_hear(l, fd, &out));
+		if (says(&out, rows[i].shown))
+			fail_msg("%s: before it was on disk:\n%.*s", rows[i].why, (int)out.len, out.at);
+		l->slow = false;
+		HOLDS("then the connection ends", !lab_hear(l, fd, &out));
+		if (!says(&out, rows[i].shown))
+			fail_msg("%s: then:\n%.*s", rows[i].why, (int)out.len, out.at);
+		HOLDS("so does the session", l->over == 1);
+		close(fd);
+		buffer_free(&out);
+		lab_close(l);
+	}
+}
+
 static int
 sync_fails(const char *what, int fd)
 {
@@ -527,7 +563,7 @@ test_a_mailbox_that_cannot_be_read_is_refused_alone(void **state)
 	}
 }
 
-UNIT(test_every_split_says_the_same, test_news, test_idle_is_told_of_a_delivery, test_answers, test_a_line_without_end,
+UNIT(test_what_is_not_on_disk_is_not_shown_at_the_end, test_every_split_says_the_same, test_news, test_idle_is_told_of_a_delivery, test_answers, test_a_line_without_end,
      test_retr, test_dele_happens_at_quit, test_silence, test_a_damaged_letter_is_set_aside,
      test_unread_bytes_of_the_login, test_a_disk_that_takes_nothing, test_what_is_not_on_disk_is_not_shown,
      test_what_cannot_be_kept_is_never_shown, test_a_mailbox_that_cannot_be_read_is_refused_alone)
