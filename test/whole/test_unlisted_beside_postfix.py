@@ -13,8 +13,22 @@ from house import House, free_ports
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
-GRAVE = socket.socket()                     # bound, and nobody listens: connections are refused, and no other test gets the port
-GRAVE.bind(("127.0.0.1", free_ports(1)[0]))
+
+
+def grave():
+    """Bound, and nobody listens: connections are refused, and no other test gets the port.  Not one where a connection has just
+    ended: it could be had only by an option that would let others have it, too."""
+    for port in free_ports(50):
+        s = socket.socket()
+        try:
+            s.bind(("127.0.0.1", port))
+            return s
+        except OSError:
+            s.close()
+    raise RuntimeError("no port without a past")
+
+
+GRAVE = grave()
 DEAD = f"socketmap:inet:127.0.0.1:{GRAVE.getsockname()[1]}:x"
 TABLES = {
     "transport": """a@here.example error:5.7.9 not today
