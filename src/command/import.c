@@ -116,6 +116,7 @@ pack_row(struct buffer *b, const struct sheet_row *r, const char *file)
 		pack_string(b, r->hashed ? r->record.scram_salt : "");
 		pack_string(b, r->hashed ? r->record.scram_stored : "");
 		pack_string(b, r->hashed ? r->record.scram_server : "");
+		pack_string(b, r->hashed ? r->record.scram_sha1 : "");
 		pack_bytes(b, r->quota);
 		for (size_t i = 0; i < r->targets; i++) {
 			pack_head(b, 1, r->line, r->target[i]);

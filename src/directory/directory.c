@@ -57,15 +57,16 @@ static const char version_three[] =
 static const char *const steps[DIRECTORY_VERSION] = { [1] = version_two, [2] = version_three };
 
 /* An account that logs in by a hash that no verifier was made beside; and one whose hash is no verifier itself. */
-#define MUTE "enabled=1 AND source='' AND scram_iterations=0 AND hash<>'!'"
-#define MUTE_OF_SHA256 MUTE " AND substr(hash, 1, 15)<>'{SCRAM-SHA-256}'"
+#define SPEAKS "enabled=1 AND source='' AND hash<>'!'"
+#define MUTE_OF_SHA256 \
+	"enabled=1 AND source='' AND scram_iterations=0 AND hash<>'!' AND substr(hash, 1, 15)<>'{SCRAM-SHA-256}'"
 
 /* What came to the format later and harms nobody who does not know it.  A new password, however it
    came, forgets the plain one that was kept beside the old. */
 static const char additions[] =
 	"CREATE TABLE IF NOT EXISTS plain(account INTEGER PRIMARY KEY, secret BLOB NOT NULL);"
 	/* Whom no SCRAM can be checked for; mostly there is nobody. */
-	"CREATE INDEX IF NOT EXISTS account_mute ON account(id) WHERE " MUTE ";"
+	"DROP INDEX IF EXISTS account_mute;"
 	"CREATE INDEX IF NOT EXISTS account_mute_sha256 ON account(id) WHERE " MUTE_OF_SHA256 ";"
 	/* Accounts that are operating-system users. */
 	"CREATE TABLE IF NOT EXISTS system_user(account INTEGER PRIMARY KEY, uid INTEGER NOT NULL);"
@@ -80,6 +81,18 @@ static const char additions[] =
 	" BEGIN DELETE FROM scram_sha1 WHERE account=old.id; END;"
 	"CREATE TRIGGER IF NOT EXISTS scram_sha1_gone AFTER DELETE ON account"
 	" BEGIN DELETE FROM scram_sha1 WHERE account=old.id; END;"
+	/* Who has a password and no verifier of SCRAM-SHA-1; those of an older directory once. */
+	"CREATE TABLE IF NOT EXISTS lacks_sha1(account INTEGER PRIMARY KEY);"
+	"INSERT OR IGNORE INTO lacks_sha1 SELECT id FROM account WHERE hash<>'!' AND id NOT IN (SELECT account FROM scram_sha1)"
+	" AND NOT EXISTS(SELECT 1 FROM sqlite_master WHERE name='lacks_sha1_new');"
+	"CREATE TRIGGER IF NOT EXISTS lacks_sha1_set AFTER UPDATE OF hash ON account WHEN new.hash<>'!'"
+	" BEGIN INSERT OR IGNORE INTO lacks_sha1 VALUES(new.id); END;"
+	"CREATE TRIGGER IF NOT EXISTS lacks_sha1_put AFTER INSERT ON scram_sha1"
+	" BEGIN DELETE FROM lacks_sha1 WHERE account=new.account; END;"
+	"CREATE TRIGGER IF NOT EXISTS lacks_sha1_gone AFTER DELETE ON account"
+	" BEGIN DELETE FROM lacks_sha1 WHERE account=old.id; END;"
+	"CREATE TRIGGER IF NOT EXISTS lacks_sha1_new AFTER INSERT ON account WHEN new.hash<>'!'"
+	" BEGIN INSERT OR IGNORE INTO lacks_sha1 VALUES(new.id); END;"
 	"CREATE TABLE IF NOT EXISTS one_time(account INTEGER PRIMARY KEY, algorithm TEXT NOT NULL,"
 	" seed TEXT NOT NULL, sequence INTEGER NOT NULL, last BLOB NOT NULL);"
 	"CREATE TRIGGER IF NOT EXISTS one_time_gone AFTER DELETE ON account"
@@ -155,7 +168,8 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[BIND_PUT]         = "INSERT OR REPLACE INTO system_user SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2 AND kind=0",
 	[BIND_DELETE]      = "DELETE FROM system_user WHERE account=(SELECT id FROM account WHERE local=?1 AND domain=?2)",
 	[MUTE_SHA256]      = "SELECT EXISTS(SELECT 1 FROM account INDEXED BY account_mute_sha256 WHERE " MUTE_OF_SHA256 ")",
-	[MUTE_SHA1]        = "SELECT EXISTS(SELECT 1 FROM account INDEXED BY account_mute WHERE " MUTE ")",
+	[MUTE_SHA1]        = "SELECT EXISTS(SELECT 1 FROM lacks_sha1 CROSS JOIN account ON id=account"
+	                     " WHERE " SPEAKS " AND substr(hash, 1, 13)<>'{SCRAM-SHA-1}')",
 	[SHA1_GET]         = "SELECT verifier FROM scram_sha1 WHERE account=" OWN,
 	[SHA1_PUT]         = "INSERT OR REPLACE INTO scram_sha1 SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[ONE_TIME_GET]     = "SELECT algorithm, seed, sequence, last FROM one_time WHERE account=" OWN,

@@ -177,13 +177,25 @@ ask_role(struct exchange *e, enum role role, const char *backend)
 
 /* ---- one of each kind ---- */
 
+/* As a new password has them: an account of an older version may lack one. */
+static bool
+has_verifiers(struct exchange *e)
+{
+	struct clerk *c = e->house->mine;
+	const char   *verifier;
+
+	return e->who.scram_iterations != 0 &&
+	       directory_scram_sha1(c->directory, bytes_of(e->who.address), c->origin, e->life,
+	                            &verifier) != DIRECTORY_NONE;
+}
+
 static enum credential_outcome
 ask_directory(struct exchange *e, const struct credential_backend *b)
 {
 	(void)b;
 	if (e->who.account == 0 || *e->who.source != '\0')
 		return CREDENTIAL_NOBODY;
-	e->old_hash = !password_is_ours(e->who.hash);
+	e->old_hash = !password_is_ours(e->who.hash) || !has_verifiers(e);
 	exchange_compare(e, bytes_of(e->who.hash), "CRYPT");
 	return CREDENTIAL_WAIT;
 }
@@ -337,6 +349,7 @@ hash_renew(struct exchange *e)
 
 	if (directory_account_set_credential(c->directory, address, &fresh) != DIRECTORY_OK)
 		return;
+	(void)directory_scram_sha1_set(c->directory, address, e->fresh.scram_sha1);
 	if (kept)
 		(void)directory_account_keep_plain(c->directory, address, plain);
 	clerk_mute_look(e->house);

@@ -53,6 +53,7 @@ account_import(struct importing *i, struct unpack *u, struct bytes address)
 	struct credential   who = { .hash = arena_copy(a, unpack_bytes(u)) };
 	struct scheme_scram kept;
 	struct bytes        quota;
+	const char         *sha1;
 	int64_t             bytes = -1;
 	uint64_t            id;
 
@@ -60,6 +61,7 @@ account_import(struct importing *i, struct unpack *u, struct bytes address)
 	who.scram_salt = arena_copy(a, unpack_bytes(u));
 	who.scram_stored = arena_copy(a, unpack_bytes(u));
 	who.scram_server = arena_copy(a, unpack_bytes(u));
+	sha1 = arena_copy(a, unpack_bytes(u));
 	quota = unpack_bytes(u);
 	if (!u->broken && quota.len > 0 && !clerk_limit_read(quota, &bytes))
 		i->why = arena_printf(
@@ -68,6 +70,8 @@ account_import(struct importing *i, struct unpack *u, struct bytes address)
 	if (u->broken || i->why != NULL)
 		return DIRECTORY_BAD;
 	enum directory_outcome o = directory_account_add(d, address, &who, i->with_domains, &id);
+	if (o == DIRECTORY_OK && *sha1 != '\0')
+		o = directory_scram_sha1_set(d, address, sha1);
 	if (o == DIRECTORY_OK && quota.len > 0)
 		o = directory_limits_set(d, address, &bytes, NULL, NULL);
 	if (o == DIRECTORY_OK)

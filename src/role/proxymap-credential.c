@@ -2,11 +2,12 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "directory/credential-remote.h"
 #include "role/complaints.h"
 #include "role/tables.h"
 
-enum { WAITING_MOST = 256 };
+enum { WAITING_MOST = 256, TOLD_AGAIN_MS = 10000 };
 
 /* One of auth_backends; an old one goes when its last question is answered. */
 struct remote_backend {
@@ -16,7 +17,9 @@ struct remote_backend {
 	struct lane              *lane;
 	char                     *stamp;
 	unsigned                  open;
-	bool                      named, old, failing;
+	bool                      named, old;
+	bool                      failing; /* as was said at told_ms */
+	int64_t                   told_ms;
 };
 struct remote_backends {
 	struct house                   *house;
@@ -238,7 +241,7 @@ asking_run(struct lane_job *job)
 	credential_remote_ask(q->backend->own, &q->question, q->life, &q->answer);
 }
 
-/* Said once when it begins and once when it is over. */
+/* Said once when it begins and once when it is over; not of every answer while some fail and some do not. */
 static void
 asking_done(struct lane_job *job)
 {
@@ -246,14 +249,18 @@ asking_done(struct lane_job *job)
 	struct remote_backend  *b = q->backend;
 	struct remote_backends *all = q->all;
 	bool                    failing = q->answer.outcome == CREDENTIAL_LATER;
+	int64_t                 now = clock_patient_ms();
 
 	b->open--;
 	all->open--;
-	if (failing && !b->failing)
+	if (failing && !b->failing && (b->told_ms == 0 || now - b->told_ms >= TOLD_AGAIN_MS)) {
 		warn_("%s: %s", b->word, q->answer.why);
-	if (!failing && b->failing)
+		b->failing = true;
+		b->told_ms = now;
+	} else if (!failing && b->failing) {
 		note("%s: answers again", b->word);
-	b->failing = failing;
+		b->failing = false;
+	}
 	asking_answer(q);
 	asking_end(q);
 	backends_sweep(all);

@@ -104,7 +104,8 @@ static const struct setting rows[] = {
 	{ "auth_backends", SETTING_LIST, AT(auth_backends), "directory",
 	  "Who is asked whether a password is right, in this order, until one knows the user: directory, passwd-file:/path, "
 	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client; with DOMAIN= before it "
-	  "for users of that domain alone.", NULL, 0, 0, "0.2" },
+	  "for users of that domain alone.  Of what they say besides, home, mail and quota_rule are obeyed; uid and gid are told to who asks: "
+	  "mailboxes of virtual users belong to the keepers' account.", NULL, 0, 0, "0.2" },
 	{ "auth_master_passwd_file", SETTING_WORD, AT(auth_master_passwd_file), "",
 	  "A passwd-file of master users, asked for nobody else: whoever is in it reads and sends as any user, by auth_master_user_separator.", NULL, 0, 0, "0.2" },
 	{ "protocols", SETTING_LIST, AT(protocols), "imap pop3 lmtp",

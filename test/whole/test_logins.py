@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 import re
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -258,6 +259,48 @@ def test_no_password_is_hashed_for_scram():
         plain = spent(lambda t: t.auth("PLAIN", initial=f"\0jack@example.com\0{PASSWORD}")[0], 20)
         stored = spent(lambda t: scram(t, "SCRAM-SHA-256", "n"), 20)
         assert plain >= 10 and stored < plain / 4, (plain, stored)
+
+
+def test_verifiers_are_in_step_with_the_password(tmp_path):
+    """However a password came: by its account, by an import, by a login that made an old hash anew, or before there was SCRAM-SHA-1."""
+    people = tmp_path / "people.csv"
+    people.write_text("address,password\nivo@example.com,geheim\n")
+    users = tmp_path / "users"
+    users.write_text("old@example.com:" + subprocess.run(["doveadm", "pw", "-s", "SHA512-CRYPT", "-p", "geheim"], capture_output=True, text=True,
+                     check=True).stdout.strip() + "::::::\n")
+    both = ["SCRAM-SHA-256", "SCRAM-SHA-1"]
+
+    def offered(v):
+        with Talk(v, "imap") as t:
+            return [m for m in t.mechanisms() if m.startswith("SCRAM")]
+
+    def comes_in(v, user, mechanism, password="geheim"):
+        return subprocess.run(["gsasl", "--imap", "--starttls", "--x509-ca-file=", "--connect", f"127.0.0.1:{v.ports['imap']}", "--no-cb", "-m", mechanism,
+                               "-a", user, "-p", password], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE).returncode == 0
+    with test_roles.Village("jack") as v:
+        v.command("import-users", str(people))
+        assert offered(v) == both
+        v.command("import-users", str(users))
+        wait_for(lambda: offered(v) == [])
+        assert comes_in(v, "old@example.com", "PLAIN")
+        wait_for(lambda: offered(v) == both)
+        for mechanism in both:
+            assert comes_in(v, "ivo@example.com", mechanism), mechanism
+            assert comes_in(v, "old@example.com", mechanism), mechanism
+            assert comes_in(v, "jack@example.com", mechanism, PASSWORD) and not comes_in(v, "jack@example.com", mechanism), mechanism
+        v.stop()
+        db = sqlite3.connect(v.directory / "mail/directory/directory.db")
+        for trigger in ("set", "put", "gone", "new"):
+            db.execute(f"DROP TRIGGER lacks_sha1_{trigger}")
+        db.execute("DROP TABLE lacks_sha1")
+        db.execute("DELETE FROM scram_sha1 WHERE account=(SELECT id FROM account WHERE local='jack')")
+        db.commit()
+        db.close()
+        v.start()
+        wait_for(lambda: offered(v) == ["SCRAM-SHA-256"])
+        assert comes_in(v, "jack@example.com", "PLAIN", PASSWORD)
+        wait_for(lambda: offered(v) == both)
+        assert comes_in(v, "jack@example.com", "SCRAM-SHA-1", PASSWORD)
 
 
 def test_scram_is_offered_as_long_as_everybody_can_log_in_by_it(tmp_path):

@@ -508,7 +508,7 @@ test_an_older_one_is_brought_up(void **state)
 	HOLDS("somebody", directory_account_add(d, BYTES("old@example.com"), &any, true, &id) == DIRECTORY_OK);
 	directory_close(&d);
 	HOLDS("as it was", sqlite3_open(path, &db) == SQLITE_OK &&
-	                           sqlite3_exec(db, "DROP INDEX account_mute; DROP INDEX account_mute_sha256; ALTER TABLE account DROP COLUMN source; ALTER TABLE domain DROP COLUMN shadow;"
+	                           sqlite3_exec(db, "DROP INDEX account_mute_sha256; ALTER TABLE account DROP COLUMN source; ALTER TABLE domain DROP COLUMN shadow;"
 	                                            "PRAGMA user_version=2", NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
 	d = opened();
@@ -681,6 +681,76 @@ test_bound(void **state)
 	cleared();
 }
 
-UNIT(test_plain, test_bound, test_shadow, test_resolve, test_a_name_with_a_nul_is_nobody,
+/* Which SCRAM would leave somebody outside who has a password. */
+static void
+test_whom_scram_leaves_outside(void **state)
+{
+	static const char verifier[] = "4096,c2FsdA==,aaaa,bbbb";
+	static const struct credential imported = { .hash = "$6$x$y" }, sha1 = { .hash = "{SCRAM-SHA-1}4096,c2FsdA==,aaaa,bbbb" },
+	                               none = { .hash = "!" };
+	/* clang-format off */
+	static const struct { const char *why; char does; const struct credential *as; bool sha256, sha1; } rows[] = {
+		{ "there is nobody", ' ', NULL, false, false },
+		{ "one without a password", 'a', &none, false, false },
+		{ "a password, its verifiers not kept yet", 's', &any, false, true },
+		{ "both kept", 'v', NULL, false, false },
+		{ "kept once more", 'v', NULL, false, false },
+		{ "a new password forgets them", 's', &any, false, true },
+		{ "of no account that is shut", 'o', NULL, false, false },
+		{ "and opened again", 'i', NULL, false, true },
+		{ "kept again", 'v', NULL, false, false },
+		{ "a hash of others", 's', &imported, true, true },
+		{ "a hash that is the one verifier", 's', &sha1, true, false },
+		{ "no password", 's', &none, false, false },
+		{ "as others had it", 's', &any, false, true },
+		{ "when it is opened anew", 'r', NULL, false, true },
+		{ "of an older directory", 'e', NULL, false, true },
+		{ "kept in that", 'v', NULL, false, false },
+		{ "of an older directory where all is well", 'e', NULL, false, false },
+		{ "of an account that is gone", 's', &any, false, true },
+		{ "of an account that is gone", 'd', NULL, false, false },
+	};
+	/* clang-format on */
+	const struct bytes who = BYTES("jack@example.com");
+	struct directory  *d;
+	uint64_t           id;
+	(void)state;
+
+	fresh();
+	d = opened();
+	HOLDS("a domain", directory_domain_add(d, BYTES("example.com")) == DIRECTORY_OK);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		enum directory_outcome o = DIRECTORY_OK;
+		sqlite3               *db = NULL;
+
+		switch (rows[i].does) {
+		case 'a': o = directory_account_add(d, who, rows[i].as, false, &id); break;
+		case 's': o = directory_account_set_credential(d, who, rows[i].as); break;
+		case 'v': o = directory_scram_sha1_set(d, who, verifier); break;
+		case 'o': o = directory_account_enable(d, who, false); break;
+		case 'i': o = directory_account_enable(d, who, true); break;
+		case 'd': o = directory_account_delete(d, who, &id); break;
+		case 'e':
+		case 'r':
+			directory_close(&d);
+			if (rows[i].does == 'e') {
+				HOLDS("as it was", sqlite3_open(path, &db) == SQLITE_OK &&
+				                           sqlite3_exec(db, "DROP TRIGGER lacks_sha1_set; DROP TRIGGER lacks_sha1_put; DROP TRIGGER lacks_sha1_gone;"
+				                                            "DROP TRIGGER lacks_sha1_new; DROP TABLE lacks_sha1;", NULL, NULL, NULL) == SQLITE_OK);
+				sqlite3_close(db);
+			}
+			d = opened();
+			break;
+		default: break;
+		}
+		HOLDS(rows[i].why, o == DIRECTORY_OK);
+		HOLDS(rows[i].why, directory_mute(d, false) == rows[i].sha256);
+		HOLDS(rows[i].why, directory_mute(d, true) == rows[i].sha1);
+	}
+	directory_close(&d);
+	cleared();
+}
+
+UNIT(test_whom_scram_leaves_outside, test_plain, test_bound, test_shadow, test_resolve, test_a_name_with_a_nul_is_nobody,
      test_delimiters, test_too_deep_and_too_wide, test_changes, test_secret_stays,
      test_an_older_one_is_brought_up, test_refused_in_words)
