@@ -2,8 +2,8 @@
  * table-oauth -- oauth:/etc/mansio/issuer.cf: a token is a key, and whose it is the value
  *
  * Signed tokens are checked with the keys of the issuer, which are fetched when they are wanted, kept for an
- * hour, and fetched anew when a token names one that is not known, at most once a minute.  With an
- * introspection_url the issuer is asked about each token instead (rfc7662).
+ * hour, and fetched anew when a token names one that is not known, at most five times a minute: an issuer changes them when it
+ * likes.  What cannot be fetched is no reason to refuse.  With an introspection_url the issuer is asked about each token instead (rfc7662).
  */
 
 #include "directory/remote.h"
@@ -19,7 +19,12 @@
 #include "base/clock.h"
 #include "sasl/token.h"
 
-enum { KEYS_LIFE_MS = 3600000, KEYS_AGAIN_MS = 60000, ANSWER_MOST = TOKEN_KEYS_TEXT_MOST };
+enum {
+	KEYS_LIFE_MS = 3600000,
+	KEYS_AGAIN_MS = 60000,
+	KEYS_AGAIN_MOST = 5,
+	ANSWER_MOST = TOKEN_KEYS_TEXT_MOST
+};
 
 struct oauth_settings {
 	const char         *issuer, *jwks, *introspection, *id, *secret, *claim, *authorities;
@@ -32,6 +37,8 @@ struct oauth {
 	pthread_mutex_t       lock; /* one fetches, the others wait for what it gets */
 	struct token_keys    *keys;
 	int64_t               fetched_ms, tried_ms; /* 0 never */
+	int64_t               again_ms; /* since when they are counted that a token asked for */
+	unsigned              again;
 };
 
 #define AT(f) offsetof(struct oauth_settings, f)
@@ -127,8 +134,8 @@ keys_url(const struct oauth *t, struct arena *a, const char **why)
 	return url;
 }
 
-/* With the lock: the keys anew; those that were stay when there are none to be had. */
-static void
+/* With the lock: the keys anew.  False: those that were stay, for there are none to be had. */
+static bool
 keys_fetch(struct oauth *t, struct arena *a, const char **why)
 {
 	struct buffer      answer = { 0 };
@@ -143,10 +150,32 @@ keys_fetch(struct oauth *t, struct arena *a, const char **why)
 	}
 	buffer_free(&answer);
 	if (keys == NULL)
-		return;
+		return false;
 	token_keys_close(&t->keys);
 	t->keys = keys;
 	t->fetched_ms = t->tried_ms;
+	return true;
+}
+
+/* With the lock: a token that has all but a key of ours. */
+static enum sasl_outcome
+check_again(struct oauth *t, const struct token_rules *rules, struct bytes token, struct arena *a,
+            struct bytes *user, const char **why)
+{
+	int64_t now = clock_patient_ms();
+	bool    unknown;
+
+	if (t->again_ms == 0 || now - t->again_ms > KEYS_AGAIN_MS) {
+		t->again_ms = now;
+		t->again = 0;
+	}
+	if (t->again >= KEYS_AGAIN_MOST) {
+		*why = "the token's key is not known, and the issuer's were fetched often enough in this minute";
+		return SASL_LATER;
+	}
+	t->again++;
+	return keys_fetch(t, a, why) ? token_check(t->keys, rules, token, a, user, why, &unknown)
+	                             : SASL_LATER;
 }
 
 static struct token_rules
@@ -172,13 +201,11 @@ check_signed(struct oauth *t, struct bytes token, struct arena *a, struct bytes 
 	pthread_mutex_lock(&t->lock);
 	if ((t->keys == NULL || now - t->fetched_ms > KEYS_LIFE_MS) &&
 	    (t->tried_ms == 0 || now - t->tried_ms > 1000))
-		keys_fetch(t, a, why);
+		(void)keys_fetch(t, a, why);
 	if (t->keys != NULL)
 		o = token_check(t->keys, &rules, token, a, user, why, &unknown);
-	if (o == SASL_REFUSED && unknown && now - t->tried_ms > KEYS_AGAIN_MS) {
-		keys_fetch(t, a, why);
-		o = token_check(t->keys, &rules, token, a, user, why, &unknown);
-	}
+	if (o == SASL_REFUSED && unknown)
+		o = check_again(t, &rules, token, a, user, why);
 	pthread_mutex_unlock(&t->lock);
 	return o;
 }
@@ -217,7 +244,7 @@ oauth_find(void *own, struct bytes key, struct arena *life, struct bytes *value)
 		return TABLE_NONE;
 	o = *t->set.introspection != '\0' ? introspect(t, key, life, value, &why)
 	                                  : check_signed(t, key, life, value, &why);
-	if (o == SASL_LATER)
+	if (o != SASL_PROVED)
 		*value = bytes_of(arena_copy(life, bytes_of(why)));
 	return o == SASL_PROVED ? TABLE_FOUND : o == SASL_REFUSED ? TABLE_NONE : TABLE_LATER;
 }

@@ -410,6 +410,8 @@ token_answered(struct enquiry *q, enum table_outcome o, struct bytes value)
 	if (o == TABLE_FOUND)
 		token_said(e, SASL_PROVED, arena_keep(e->life, value), "");
 	else if (o == TABLE_NONE) {
+		if (value.len > 0)
+			e->why = arena_copy(e->life, value);
 		e->token_at++;
 		token_ask(e);
 	} else
@@ -424,7 +426,8 @@ token_ask(struct exchange *e)
 	struct clerk *c = clerk_of(e->house);
 
 	if (e->token_at >= c->sasl.tokens.count) {
-		token_said(e, SASL_REFUSED, (struct bytes){ NULL, 0 }, "it is good nowhere");
+		token_said(e, SASL_REFUSED, (struct bytes){ NULL, 0 },
+		           e->why != NULL ? e->why : "it is good nowhere");
 		return;
 	}
 	e->enquiring = true;
@@ -457,6 +460,7 @@ exchange_token(struct exchange *e)
 	}
 #endif
 	e->token_at = 0;
+	e->why = NULL;
 	token_ask(e);
 }
 

@@ -390,7 +390,7 @@ enum sasl_outcome
 token_check(const struct token_keys *k, const struct token_rules *r, struct bytes token,
             struct arena *a, struct bytes *user, const char **why, bool *unknown_key)
 {
-	struct bytes  rest = token, head, claims, text;
+	struct bytes  rest = token, head, claims, text, nobody;
 	struct buffer signature = { 0 };
 	json_t       *h = NULL, *c = NULL;
 
@@ -404,6 +404,8 @@ token_check(const struct token_keys *k, const struct token_rules *r, struct byte
 		*why = signature_wrong(k, h, text, buffer_bytes(&signature), unknown_key);
 		if (*why == NULL)
 			*why = claims_wrong(r, c, false, a, user);
+		else if (*unknown_key) /* no new key would make it good */
+			*unknown_key = claims_wrong(r, c, false, a, &nobody) == NULL;
 	}
 	json_decref(h);
 	json_decref(c);

@@ -7,7 +7,7 @@
  * token_keys_open()  the public keys of a JWKS: RSA of 2048 bits and more, EC P-256, Ed25519; what it does not
  *                    know is passed over.  NULL: not a JWKS, or none of ours in it.
  * token_check()      a signed token (JWT): SASL_PROVED with the user, SASL_REFUSED with *why for the log.
- *                    *unknown_key: none of the keys has its name, so the issuer may have a new one.
+ *                    *unknown_key: none of the keys has its name, so the issuer may have a new one by which it would be good.
  * token_configuration()  where an issuer's configuration (OpenID Connect Discovery:4.2) says its keys are, if it is of this
  *                    issuer; "" it does not.
  * token_introspected()  the answer of an introspection endpoint, by the same rules.

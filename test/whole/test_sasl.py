@@ -564,8 +564,18 @@ def test_an_issuer_on_the_network(tmp_path):
             assert login(provider.token()) == "wrong", "another issuer's"
             assert login(provider.token(iss=provider.url, exp=1)) == "wrong"
             assert provider.asked.count("/keys") == 1, "the keys are kept"
+            # The issuer changes its keys: the next token brings them.  Who makes names up does not have them fetched for each.
+            new = Issuer(tmp_path, "new")
+            provider.keys.append(new.jwk)
+            assert login(new.token(iss=provider.url)) == "good", v.text()
+            assert login(new.token(iss=provider.url, head={"kid": "old"}, exp=1)) == "wrong" and provider.asked.count("/keys") == 2, "no key would help it"
+            assert {login(new.token(iss=provider.url, head={"kid": f"made-up-{n}"})) for n in range(3)} == {"wrong"}
             provider.stop()
-            assert login(good) == "good", "and known while the issuer is away"
+            assert login(new.token(iss=provider.url, head={"kid": "newer"})) == "later", "it may be good"
+            assert "later" in {login(new.token(iss=provider.url, head={"kid": f"other-{n}"})) for n in range(3)}
+            assert provider.asked.count("/keys") <= 6
+            assert "the token's key is not known" in v.text(), "the log says why"
+            assert login(good) == login(new.token(iss=provider.url)) == "good", "and known while the issuer is away"
             clerk = v.kill("proxymap")
             v.back("proxymap", clerk)
             assert wait_for(lambda: login(good) == "later"), "who has no keys does not say no"
