@@ -595,9 +595,10 @@ exchange_stepped(struct exchange *e, enum sasl_outcome o, struct bytes said)
 		if (e->user.len == 0)
 			e->user = sasl_user(e->sasl);
 		exchange_refuse(e, AUTH_BAD,
-		                e->counted.len == 0   ? "may not act for another"
-		                : e->who.account == 0 ? "unknown user"
-		                                      : "password mismatch");
+		                *sasl_note(e->sasl) != '\0' ? sasl_note(e->sasl)
+		                : e->counted.len == 0       ? "may not act for another"
+		                : e->who.account == 0       ? "unknown user"
+		                                            : "password mismatch");
 		break;
 	case SASL_SYNTAX:
 		if (e->user.len == 0)

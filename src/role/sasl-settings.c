@@ -22,7 +22,7 @@ static const struct setting rows[] = {
 	{ "anonymous_login_user", SETTING_WORD, AT(anonymous), "",
 	  "The account of those who log in by ANONYMOUS to IMAP or POP3; nobody does if empty, and mail is never sent so.", NULL, 0, 0, "0.2" },
 	{ "auth_krb5_keytab", SETTING_WORD, AT(keytab), "",
-	  "The keytab with the keys of smtp/HOST, imap/HOST and pop/HOST, for GSSAPI; read when the server starts.", NULL, 0, 0, "0.2" },
+	  "The keytab with the keys of smtp/HOST, imap/HOST and pop/HOST, for GSSAPI; read when the server starts and at a reload, after which those that were are good still.", NULL, 0, 0, "0.2" },
 	{ "auth_krb5_realms", SETTING_LIST, AT(realms), "",
 	  "Kerberos realms whose principals may log in, each with the domain of its users: EXAMPLE.COM=example.com.  If empty, the "
 	  "keytab's own realm, its users in the domain of the same name.", NULL, 0, 0, "0.2" },

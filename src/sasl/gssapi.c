@@ -27,7 +27,7 @@ const struct sasl_mechanism sasl_gssapi = {
 	.end = gssapi_end,
 };
 
-enum { NO_LAYER = 1 };
+enum { NO_LAYER = 1, WHY_MOST = 200 };
 
 struct gss {
 	gss_ctx_id_t context;
@@ -164,6 +164,29 @@ name_take(struct sasl *s)
 	return good;
 }
 
+/* Why a ticket is not taken, for the log: mostly that its key is not, or no longer, in the keytab. */
+static void
+why_take(struct sasl *s, OM_uint32 major, OM_uint32 minor)
+{
+	gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+	gss_OID_desc    krb5 = *(gss_OID)(uintptr_t)gss_mech_krb5;
+	OM_uint32       more = 0, drop;
+	bool            own = minor != 0;
+	char           *words;
+
+	if (gss_display_status(&drop, own ? minor : major, own ? GSS_C_MECH_CODE : GSS_C_GSS_CODE,
+	                       &krb5, &more, &text) != GSS_S_COMPLETE)
+		return;
+	words = arena_printf(s->life, "Kerberos: %.*s",
+	                     (int)(text.length < WHY_MOST ? text.length : WHY_MOST),
+	                     (const char *)text.value);
+	for (char *c = words; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	s->note = words;
+	(void)gss_release_buffer(&drop, &text);
+}
+
 static enum sasl_outcome
 accept_step(struct sasl *s, struct bytes input, struct buffer *out)
 {
@@ -179,8 +202,10 @@ accept_step(struct sasl *s, struct bytes input, struct buffer *out)
 	(void)gss_release_buffer(&drop, &answer);
 	if (major == GSS_S_CONTINUE_NEEDED)
 		return SASL_MORE;
-	if (major != GSS_S_COMPLETE)
+	if (major != GSS_S_COMPLETE) {
+		why_take(s, major, minor);
 		return SASL_REFUSED;
+	}
 	g->room = ACCEPTED;
 	return name_take(s) ? SASL_MORE : SASL_REFUSED;
 }

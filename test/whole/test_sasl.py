@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -688,7 +689,10 @@ class Kdc:
         for service in ["imap", "smtp", "pop"]:
             self.run("kadmin.local", "-q", f"addprinc -randkey {service}/mail.example.com")
             self.run("kadmin.local", "-q", f"ktadd -k {at}/keytab {service}/mail.example.com")
-        self.process = subprocess.Popen(["krb5kdc", "-n", "-P", at / "pid"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(["krb5kdc", "-n", "-P", self.at / "pid"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: self.login("jack"))
 
     def run(self, *words, **more):
@@ -717,6 +721,22 @@ def test_R254_kerberos(tmp_path):
                     done = login(service)
                     assert done.returncode == 0, done.stdout + done.stderr + v.text()
             assert "user=<jack@example.com>, method=GSSAPI" in v.text()
+            # The KDC is frozen, and gone: whoever has a ticket comes in.
+            os.kill(kdc.process.pid, signal.SIGSTOP)
+            assert login("imap").returncode == login("smtp").returncode == 0
+            kdc.close()
+            assert login("imap").returncode == login("smtp").returncode == 0
+            kdc.start()
+            assert login("imap").returncode == login("smtp").returncode == 0
+            # New keys are known from a reload on, and tickets of the old ones are good still.
+            for service in ["imap", "smtp"]:
+                kdc.run("kadmin.local", "-q", f"ktadd -k {tmp_path}/keytab {service}/mail.example.com")
+            assert login("imap").returncode == 0
+            assert kdc.login("jack") and login("imap").returncode != 0
+            assert "Login failed (Kerberos: " in v.text()
+            v.command("reload")
+            wait_for(lambda: login("imap").returncode == 0)
+            assert login("smtp").returncode == 0
             # Kerberos names the host: this one by its address is not in the keytab, so curl is told where the name is.
             done = subprocess.run(["curl", "-sk", "--resolve", f"mail.example.com:{v.ports['pop3s']}:127.0.0.1", "--url", f"pop3s://mail.example.com:{v.ports['pop3s']}/",
                                    "--user", "jack@example.com:", "--login-options", "AUTH=GSSAPI"], env=kdc.env, capture_output=True, text=True, timeout=PATIENCE)
