@@ -11,8 +11,10 @@
 #include "command/dovecot.h"
 #include "command/lookup.h"
 #include "command/postfix.h"
+#include "role/classes.h"
 #include "role/tables.h"
 #include "role/transports.h"
+#include "role/wire.h"
 
 static int run_config(struct call *);
 
@@ -65,13 +67,28 @@ check_text(struct bytes text, const char *file, struct settings **out, bool *war
 	return good;
 }
 
+/* The directory's, of a server that runs with this file. */
+static void
+ask_domains(struct call *c, struct settings *s, struct buffer *out)
+{
+	static const char *const ask[] = { "domain", "list" };
+	struct common_settings   common;
+
+	if (settings_fill(s, &common_setting_table, NULL, &common, NULL) && command_runs(&common))
+		(void)command_hear(c, "clerk", &(struct word_ask){ ask, 2, { NULL, 0 } }, out);
+}
+
 /* The files of lookup tables too, line by line. */
 static bool
-check_tables(struct settings *s, bool *warned)
+check_tables(struct call *c, struct settings *s, bool *warned)
 {
-	struct buffer errors = { 0 }, warnings = { 0 };
-	bool          good = tables_check(s, &errors, &warnings);
+	struct buffer       errors = { 0 }, warnings = { 0 }, ours = { 0 };
+	bool                good = tables_check(s, &errors, &warnings);
+	struct table_source source = tables_source(s);
 
+	ask_domains(c, s, &ours);
+	classes_check(s, &source, buffer_bytes(&ours), &warnings);
+	buffer_free(&ours);
 	*warned = *warned || warnings.len > 0;
 	command_print(buffer_bytes(&errors), stderr);
 	command_print(buffer_bytes(&warnings), stderr);
@@ -176,7 +193,7 @@ run_check(struct call *c)
 	bool          warned = false;
 	bool          good = command_read(c->config, &config.text) &&
 	            check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
-	            check_tables(config.settings, &warned) &&
+	            check_tables(c, config.settings, &warned) &&
 	            check_anchors(config.settings, &warned);
 
 	if (good)

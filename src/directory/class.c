@@ -1,5 +1,6 @@
 /* class.c -- whose an address is that no virtual alias leads away from, and who has it there */
 #include "base/journal.h"
+#include "directory/table.h"
 #include "directory/walk.h"
 #include "message/address.h"
 #include <string.h>
@@ -44,25 +45,85 @@ class_is_local(struct resolving *r, struct bytes domain, enum mail_class *out)
 	return o == TABLE_NONE ? DIRECTORY_OK : outcome_of(o);
 }
 
+/* The settings of the classes, in the order in which they have a domain. */
+struct claim {
+	enum mail_class class;
+	const char                *setting;
+	const struct setting_list *list;
+};
+enum { CLAIMS = 4 };
+
+static void
+claims_of(const struct resolve_rules *rules, struct claim out[static CLAIMS])
+{
+	out[0] = (struct claim){ CLASS_LOCAL, "mydestination", &rules->mydestination };
+	out[1] = (struct claim){ CLASS_VIRTUAL_ALIAS, "virtual_alias_domains",
+		                 &rules->virtual_alias_domains };
+	out[2] = (struct claim){ CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains",
+		                 &rules->virtual_mailbox_domains };
+	out[3] = (struct claim){ CLASS_RELAY, "relay_domains", &rules->relay_domains };
+}
+
+/* By its own name; a parent in relay_domains is none. */
+static enum table_outcome
+claim_has(struct resolving *r, const struct claim *c, struct bytes domain, bool elsewhere)
+{
+	struct bytes value;
+
+	for (size_t i = 0; i < c->list->count; i++) {
+		const char         *item = c->list->item[i];
+		bool                no = item[0] == '!';
+		struct setting_list one = { &item, 1 };
+		enum table_outcome  o;
+
+		item += no;
+		if (table_is_name(item) && !elsewhere && !lookup_is_here(r->lookups, item))
+			continue;
+		o = rules_domain(r, "", &one, domain, &value);
+		if (o == TABLE_FOUND)
+			return no ? TABLE_NONE : o;
+		if (o == TABLE_WAIT)
+			return o;
+	}
+	return TABLE_NONE;
+}
+
+enum directory_outcome
+class_claims(struct resolving *r, struct bytes domain, bool directory, bool unknown)
+{
+	struct claim claim[CLAIMS];
+	const char  *first = directory ? "" : NULL;
+
+	claims_of(r->rules, claim);
+	for (size_t i = 0; i < CLAIMS; i++) {
+		enum mail_class class = claim[i].class;
+		enum table_outcome o;
+
+		/* What the directory has may be local, too, and is a virtual mailbox domain. */
+		if (directory && (class == CLASS_LOCAL || class == CLASS_VIRTUAL_MAILBOX))
+			continue;
+		o = claim_has(r, &claim[i], domain, unknown);
+		if (o == TABLE_WAIT)
+			return DIRECTORY_WAIT;
+		if (o != TABLE_FOUND)
+			continue;
+		if (first == NULL)
+			first = claim[i].setting;
+		else if (class != CLASS_RELAY || first != claim[0].setting)
+			r->claimed(r->ctx, domain, first, claim[i].setting);
+	}
+	return DIRECTORY_OK;
+}
+
 enum directory_outcome
 class_of_domain(struct resolving *r, struct bytes domain, enum mail_class *out, struct bytes *value)
 {
-	const struct resolve_rules *rules = r->rules;
-	const struct {
-		enum mail_class class;
-		const char                *setting;
-		const struct setting_list *list;
-	} classes[] = {
-		{ CLASS_LOCAL, "mydestination", &rules->mydestination },
-		{ CLASS_VIRTUAL_ALIAS, "virtual_alias_domains", &rules->virtual_alias_domains },
-		{ CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains",
-		  &rules->virtual_mailbox_domains },
-		{ CLASS_RELAY, "relay_domains", &rules->relay_domains },
-	};
+	struct claim classes[CLAIMS];
 
+	claims_of(r->rules, classes);
 	*value = BYTES("");
 	*out = CLASS_LOCAL;
-	if (is_our_literal(rules, domain))
+	if (is_our_literal(r->rules, domain))
 		return DIRECTORY_OK;
 	for (size_t i = 0; i < COUNT(classes); i++) {
 		enum table_outcome o =

@@ -387,6 +387,12 @@ lookup_address(struct lookups *l, const struct setting_list *tables, const struc
 	return TABLE_NONE;
 }
 
+bool
+lookup_is_here(const struct lookups *l, const char *table)
+{
+	return l->needs->local(l->ctx, table) != NULL;
+}
+
 enum table_outcome
 lookup_domain(struct lookups *l, const struct setting_list *tables, struct bytes domain,
               bool bare_parents, struct bytes *value)

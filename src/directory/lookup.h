@@ -55,6 +55,8 @@ struct lookup_question { const char *table; struct bytes key; enum table_outcome
 
 struct lookups;
 struct lookups *lookups_open(const struct lookup_needs *, void *ctx, struct arena *);
+/* Whether it answers at once. */
+bool lookup_is_here(const struct lookups *, const char *table);
 enum table_outcome lookup_find(struct lookups *, const char *table, struct bytes key, struct bytes *value);
 
 enum lookup_forms {

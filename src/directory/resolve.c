@@ -574,12 +574,16 @@ resolve_step(struct walk *w, size_t at)
 {
 	struct bytes           catch_all;
 	enum directory_outcome o = domain_of(w, w->todo[at].key.domain, &catch_all);
+	bool                   ours = o == DIRECTORY_OK;
 
 	w->table = "virtual mailbox table";
 	if (o == DIRECTORY_OK)
 		o = step_directory(w, at, catch_all);
 	else if (o == DIRECTORY_NONE)
 		o = step_tables(w, at);
+	if (at == 0 && w->r->claimed != NULL && o != DIRECTORY_WAIT &&
+	    class_claims(w->r, w->todo[at].key.domain, ours, o == DIRECTORY_NONE) == DIRECTORY_WAIT)
+		return DIRECTORY_WAIT;
 	if (o == DIRECTORY_NONE && walk_inside(w, at, &w->todo[at].key))
 		w->loop = true;
 	return o;

@@ -96,6 +96,9 @@ struct resolving {
 	/* A user whom a back end of credentials knows: FOUND with the account's `address`, `source` and `fields` in *out; NONE with
 	   *unsaid when one of them cannot tell without a password.  NULL: none is asked. */
 	enum table_outcome (*person)(void *ctx, struct bytes address, struct directory_target *out, bool *unsaid);
+	/* Hears of a domain that is in a setting and in another too, "" for the directory: the first has it.  Tables elsewhere are asked
+	   when the recipient would be unknown.  NULL: nobody wants to know. */
+	void (*claimed)(void *ctx, struct bytes domain, const char *first, const char *other);
 	/* Each step in words; NULL: nobody wants to know. */
 	void (*tell)(void *ctx, const char *line);
 	/* Whether it is time for others: MORE then, with `walk` for the next call, which goes on with it; and so it does after most

@@ -80,6 +80,8 @@ void resolve_tell(const struct resolving *, const char *form, ...) __attribute__
 /* class.c: who has it where no virtual alias leads away. */
 enum mail_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_VIRTUAL_MAILBOX, CLASS_RELAY, CLASS_OTHER, CLASS_DIRECTORY };
 enum directory_outcome class_of_domain(struct resolving *, struct bytes domain, enum mail_class *, struct bytes *value);
+/* Tells r->claimed of every other setting that has the domain too; WAIT: a table is still to answer. */
+enum directory_outcome class_claims(struct resolving *, struct bytes domain, bool directory, bool unknown);
 /* Is it, as far as bare names are looked for?  CLASS_LOCAL or CLASS_OTHER. */
 enum directory_outcome class_is_local(struct resolving *, struct bytes domain, enum mail_class *);
 enum directory_outcome class_deliver(struct walk *, size_t at, enum mail_class, struct bytes domain_value);

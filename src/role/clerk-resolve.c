@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TURN_MS = 5, PASSES_MOST = 50, LONGS_MOST = 2 };
+enum { TURN_MS = 5, PASSES_MOST = 50, LONGS_MOST = 2, CLAIMED_MOST = 500 };
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -109,6 +109,28 @@ tell(void *ctx, const char *line)
 	buffer_add_char(&w->said, '\n');
 }
 
+/* Once for each, as long as the settings are the same; CLAIMED_MOST of them. */
+static void
+claimed(void *ctx, struct bytes domain, const char *first, const char *other)
+{
+	struct work  *w = ctx;
+	struct clerk *c = clerk_of(w->house);
+	const char   *name =
+		arena_printf(w->life, "%.*s %s %s", (int)domain.len, domain.at, first, other);
+
+	if (c->claimed == NULL)
+		c->claimed = map_open();
+	if (map_count(c->claimed) >= CLAIMED_MOST || map_put(c->claimed, bytes_of(name), c) != NULL)
+		return;
+	if (*first == '\0')
+		warn_("%.*s is a domain of the directory and in %s too: the directory's people get its mail",
+		      (int)domain.len, domain.at, other);
+	else
+		warn_("do not list domain %.*s in BOTH %s and %s: the former has it, and whom the latter's tables alone "
+		      "know is refused",
+		      (int)domain.len, domain.at, first, other);
+}
+
 /* ---- RESOLVE ------------------------------------------------------------------- */
 
 static enum resolve_class
@@ -183,6 +205,7 @@ resolving_of(struct work *w)
 		                   .include = included,
 		                   .owner = file_owner,
 		                   .person = c->rows.userdb ? person : NULL,
+		                   .claimed = w->from == RECEIVER ? claimed : NULL,
 		                   .tell = w->caller != NULL ? tell : NULL,
 		                   .ctx = w };
 }
@@ -768,6 +791,7 @@ clerk_rules(struct house *h, const struct common_settings *common)
 		tables_patterns(h, life, lists[i]);
 	arena_close(&c->rules_life);
 	c->rules_life = life;
+	map_close(&c->claimed);
 	c->rules = rules;
 	resolve_probing(&c->rules, &c->probing);
 	c->prober = prober;

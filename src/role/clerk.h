@@ -55,6 +55,7 @@ struct clerk {
 	struct resolve_rules probing;         /* the same for who only asks about addresses */
 	struct prober       prober;           /* who asks others so              */
 	struct arena       *rules_life;
+	struct map         *claimed;          /* domains of two settings, that were warned of */
 	struct srs_settings  srs;             /* names for senders of forwarded mail */
 	struct arena       *srs_life;
 	unsigned            changes;          /* of settings, tables, people: counted */
