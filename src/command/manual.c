@@ -5,6 +5,7 @@
 
 #include "command/command.h"
 #include "command/conformance.h"
+#include "directory/table.h"
 #include "role/wire.h"
 
 /* The day of this edition; the pages of a release do not change with the day they are built. */
@@ -286,6 +287,38 @@ put_row(const struct setting *row)
 	}
 }
 
+/* The files that sqlite:/path and its like name, and sql:/path and ldap:/path of auth_backends. */
+static void
+put_databases(void)
+{
+	const struct table_type *t;
+
+	(void)puts(".Sh FILES OF DATABASES");
+	put_sentences(
+		"A lookup table that a database keeps is TYPE:/path, and the file says which database that is and what it is asked: "
+		"name = value, with the names below. A dollar sign means nothing there. For such a table query is asked (of LDAP query_filter): "
+		"%s is the key, %u and %d what stands before and behind its @, %1, %2 and so on parts of the domain, from its end; each is "
+		"quoted as the database wants it, and may stand in quotes. result_format makes a value of what is told, which is %s there, and "
+		"%S, %U and %D are of the key. Without a slash before it the name is the beginning of settings of main.cf: of ldap:people it is asked with "
+		"people_server_host, people_search_base and so on.");
+	(void)puts(".Pp");
+	put_sentences(
+		"Where auth_backends has sql:/path the file says driver, which is sqlite, pgsql or mysql, and has the names of that type besides: "
+		"password_query is asked for a login and user_query for a recipient, or password_query for both; %u is the whole name, %n what "
+		"stands before its @, %d the domain, as in Dovecot. The columns are: password, with its scheme in braces or of "
+		"default_pass_scheme; user, the name that is meant; nopassword; nologin; allow_nets; and home, mail and quota_rule, with userdb_ "
+		"in front or without; uid and gid are read, and not needed. ldap:/path is asked with pass_filter and user_filter, and pass_attrs and user_attrs say "
+		"which attribute is which of these; with auth_bind the server compares the password.");
+	for (size_t i = 0; (t = table_type_at(i)) != NULL; i++) {
+		if (t->rows == NULL)
+			continue;
+		(void)printf(".Ss FILES OF %s\n.Bl -tag -width Ds\n", t->name);
+		for (size_t r = 0; r < t->rows->count; r++)
+			put_row(&t->rows->row[r]);
+		(void)puts(".El");
+	}
+}
+
 static int
 manual_main_cf(void)
 {
@@ -312,6 +345,7 @@ manual_main_cf(void)
 			put_row(&t->row[r]);
 		(void)puts(".El");
 	}
+	put_databases();
 	(void)puts(".Sh SEE ALSO\n.Xr mansio 8");
 	return COMMAND_DONE;
 }

@@ -23,7 +23,7 @@ struct ldap_settings {
 	int                  scope, bind;
 	bool                 start_tls, tls_require_cert, cache;
 	/* of passwords (credential-ldap.c), and names that Dovecot has for the others */
-	const char          *pass_filter, *auth_bind_userdn, *default_pass_scheme, *dn, *dnpass, *base, *user_filter;
+	const char          *pass_filter, *auth_bind_userdn, *default_pass_scheme, *dn, *dnpass, *base, *user_filter, *iterate_filter, *iterate_attrs;
 	int64_t              ldap_version;
 	struct setting_list  pass_attrs, user_attrs, hosts, uris;
 	bool                 auth_bind, tls;

@@ -37,6 +37,83 @@ remote_sql_rules(struct remote_rules *r, struct settings *s, const char *path,
 	return remote_rules(r, s, path, common, "query", query, quotes, life, errors);
 }
 
+/* connect = *( name "=" ( text / "'" text "'" ) )   as libpq has it */
+static bool
+connect_word(struct bytes *rest, struct bytes *name, struct bytes *value)
+{
+	char      end = ' ';
+	ptrdiff_t n;
+
+	*rest = bytes_trim(*rest);
+	if (rest->len == 0 || !bytes_split(rest, '=', name))
+		return false;
+	*name = bytes_trim(*name);
+	*rest = bytes_trim(*rest);
+	if (rest->len > 0 && (rest->at[0] == '\'' || rest->at[0] == '"')) {
+		end = rest->at[0];
+		*rest = bytes_cut(*rest, 1, SIZE_MAX);
+	}
+	n = bytes_find(*rest, end);
+	*value = bytes_cut(*rest, 0, n < 0 ? SIZE_MAX : (size_t)n);
+	*rest = n < 0 ? BYTES("") : bytes_cut(*rest, (size_t)n + 1, SIZE_MAX);
+	return true;
+}
+
+/* host, or /directory, with the port that was said. */
+static const char *
+connect_host(struct bytes host, struct bytes port, struct arena *life)
+{
+	bool local = host.len > 0 && host.at[0] == '/';
+	bool six = !local && bytes_find(host, ':') >= 0 && host.at[0] != '[';
+
+	return arena_printf(life, "%s%s%.*s%s%s%.*s", local ? "unix:" : "", six ? "[" : "",
+	                    (int)host.len, host.at, six ? "]" : "",
+	                    port.len > 0 && !local ? ":" : "", local ? 0 : (int)port.len, port.at);
+}
+
+bool
+remote_sql_connect(const char *connect, const struct remote_server *to, struct settings *s,
+                   const char *path, struct arena *life, struct buffer *errors)
+{
+	enum { HOSTS_MOST = 16 };
+	struct bytes rest = bytes_of(connect), name, value, port = { "", 0 }, host[HOSTS_MOST];
+	const struct {
+		const char  *name;
+		const char **to;
+	} words[] = { { "dbname", to->dbname }, { "user", to->user }, { "password", to->password },
+		      { "host", NULL },         { "hostaddr", NULL }, { "port", NULL } };
+	const char **hosts;
+	size_t       count = 0, i;
+
+	while (connect_word(&rest, &name, &value)) {
+		for (i = 0; i < COUNT(words) && !bytes_is(name, words[i].name); i++)
+			continue;
+		if (i == COUNT(words)) {
+			remote_complain(
+				s, path, "connect", errors,
+				"%.*s is not known here; there are host, port, dbname, user "
+				"and password, and for more the settings of main.cf(5)",
+				(int)name.len, name.at);
+			return false;
+		}
+		if (words[i].to != NULL)
+			*words[i].to = arena_copy(life, value);
+		else if (strcmp(words[i].name, "port") == 0)
+			port = value;
+		else if (count < HOSTS_MOST)
+			host[count++] = value;
+	}
+	if (count == 0 && port.len > 0)
+		host[count++] = BYTES("localhost");
+	if (count == 0)
+		return true;
+	hosts = arena_take_array(life, count, sizeof *hosts);
+	for (i = 0; i < count; i++)
+		hosts[i] = connect_host(host[i], port, life);
+	*to->hosts = (struct setting_list){ hosts, count };
+	return true;
+}
+
 bool
 remote_host(const char *text, struct arena *life, struct remote_host *h)
 {

@@ -97,7 +97,7 @@ retell(struct bytes said, const char *type, const char *file, struct buffer *out
 			buffer_add_string(out, "a line without \"=\"; write: name = value");
 		} else if ((n = bytes_search(line, BYTES("main.cf(5)"))) >= 0) {
 			buffer_add(out, bytes_cut(line, 0, (size_t)n));
-			buffer_printf(out, "%s_table(5) of Postfix", type);
+			buffer_printf(out, "main.cf(5), FILES OF %s", type);
 		} else {
 			buffer_add(out, line);
 		}

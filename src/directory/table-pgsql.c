@@ -318,6 +318,11 @@ check_hosts(struct pgsql *t, const char *path, struct buffer *errors)
 {
 	struct remote_host h;
 
+	if (!remote_sql_connect(t->is.sql.connect,
+	                        &(struct remote_server){ &t->is.hosts, &t->is.user, &t->is.password,
+	                                                 &t->is.dbname },
+	                        t->settings, path, t->life, errors))
+		return false;
 	for (size_t i = 0; i < t->is.hosts.count; i++)
 		if (!is_uri(t->is.hosts.item[i]) &&
 		    !remote_host(t->is.hosts.item[i], t->life, &h)) {

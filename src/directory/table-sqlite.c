@@ -208,6 +208,8 @@ sqlite_open(struct bytes name, enum table_grammar grammar, const struct table_so
 	if (t->settings == NULL || !remote_sql_rules(&t->rules, t->settings, path, &t->is.common,
 	                                             &t->is.sql, NULL, QUOTES_SQL, t->life, errors))
 		goto wrong;
+	if (*t->is.dbpath == '\0')
+		t->is.dbpath = t->is.sql.connect;
 	if (t->is.dbpath[0] != '/') {
 		remote_complain(t->settings, path, "dbpath", errors,
 		                "write the absolute path of the database");

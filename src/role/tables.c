@@ -711,9 +711,9 @@ check_backend(struct checking *c, const struct credential_backend *b,
 		credential_remote_close(&r);
 	}
 	if (c->errors->len > before) {
-		buffer_printf(c->errors,
-		              "auth_backends = %s: this back end cannot be used as it is\n",
-		              b->word);
+		settings_complain(c->settings, c->errors, "auth_backends",
+		                  "auth_backends = %s: this back end cannot be used as it is",
+		                  b->word);
 		c->good = false;
 	}
 }

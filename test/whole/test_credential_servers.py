@@ -222,8 +222,9 @@ def test_mariadb(place):
                         "CREATE DATABASE mail; USE mail; " + "; ".join(table()) +
                         "; CREATE USER mail@localhost IDENTIFIED BY 'pa$$'; GRANT SELECT ON mail.* TO mail@localhost"],
                        check=True, capture_output=True)
-        cf = file_for(place, "users.cf", f"driver = mysql\nhosts = unix:{at}\nuser = mail\npassword = pa$$\ndbname = mail\n"
-                                         f"timeout = 1s\n{QUERY}")
+        # As Dovecot's own file says it.
+        cf = file_for(place, "users.cf", f"driver = mysql\nconnect = host={at} dbname=mail user=mail password=pa$$\n"
+                                         f"iterate_query = SELECT name AS user FROM people\ntimeout = 1s\n{QUERY}")
         with village(auth_backends=f"directory sql:{cf}") as house:
             check_people(house)
             check_bare(house, cf)

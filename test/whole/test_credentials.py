@@ -202,6 +202,8 @@ def test_files_are_checked_with_the_settings(tmp_path, users):
             done = subprocess.run([os.environ["MANSIO"], "-c", bad, "config", "check"], capture_output=True, text=True)
             assert (done.returncode == 0) == (said is None), done.stderr + done.stdout
             assert said is None or said in done.stdout + done.stderr, done.stdout + done.stderr
+            line = len(bad.read_text().splitlines())
+            assert said is None or f"{bad}:{line}: auth_backends = {word}: this back end cannot be used" in done.stdout + done.stderr
 
 
 def test_hashes_nobody_can_log_in_by_are_told_with_their_line(tmp_path):

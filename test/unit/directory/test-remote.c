@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "directory/remote-sql.h"
 #include "directory/remote.h"
 #include "directory/socketmap.h"
 
@@ -60,6 +61,60 @@ test_templates(void **state)
 		if (asked)
 			SAME(c->why, buffer_bytes(&out), bytes_of(c->wanted));
 		buffer_free(&out);
+		arena_close(&a);
+	}
+}
+
+/* What dovecot-sql.conf.ext says in its line "connect"; the words are libpq's. */
+static const struct connect_case {
+	const char *why, *text, *hosts, *user, *password, *dbname; /* hosts NULL: refused */
+} connects[] = {
+	{ "nothing: what the other settings say", "", "before", "u", "p", "d" },
+	{ "Dovecot's own example", "host=localhost dbname=mails user=mailuser password=secret",
+	  "localhost", "mailuser", "secret", "mails" },
+	{ "a socket's directory", "host=/var/run/postgresql dbname=x", "unix:/var/run/postgresql",
+	  "u", "p", "x" },
+	{ "a port", "host=db.example port=5433", "db.example:5433", "u", "p", "d" },
+	{ "a port alone", "port=5433", "localhost:5433", "u", "p", "d" },
+	{ "IPv6", "host=2001:db8::1 port=1", "[2001:db8::1]:1", "u", "p", "d" },
+	{ "two hosts", "host=a host=b", "a b", "u", "p", "d" },
+	{ "quotes", "password='a b=c' user = \"m n\"", "before", "m n", "a b=c", "d" },
+	{ "an empty password", "password='' user=x", "before", "x", "", "d" },
+	{ "what is not known", "host=a ssl_ca=/x", NULL, "", "", "" },
+};
+
+static void
+test_connect(void **state)
+{
+	static const char *const before[] = { "before" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(connects); i++) {
+		const struct connect_case *c = &connects[i];
+		struct arena              *a = arena_open(NULL);
+		struct buffer              errors = { 0 }, hosts = { 0 };
+		struct settings           *s =
+			settings_read(BYTES("connect = x\n"), "/f.cf", &errors, &errors);
+		struct setting_list list = { before, 1 };
+		const char         *user = "u", *password = "p", *dbname = "d";
+		bool                good = remote_sql_connect(c->text,
+		                                              &(struct remote_server){ &list, &user, &password,
+		                                                                       &dbname },
+		                                              s, "/f.cf", a, &errors);
+		HOLDS(c->why, good == (c->hosts != NULL));
+		HOLDS(c->why, good || bytes_starts(buffer_bytes(&errors),
+		                                   BYTES("/f.cf:1: connect: ssl_ca is not known")));
+		for (size_t n = 0; n < list.count; n++)
+			buffer_printf(&hosts, "%s%s", n > 0 ? " " : "", list.item[n]);
+		if (good) {
+			SAME(c->why, buffer_bytes(&hosts), bytes_of(c->hosts));
+			SAME(c->why, bytes_of(user), bytes_of(c->user));
+			SAME(c->why, bytes_of(password), bytes_of(c->password));
+			SAME(c->why, bytes_of(dbname), bytes_of(c->dbname));
+		}
+		settings_close(&s);
+		buffer_free(&errors);
+		buffer_free(&hosts);
 		arena_close(&a);
 	}
 }
@@ -253,7 +308,8 @@ test_intervals(void **state)
 	HOLDS("it answers", asks(p, &who) && world.connected[0] == 1);
 	HOLDS("what was used a moment ago stays", pools_tidy() && world.closed == 0);
 	pool_intervals(p, -1, 0);
-	HOLDS("what lay about for longer is closed without a question", !pools_tidy() && world.closed == 1);
+	HOLDS("what lay about for longer is closed without a question",
+	      !pools_tidy() && world.closed == 1);
 	world.away[0] = true;
 	HOLDS("it is away", !asks(p, &who) && world.connected[0] == 2);
 	world.away[0] = false;
@@ -302,15 +358,19 @@ test_domains(void **state)
 	HOLDS("! stands before what follows", !domains_have(d, BYTES("not.example")));
 	write_file(list, "four.example\n");
 	write_file(text, "nothing that is a table's line, but for one\nfive.example x\n");
-	HOLDS("the file changed", domains_have(d, BYTES("four.example")) && !domains_have(d, BYTES("two.example")));
+	HOLDS("the file changed",
+	      domains_have(d, BYTES("four.example")) && !domains_have(d, BYTES("two.example")));
 	HOLDS("the table changed", domains_have(d, BYTES("five.example")));
 	domains_close(&d);
-	HOLDS("a table of another server", domains_open(&(struct setting_list){ remote, 1 }, life, &why) == NULL && why.len > 0);
-	HOLDS("a file that is not there", domains_open(&(struct setting_list){ gone, 1 }, life, &why) == NULL);
+	HOLDS("a table of another server",
+	      domains_open(&(struct setting_list){ remote, 1 }, life, &why) == NULL && why.len > 0);
+	HOLDS("a file that is not there",
+	      domains_open(&(struct setting_list){ gone, 1 }, life, &why) == NULL);
 	(void)unlink(list);
 	(void)unlink(text);
 	buffer_free(&why);
 	arena_close(&life);
 }
 
-UNIT(test_templates, test_quotes, test_replies, test_questions, test_pool, test_intervals, test_domains)
+UNIT(test_templates, test_connect, test_quotes, test_replies, test_questions, test_pool,
+     test_intervals, test_domains)
