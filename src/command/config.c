@@ -33,7 +33,7 @@ const struct command command_config = {
 		"listener (submission/NAME), with -d the standard ones. Values are shown as they are written; with "
 		"-x every $name in them is expanded, with -h the value stands alone.\n"
 		"\n"
-		"set writes the file anew with comments and order kept, after the whole of it was checked. The "
+		"set writes the file anew with comments and order kept, after the whole of it was checked, and the tables it names. The "
 		"running server takes it up at: mansio reload.\n"
 		"\n"
 		"import reads what doveconf -nP printed (\"-\" is the standard input) and prints lines for main.cf: protocols, listeners, "
@@ -360,10 +360,31 @@ edit(struct buffer *text, const char *assignment)
 	return name.len > 0;
 }
 
+/* False after complaining: a table that cannot be used, and that is new.  What was wrong before does not keep anybody
+   from mending something else. */
+static bool
+tables_still_good(struct settings *s, struct bytes before, const char *file)
+{
+	struct buffer    errors = { 0 }, was = { 0 }, unheard = { 0 };
+	struct settings *old = house_settings_read(before, file, &unheard, &unheard);
+	bool             good = tables_check(s, &errors, &unheard);
+
+	if (!good && old != NULL && !tables_check(old, &was, &unheard))
+		good = true;
+	if (!good)
+		command_print(buffer_bytes(&errors), stderr);
+	settings_close(&old);
+	buffer_free(&errors);
+	buffer_free(&was);
+	buffer_free(&unheard);
+	return good;
+}
+
 static int
 run_set(struct call *c)
 {
 	struct config config = { .settings = NULL };
+	struct buffer before = { 0 };
 	int           status = COMMAND_FAILED;
 	bool          warned = false;
 
@@ -371,18 +392,22 @@ run_set(struct call *c)
 		return command_wrong(c, "nothing to set");
 	if (!command_read(c->config, &config.text))
 		return COMMAND_FAILED;
+	buffer_add(&before, buffer_bytes(&config.text));
 	for (int i = 2; i < c->argc; i++)
 		if (!edit(&config.text, c->argv[i])) {
 			config_close(&config);
+			buffer_free(&before);
 			return command_wrong(c, "\"%s\" is not NAME=VALUE", c->argv[i]);
 		}
-	if (!check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned))
+	if (!check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) ||
+	    !tables_still_good(config.settings, buffer_bytes(&before), c->config))
 		(void)fprintf(stderr, "mansio: %s stays as it was\n", c->config);
 	else if (!command_replace(c->config, buffer_bytes(&config.text)))
 		(void)fprintf(stderr, "mansio: %s: %s\n", c->config, strerror(errno));
 	else
 		status = COMMAND_DONE;
 	config_close(&config);
+	buffer_free(&before);
 	return status;
 }
 

@@ -40,7 +40,7 @@ const struct command command_import_aliases = {
 	.about =
 		"Makes aliases from a file like /etc/aliases or a virtual alias file, all of them or none.",
 	.more = "A line is \"name: target, target\" or \"address target, target\"; one that begins with a blank goes on; # is a remark. "
-		"@domain becomes the domain's catch-all by mansio domain set, not here. Targets that are commands, files or :include: lists "
+		"@domain becomes the catch-all of that domain, which leads to one address. Targets that are commands, files or :include: lists "
 		"belong in alias_maps, and are refused. The options are those of import-users.",
 	.run = run_aliases,
 };
@@ -161,7 +161,8 @@ import(struct call *c, bool users)
 	if (skip)
 		argv[argc++] = "skip";
 	if (dry || (!good && !skip))
-		argv[argc++] = "dry"; /* the clerk's complaints are worth hearing too */
+		argv[argc++] =
+			dry ? "dry" : "faulty"; /* the clerk's complaints are worth hearing too */
 	if (domains)
 		argv[argc++] = "domains";
 	if (rows.len > (16u << 20) - 4096)

@@ -1,8 +1,11 @@
 /* postmap, postalias, newaliases -- lookup tables asked, listed and looked at */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "command/letter-lines.h"
 #include "command/lookup.h"
@@ -42,8 +45,8 @@ const struct command command_postalias = {
 };
 const struct command command_newaliases = {
 	.name = "newaliases",
-	.forms = "newaliases",
-	.about = "Looks at the files of alias_database as postalias does.",
+	.forms = "newaliases [-oATABLE]",
+	.about = "Looks at the files of alias_database, or at that of -oA, as postalias does.",
 	.more = NOTHING_BUILT,
 	.run = run_newaliases,
 };
@@ -55,7 +58,6 @@ struct wish {
 	struct table_source source;
 	const char         *key;         /* -q; NULL */
 	bool                list, files; /* -s, -F */
-	bool                missing;     /* a file that a value names */
 	unsigned            letter;      /* -h -b -m: LETTER_... */
 };
 
@@ -121,6 +123,21 @@ open_table(struct wish *w, const char *name)
 	return t;
 }
 
+static bool
+read_file(const struct wish *w, const char *path, struct buffer *out)
+{
+	int     fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : 1;
+
+	while (n > 0 && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
+		buffer_took(out, (size_t)n);
+	if (n < 0)
+		lookup_warn(w->call, "open %s: %s: this entry is left out", path, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	return n == 0;
+}
+
 /* -F: what is in the files that a value names, by an empty line; false after complaining. */
 static bool
 read_files(const struct wish *w, struct bytes *value, struct buffer *out)
@@ -134,7 +151,7 @@ read_files(const struct wish *w, struct bytes *value, struct buffer *out)
 			n++;
 		if (n > 0 && out->len > 0)
 			buffer_add_char(out, '\n');
-		good = n == 0 || command_read(arena_copy(scratch, bytes_cut(rest, 0, n)), out);
+		good = n == 0 || read_file(w, arena_copy(scratch, bytes_cut(rest, 0, n)), out);
 		rest = bytes_cut(rest, n + 1, rest.len);
 	}
 	if (good && w->files)
@@ -314,7 +331,7 @@ look_at_files(void *ctx, struct bytes key, struct bytes value)
 	struct buffer content = { 0 };
 
 	(void)key;
-	w->missing = !read_files(w, &value, &content) || w->missing;
+	(void)read_files(w, &value, &content);
 	buffer_free(&content);
 }
 
@@ -335,7 +352,7 @@ look_at(struct wish *w, char **names, int count)
 			(void)table_each(t, look_at_files, w);
 		table_close(&t);
 	}
-	return w->missing ? COMMAND_FAILED : COMMAND_DONE;
+	return COMMAND_DONE;
 }
 
 static int
@@ -347,12 +364,23 @@ usage(struct wish *w)
 		w->call->command->name);
 }
 
+/* Where somebody says the settings are, they must be; false after complaining. */
+static bool
+config_at(struct call *c, const char *directory, struct arena *arena)
+{
+	c->config = lookup_config(directory, arena);
+	if (access(c->config, R_OK) == 0)
+		return true;
+	(void)lookup_fatal(c, "open %s: %s", c->config, strerror(errno));
+	return false;
+}
+
 /* An option; 0, or the status to end with. */
 static int
 take_option(struct wish *w, int option, struct arena *arena)
 {
 	switch (option) {
-	case 'c': w->call->config = lookup_config(optarg, arena); break;
+	case 'c': return config_at(w->call, optarg, arena) ? 0 : COMMAND_FAILED;
 	case 'f': w->source.how |= TABLE_KEEP_CASE; break;
 	case 'r': w->source.how |= TABLE_LAST_HOLDS; break;
 	case 'w': w->source.how |= TABLE_NO_WARNING; break;
@@ -409,8 +437,8 @@ run_postmap(struct call *c)
 	int           option, status = 0;
 
 	w.grammar = c->command == &command_postalias ? TABLE_ALIASES : TABLE_PLAIN;
-	if (directory != NULL)
-		c->config = lookup_config(directory, arena);
+	if (directory != NULL && !config_at(c, directory, arena))
+		status = COMMAND_FAILED;
 	optind = 0;
 	while (status == 0 &&
 	       (option = getopt(c->argc, c->argv, "+bc:d:fFhimnNopq:rsuUvw")) != OPTIONS_USED_UP)
@@ -423,28 +451,59 @@ run_postmap(struct call *c)
 	return status;
 }
 
+/* Called as sendmail(1) is, of whose options -oA alone says something here: the file that is looked at instead. */
+static const char *
+database_named(struct call *c)
+{
+	const char *name = NULL;
+	int         option;
+
+	optind = 0;
+	while ((option = getopt(c->argc, c->argv, SENDMAIL_OPTIONS)) != OPTIONS_USED_UP)
+		if (option == 'o' && optarg[0] == 'A')
+			name = optarg + 1;
+	return name;
+}
+
+static int
+look_at_aliases(struct wish *w, struct settings *s, const char *named, struct arena *arena)
+{
+	struct common_settings common;
+	int                    status = COMMAND_DONE;
+	char                  *name;
+
+	if (!settings_fill(s, &common_setting_table, NULL, &common, NULL))
+		return COMMAND_FAILED;
+	w->source = source_here(s);
+	w->source.how |= tables_alias_how(s);
+	if (named != NULL && *named == '\0') {
+		(void)lookup_fatal(w->call, "-oA requires pathname");
+		return EX_TEMPFAIL;
+	}
+	if (named != NULL) {
+		name = arena_copy(arena, bytes_of(named));
+		return look_at(w, &name, 1);
+	}
+	for (size_t i = 0; i < common.alias_database.count && status == COMMAND_DONE; i++) {
+		name = arena_copy(arena, bytes_of(common.alias_database.item[i]));
+		status = look_at(w, &name, 1);
+	}
+	return status;
+}
+
 static int
 run_newaliases(struct call *c)
 {
-	struct wish w = { .call = c, .grammar = TABLE_ALIASES, .source = table_source_files };
-	struct common_settings common;
-	struct arena          *arena = arena_open(NULL);
-	const char            *directory = getenv("MAIL_CONFIG");
-	struct settings       *s;
-	int                    status = COMMAND_FAILED;
+	struct wish      w = { .call = c, .grammar = TABLE_ALIASES, .source = table_source_files };
+	struct arena    *arena = arena_open(NULL);
+	const char      *directory = getenv("MAIL_CONFIG");
+	struct settings *s = NULL;
+	int              status = COMMAND_FAILED;
 
-	if (directory != NULL)
-		c->config = lookup_config(directory, arena);
-	s = lookup_settings(c);
-	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &common, NULL)) {
-		w.source = source_here(s);
-		w.source.how |= tables_alias_how(s);
-		status = COMMAND_DONE;
-		for (size_t i = 0; i < common.alias_database.count && status == COMMAND_DONE; i++) {
-			char *name = arena_copy(arena, bytes_of(common.alias_database.item[i]));
-			status = look_at(&w, &name, 1);
-		}
-	}
+	if (directory == NULL || config_at(c, directory, arena))
+		s = lookup_settings(c);
+	if (s != NULL)
+		status = look_at_aliases(&w, s, database_named(c), arena);
 	arena_close(&arena);
 	settings_close(&s);
 	return status;

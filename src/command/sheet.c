@@ -375,11 +375,10 @@ alias_line(struct reading *r, struct bytes line)
 	while (end < line.len && strchr(": \t", line.at[end]) != NULL &&
 	       !bytes_starts(bytes_cut(line, end, SIZE_MAX), BYTES(":include:")))
 		end++;
-	if (bytes_starts(address, BYTES("@"))) {
-		wrong(r, "a catch-all is set by mansio domain set: ", address);
-		return;
-	}
-	if ((address = address_of(r, address)).len == 0 || said_before(r, address))
+	/* virtual(5): "@domain address" is for all names the domain does not have. */
+	if (!bytes_starts(address, BYTES("@")) || address.len == 1)
+		address = address_of(r, address);
+	if (address.len == 0 || said_before(r, address))
 		return;
 	row = row_new(r);
 	row->address = address;

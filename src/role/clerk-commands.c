@@ -532,6 +532,41 @@ target_unknown(struct order *e, struct bytes target, struct arena *a)
 		                (int)target.len, target.at);
 }
 
+static void
+note_account(void *ctx, const struct account_row *r)
+{
+	(void)r;
+	*(bool *)ctx = true;
+}
+
+/* It may be meant, and mail goes another way than before. */
+static void
+note_of_own(struct order *e, const struct bytes *target, size_t n)
+{
+	struct bytes none = { NULL, 0 };
+	bool         account = false, itself = false;
+
+	for (size_t i = 0; i < n; i++)
+		itself = itself || bytes_equal_nocase(target[i], e->first);
+	(void)directory_account_each(e->clerk->directory, e->first, none, note_account, &account);
+	if (account && !itself)
+		caller_complain(
+			e->caller,
+			"mansio: note: %.*s is an account, which gets no more mail now; name it "
+			"among the targets to keep a copy there\n",
+			(int)e->first.len, e->first.at);
+	else if (itself && !account)
+		caller_complain(
+			e->caller,
+			"mansio: note: %.*s leads to itself, and there is no such account\n",
+			(int)e->first.len, e->first.at);
+	else if (itself && n == 1)
+		caller_complain(e->caller,
+		                "mansio: note: %.*s leads to itself alone: its mail goes where it "
+		                "went without this alias\n",
+		                (int)e->first.len, e->first.at);
+}
+
 /* alias add|set ADDRESS TARGET...: all of the targets or none */
 static int
 alias_put(struct order *e, bool replace)
@@ -545,7 +580,10 @@ alias_put(struct order *e, bool replace)
 		target[i] = bytes_of(e->ask->argv[3 + i]);
 	o = directory_alias_put(e->clerk->directory, e->first, target, n, replace);
 	for (size_t i = 0; o == DIRECTORY_OK && i < n; i++)
-		target_unknown(e, target[i], a);
+		if (!bytes_equal_nocase(target[i], e->first))
+			target_unknown(e, target[i], a);
+	if (o == DIRECTORY_OK)
+		note_of_own(e, target, n);
 	arena_close(&a);
 	return order_finish(e, o, "alias");
 }

@@ -98,7 +98,15 @@ alias_import(struct importing *i, struct unpack *u, struct bytes address)
 		return DIRECTORY_BAD;
 	if (i->with_domains && at >= 0)
 		(void)directory_domain_add(d, bytes_cut(address, (size_t)at + 1, SIZE_MAX));
-	enum directory_outcome o = directory_alias_put(d, address, target, n, false);
+	if (at == 0 && n > 1) {
+		i->why =
+			"is a catch-all, which leads to one address; make an alias of several and name "
+			"that";
+		return DIRECTORY_BAD;
+	}
+	enum directory_outcome o =
+		at == 0 ? directory_domain_catch_all(d, bytes_cut(address, 1, SIZE_MAX), target[0])
+			: directory_alias_put(d, address, target, n, false);
 	if (o == DIRECTORY_OK)
 		i->aliases++;
 	return o;
@@ -123,16 +131,17 @@ row_import(struct importing *i, struct unpack *u)
 	return true;
 }
 
-/* import FILE [dry] [skip] [domains], rows as the input */
+/* import FILE [dry] [faulty] [skip] [domains], rows as the input; faulty: others were wrong already, and nothing is kept */
 int
 run_import(struct order *e)
 {
 	struct importing i = { .order = e, .file = e->first.at, .scratch = arena_open(NULL) };
 	struct unpack    u = unpack_of(e->ask->input);
-	bool             dry = false, skip = false, whole = true, keep;
+	bool             dry = false, faulty = false, skip = false, whole = true, keep;
 
 	for (uint32_t n = 3; n < e->ask->argc; n++) {
 		dry = dry || strcmp(e->ask->argv[n], "dry") == 0;
+		faulty = faulty || strcmp(e->ask->argv[n], "faulty") == 0;
 		skip = skip || strcmp(e->ask->argv[n], "skip") == 0;
 		i.with_domains = i.with_domains || strcmp(e->ask->argv[n], "domains") == 0;
 	}
@@ -142,7 +151,7 @@ run_import(struct order *e)
 	}
 	while (whole && u.rest.len > 0)
 		whole = row_import(&i, &u);
-	keep = whole && !dry && (skip || i.wrong == 0);
+	keep = whole && !dry && !faulty && (skip || i.wrong == 0);
 	whole = directory_changes_end(e->clerk->directory, keep) && whole;
 	arena_close(&i.scratch);
 	if (!whole) {

@@ -92,6 +92,8 @@ static const struct setting rows[] = {
 	  "mail_owner do not exist.", NULL, 1000, 65000, "0.1" },
 	{ "mail_name", SETTING_TEXT, AT(mail_name), "Mansio",
 	  "The name of the software as greetings say it.", NULL, 0, 0, "0.1" },
+	{ "mail_version", SETTING_TEXT, AT(mail_version), MANSIO_VERSION,
+	  "Its version, for $mail_version in other settings.", NULL, 0, 0, "0.7" },
 	{ "maillog_file", SETTING_WORD, AT(maillog_file), "",
 	  "The file the log goes to, stderr for the standard error, empty for syslog.", NULL, 0, 0, "0.1" },
 	{ "syslog_name", SETTING_WORD, AT(syslog_name), "mansio",

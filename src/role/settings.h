@@ -40,7 +40,7 @@ struct common_settings {
 	int         mynetworks_style;  /* enum networks_style                      */
 	const char *mail_directory;    /* absolute, no slash at the end            */
 	const char *mail_owner;
-	const char *mail_name;
+	const char *mail_name, *mail_version;
 	const char *mail_location, *mail_home, *virtual_mailbox_base;
 	struct setting_list mail_location_directories;
 	const char *mail_spool_directory, *home_mailbox, *mail_privileged_group;

@@ -663,9 +663,39 @@ def test_aliases_from_files(tmp_path):
         file.write_text('prog: "|/bin/true"\nlist: :include:/etc/list\n@example.com jack\nnowhere:\nx: jack\n')
         bad = house.command("import-aliases", file, "--domain", "example.com", check=False)
         assert bad.returncode == 1
-        for line, words in ((1, "a command"), (2, "a command"), (3, "catch-all"), (4, "leads nowhere")):
+        for line, words in ((1, "a command"), (2, "a command"), (4, "leads nowhere")):
             assert re.search(rf"^{re.escape(str(file))}:{line}: .*{words}", bad.stderr, re.M), bad.stderr
         assert "x@example.com" not in house.command("alias", "list").stdout
+        # What was not imported would not be, either.
+        assert "nothing imported; right were: " in bad.stdout and "would be" not in bad.stdout
+        file.write_text("@example.com jack@example.com\n")
+        assert "imported: 0 accounts, 1 aliases\n" == house.command("import-aliases", file).stdout
+        assert "jack@example.com" in house.command("domain", "show", "example.com").stdout
+        file.write_text("@example.com jack@example.com, jill@example.com\n")
+        bad = house.command("import-aliases", file, check=False)
+        assert bad.returncode == 1 and f"{file}:1: @example.com is a catch-all, which leads to one address" in bad.stderr
+
+
+def test_an_alias_of_a_person_or_of_itself_is_kept_and_noted():
+    with Village("jack", "jill") as house:
+        for address, to, note in (("jack@example.com", ["jill@example.com"], "is an account, which gets no more mail now"),
+                                  ("new@example.com", ["new@example.com"], "leads to itself, and there is no such account"),
+                                  ("jill@example.com", ["JILL@example.com"], "leads to itself alone"),
+                                  ("ann@example.com", ["jill@example.com"], None)):
+            said = house.command("alias", "add", address, *to)
+            assert said.stderr == "" if note is None else note in said.stderr, said.stderr
+        assert "note" not in house.command("alias", "set", "jack@example.com", "jack@example.com", "jill@example.com").stderr
+
+
+def test_config_set_looks_at_the_tables_too():
+    with Village("jack") as house:
+        before = house.config.read_text()
+        bad = house.command("config", "set", "virtual_alias_maps=hash:/nonexistent/virtual", check=False)
+        assert bad.returncode == 1 and "/nonexistent/virtual" in bad.stderr and "stays as it was" in bad.stderr
+        assert house.config.read_text() == before
+        house.config.write_text(before + "virtual_alias_maps = hash:/nonexistent/virtual\n")
+        # What was wrong before is no reason not to mend something else.
+        assert house.command("config", "set", "message_size_limit=20M").returncode == 0
 
 
 def test_what_is_wrong_with_an_import_is_said_by_its_line(tmp_path):

@@ -205,7 +205,10 @@ def test_a_value_may_name_files_whose_content_is_told(place):
         else:
             assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode), words
     (place / "t").write_text(f"k {place}/nowhere\n")
-    assert ours(place, "-F", "hash:./t").returncode == 1
+    wanted, got = theirs(place, "-F", "hash:./t"), ours(place, "-F", "hash:./t")
+    assert got.returncode == wanted.returncode == 0
+    for done in (wanted, got):
+        assert done.stderr.startswith(b"postmap: warning: ") and f"open {place}/nowhere: No such file".encode() in done.stderr
     for words in (("-d", "k"), ("-i",)):
         done = ours(place, *words, "hash:./t")
         assert done.returncode == 1 and b"edit the file" in done.stderr
@@ -491,3 +494,20 @@ def test_what_holds_for_a_transport_that_is_not_set_is_said_as_postfix_says_it(p
             theirs, ours_ = (subprocess.run([*program, "-c", place, *form, name], capture_output=True, text=True, timeout=30)
                              for program in ([POSTCONF], [BINARY, "postconf"]))
             assert (ours_.returncode, ours_.stdout) == (theirs.returncode, theirs.stdout), name
+
+
+@needs_postfix
+@pytest.mark.parametrize("program, words", [
+    (["newaliases"], ["-oA{at}/good"]), (["newaliases"], ["-oA", "{at}/good"]), (["newaliases"], ["-oA{at}/missing"]), (["newaliases"], ["-oAhash:{at}/missing"]),
+    (["newaliases"], []), (["postmap"], ["-c", "{at}/missing", "-q", "a", "texthash:{at}/good"]), (["postalias"], ["-c", "{at}/missing", "{at}/good"]),
+])
+def test_where_files_of_aliases_and_of_settings_are_is_obeyed(place, program, words):
+    (place / "good").write_text("a: b\n")
+    with open(place / "main.cf", "a") as f:
+        f.write(f"alias_database = hash:{place}/good\nalias_maps =\n")
+    words = [w.format(at=place) for w in words]
+    more = {} if "-c" in words else {"env": {**os.environ, "MAIL_CONFIG": str(place)}}
+    wanted = subprocess.run([*program, *words], capture_output=True, timeout=60, cwd=place, **more)
+    got = subprocess.run([BINARY, *program, *words], capture_output=True, timeout=60, cwd=place, **more)
+    assert (got.returncode, got.stdout) == (wanted.returncode, wanted.stdout), (wanted.stderr, got.stderr)
+    assert bool(got.stderr) == bool(wanted.stderr), (wanted.stderr, got.stderr)
