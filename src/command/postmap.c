@@ -4,7 +4,6 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "command/letter-lines.h"
@@ -476,10 +475,8 @@ look_at_aliases(struct wish *w, struct settings *s, const char *named, struct ar
 		return COMMAND_FAILED;
 	w->source = source_here(s);
 	w->source.how |= tables_alias_how(s);
-	if (named != NULL && *named == '\0') {
-		(void)lookup_fatal(w->call, "-oA requires pathname");
-		return EX_TEMPFAIL;
-	}
+	if (named != NULL && *named == '\0')
+		return lookup_fatal(w->call, "-oA requires pathname");
 	if (named != NULL) {
 		name = arena_copy(arena, bytes_of(named));
 		return look_at(w, &name, 1);
