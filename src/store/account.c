@@ -523,6 +523,23 @@ inherit(struct account *a, const struct mailbox *m)
 	return 0;
 }
 
+/* A file of messages is no directory of others. */
+static bool
+is_below_a_file(const struct account *a, const char *name)
+{
+	struct bytes level = bytes_of(name);
+	ptrdiff_t    slash;
+
+	if (a->place == NULL || a->place->driver->levels)
+		return false;
+	while ((slash = bytes_find_last(level, '/')) > 0) {
+		level.len = (size_t)slash;
+		if (!bytes_is(level, "INBOX") && map_get(a->by_name, level) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* One mailbox whose name is free.  The transaction is begun. */
 static int
 make_one(struct account *a, const char *name, enum mailbox_use use, struct mailbox **out)
@@ -532,6 +549,8 @@ make_one(struct account *a, const char *name, enum mailbox_use use, struct mailb
 
 	if (mailboxes_of(a) >= MAILBOXES_MOST)
 		return EDQUOT;
+	if (is_below_a_file(a, name))
+		return ENOTDIR;
 	if (a->place != NULL && (why = a->place->driver->make(a->place, name)) != 0)
 		return why;
 	m = memory_take(sizeof *m);
@@ -671,6 +690,8 @@ rename_one(struct account *a, struct mailbox *m, const char *to)
 	sqlite3_stmt *s;
 	int           why;
 
+	if (is_below_a_file(a, to))
+		return ENOTDIR;
 	if (a->place != NULL && (why = a->place->driver->rename(a->place, m->name, to)) != 0)
 		return why;
 	if ((why = list_fact(a, FACT_RENAMED, m->id, 0, 0, m->name, to)) != 0)

@@ -93,13 +93,17 @@ enter_one(struct folder *f, struct fresh *x)
 	return folder_enter(f, file, &v, buffer_bytes(&x->digest), &uid);
 }
 
+/* EPERM is our own word: the kernel would have let us read it (driver.h). */
 static void
 unreadable(struct folder *f, const struct file *file, int why)
 {
 	if (f->again > clock_wall())
 		return;
 	warn_("account %" PRIu64 ", mailbox %s: %s/%s cannot be read: %s", f->mailbox->account->id,
-	      f->mailbox->name, f->place->location.root, file->where, strerror(why));
+	      f->mailbox->name, f->place->location.root, file->where,
+	      why == EPERM
+	              ? "it is another user's than the directory it lies in, or no file; give it to that user (chown)"
+	              : strerror(why));
 	f->again = clock_wall() + UNREADABLE_S;
 }
 

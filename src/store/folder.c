@@ -637,7 +637,10 @@ copy_file(struct mailbox *from, struct mailbox *to, struct fetched *letter, stru
 		if (content_open(from->account, old->message, letter->message.size, &at) < 0)
 			return errno; /* what cannot be read is not copied */
 		file->plain = old->plain;
-		return driver->link(from->folder, old, to->folder, file, &to->account->landing);
+		why = driver->link(from->folder, old, to->folder, file, &to->account->landing);
+		/* Of another user's file there is no second name, nor on another file system. */
+		if (why != EPERM && why != EXDEV && why != EMLINK && why != EOPNOTSUPP)
+			return why;
 	}
 	why = message_digest(from->account, &letter->message, scratch, &digest, &letter->prefix);
 	return why == 0 ? driver->put(to->folder, file, &source, letter->message.internal_date,

@@ -40,6 +40,15 @@ row_named(struct listing *l, struct bytes name)
 	return &l->row[at - 1];
 }
 
+/* INBOX lies beside the others, or elsewhere: below its name there is room. */
+static bool
+is_a_leaf(const struct mailbox *m)
+{
+	const struct place *p = m->account->place;
+
+	return p != NULL && !p->driver->levels && strcmp(m->name, "INBOX") != 0;
+}
+
 static void
 levels_above(struct listing *l, const char *name)
 {
@@ -62,6 +71,7 @@ account_list(struct account *a, struct arena *arena, struct mailbox_info **out)
 		row->exists = true;
 		row->use = m->use;
 		row->uidvalidity = m->uidvalidity;
+		row->no_inferiors = is_a_leaf(m);
 		levels_above(&l, m->name);
 	}
 	for (struct map_place p = { 0 }; map_next(a->subscribed, &p);)
@@ -92,6 +102,7 @@ account_list_one(struct account *a, const char *name, struct mailbox_info *out)
 		out->exists = true;
 		out->use = m->use;
 		out->uidvalidity = m->uidvalidity;
+		out->no_inferiors = is_a_leaf(m);
 	}
 	return out->exists || out->has_children || out->subscribed;
 }

@@ -569,7 +569,15 @@ split_where(const struct maildir *d, const char *where, int *dir)
 	return where + 4;
 }
 
-/* A link could lead out, and a second name of somebody else's file would show it. */
+/* A link could lead out, and a second name of somebody else's file would show it; what everybody may read is shown
+   to nobody by that. */
+static bool
+is_to_be_read(const struct maildir *d, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) &&
+	       (st->st_uid == d->owner || st->st_uid == geteuid() || (st->st_mode & S_IROTH) != 0);
+}
+
 static int
 open_file(const struct maildir *d, int dir, const char *name, uint64_t *len)
 {
@@ -578,8 +586,7 @@ open_file(const struct maildir *d, int dir, const char *name, uint64_t *len)
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    (st.st_uid == d->owner || st.st_uid == geteuid())) {
+	if (fstat(fd, &st) == 0 && is_to_be_read(d, &st)) {
 		*len = (uint64_t)st.st_size;
 		return fd;
 	}

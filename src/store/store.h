@@ -96,6 +96,7 @@ struct mailbox_info {
 	bool exists;               /* false: only subscribed, or only a level above others */
 	bool subscribed;
 	bool has_children;
+	bool no_inferiors;         /* a file of messages: nothing can be below it */
 	enum mailbox_use use;
 	uint32_t uidvalidity;
 };

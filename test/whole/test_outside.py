@@ -6,6 +6,7 @@ import mailbox
 import os
 import pathlib
 import poplib
+import pwd
 import re
 import signal
 import smtplib
@@ -231,6 +232,50 @@ def test_a_file_that_vanished_is_missed_alone(place):
     box.noop()
     assert len(box.search(None, "ALL")[1][0].split()) == 1, "and then it is gone"
     assert b"Subject: two" in box.fetch(box.search(None, "ALL")[1][0].split()[0], "(BODY.PEEK[])")[1][0][1]
+
+
+def test_a_file_of_somebody_else_is_shown_when_everybody_may_read_it_and_named_when_not(place):
+    demo, folders, tmp_path = place
+    if not isinstance(folders, Maildir) or os.getuid() != 0:
+        pytest.skip("of a Maildir, and root alone gives files away")
+    other = pwd.getpwnam("nobody").pw_uid
+    for name, mode in (("1700000001.open", 0o644), ("1700000002.shut", 0o640)):
+        path = folders.root / "new" / name
+        path.write_text(BODY % name)
+        os.chown(path, other, os.stat(folders.root).st_gid)
+        path.chmod(mode)
+    box = demo.imap("jack")
+    box.select()
+    assert len(fetched(box)) == 1
+    assert b"1700000001.open" in box.fetch("1", "(BODY.PEEK[])")[1][0][1]
+    wait_for(lambda: re.search(r"new/1700000002.shut cannot be read: .*chown", demo.log()))
+    # It is renamed and copied as any other; the copy is ours.
+    assert box.store("1", "+FLAGS", r"\Flagged")[0] == "OK"
+    wait_for(lambda: folders.flags() == ["F"])
+    assert box.create("Copies")[0] == "OK" and box.copy("1", "Copies")[0] == "OK"
+    wait_for(lambda: [p.stat().st_uid for p in (folders.root / ".Copies/cur").iterdir()] == [os.stat(folders.root).st_uid])
+    assert box.select("Copies")[1] == [b"1"]
+    assert b"1700000001.open" in box.fetch("1", "(BODY.PEEK[])")[1][0][1]
+    os.chown(folders.root / "new/1700000002.shut", os.stat(folders.root).st_uid, -1)
+    box.select()
+    wait_for(lambda: (box.noop(), len(fetched(box)))[1] == 2)
+
+
+def test_nothing_is_below_a_file_of_messages(place):
+    """rfc9051:7.3.1 \\NoInferiors, as Dovecot says it of an mbox; a Maildir can hold both."""
+    demo, folders, _ = place
+    box = demo.imap("jack")
+    assert box.create("one")[0] == "OK"
+    [said] = box.list('""', "one")[1]
+    below = box.create("one/two")
+    if isinstance(folders, Maildir):
+        assert said == rb'(\HasNoChildren) "/" one' and below[0] == "OK"
+    else:
+        assert said == rb'(\NoInferiors) "/" one'
+        assert below == ("NO", [b"[CANNOT] A mailbox above it holds messages, and can hold no mailboxes."])
+        assert box.rename("Sent", "one/Sent")[0] == "NO"
+        assert box.create("level/two")[0] == "OK"
+        assert sorted(box.list('""', "level*")[1]) == [rb'(\NoInferiors) "/" level/two', rb'(\Noselect \HasChildren) "/" level']
 
 
 def test_links_lead_nowhere(place):

@@ -202,10 +202,19 @@ add_word(struct buffer *out, bool *any, const char *word)
 	buffer_add_string(out, word);
 }
 
+/* \NoInferiors says that there are no children, too (rfc5258:4). */
+static const char *
+children_word(const struct mailbox_info *m)
+{
+	return m->has_children   ? "\\HasChildren"
+	       : m->no_inferiors ? "\\NoInferiors"
+	                         : "\\HasNoChildren";
+}
+
 static void
 write_attributes(struct buffer *out, const struct mailbox_info *m, bool *any)
 {
-	add_word(out, any, m->has_children ? "\\HasChildren" : "\\HasNoChildren");
+	add_word(out, any, children_word(m));
 	if (m->use != USE_NONE)
 		add_word(out, any, use_word(m->use));
 }
@@ -253,7 +262,7 @@ write_entry(struct imap *s, const struct list_work *w, const struct mailbox_info
 	else if (!m->exists)
 		add_word(out, &any, "\\Noselect");
 	if (!w->lsub || (w->give & CHILDREN))
-		add_word(out, &any, m->has_children ? "\\HasChildren" : "\\HasNoChildren");
+		add_word(out, &any, children_word(m));
 	if (m->subscribed && (w->give & SUBSCRIBED))
 		add_word(out, &any, "\\Subscribed");
 	if (m->use != USE_NONE && !w->lsub)

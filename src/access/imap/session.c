@@ -126,6 +126,8 @@ words_of(int why)
 		{ EINVAL, "[CANNOT] That cannot be done with this mailbox." },
 		{ ENAMETOOLONG, "[CANNOT] The mailbox name is too long." },
 		{ ELOOP, "[CANNOT] The mailbox name has too many levels." },
+		{ ENOTDIR,
+		  "[CANNOT] A mailbox above it holds messages, and can hold no mailboxes." },
 		{ ENOSPC, "[UNAVAILABLE] No space left on the server; try again later." },
 		{ EDQUOT, "[OVERQUOTA] A limit of this account is reached." },
 		{ EMLINK, "[LIMIT] Too many mailboxes." },
