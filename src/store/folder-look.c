@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -179,6 +180,28 @@ ask_one(struct folder *f, size_t which)
 	(void)close(fd);
 }
 
+/* That its messages are being taken over is a row of the index from the first of them to the last: whoever is killed in
+   between goes on with the uids of the rest. */
+static const char *
+taking_name(const struct mailbox *m, char out[static 40])
+{
+	(void)snprintf(out, 40, "former %" PRIu64, m->id);
+	return out;
+}
+
+static void
+taking_ends(struct mailbox *m)
+{
+	char          name[40];
+	sqlite3_stmt *s;
+
+	if (account_change(m->account) != 0 ||
+	    (s = index_ready(m->account->index, META_DROP)) == NULL)
+		return;
+	(void)sqlite3_bind_text(s, 1, taking_name(m, name), -1, SQLITE_STATIC);
+	(void)index_do(m->account->index, s);
+}
+
 /* All that had uids have them: those given to what was expunged are not given again (rfc9051:2.3.1.1). */
 static void
 take_uidnext(struct folder *f)
@@ -189,6 +212,8 @@ take_uidnext(struct folder *f)
 		m->uidnext = f->former;
 		(void)mailbox_snapshot(m);
 	}
+	if (f->former != 0 && m->account->failed == 0)
+		taking_ends(m);
 	f->former = 0;
 }
 
@@ -318,17 +343,31 @@ static int
 take_over(struct folder *f)
 {
 	struct mailbox *m = f->mailbox;
+	struct account *a = m->account;
 	uint32_t        uidvalidity, uidnext;
+	uint64_t        begun = 0;
+	char            name[40];
 	int             why = 0;
 
-	if (m->uidnext > 1 || m->rows.count > 0 || f->count > 0 || f->fresh_count > 0)
+	if (f->former != 0 || f->fresh_count > 0)
+		return 0;
+	if ((m->uidnext > 1 || m->rows.count > 0 || f->count > 0) &&
+	    account_meta_get(a, taking_name(m, name), &begun) != 0)
 		return 0;
 	errno = 0;
-	if (!f->place->driver->former(f, &uidvalidity, &uidnext))
+	if (!f->place->driver->former(f, &uidvalidity, &uidnext)) {
+		f->former = (uint32_t)begun;
 		return errno == EBUSY ? EBUSY : 0;
-	if (uidvalidity != 0 && uidvalidity != m->uidvalidity)
+	}
+	if (uidnext > FOREIGN_UID_MOST)
+		uidnext = 0;
+	if (begun == 0 && uidvalidity != 0 && uidvalidity != m->uidvalidity)
 		why = mailbox_validity(m, uidvalidity);
-	f->former = uidnext;
+	if (why == 0 && uidnext > begun && (why = account_change(a)) == 0 &&
+	    (why = account_meta_put(a, taking_name(m, name), uidnext)) != 0)
+		why = account_fail(a, why);
+	if (why == 0)
+		f->former = uidnext > begun ? uidnext : (uint32_t)begun;
 	return why;
 }
 
@@ -509,6 +548,8 @@ folder_look(struct mailbox *m, bool force)
 		if (unchanged(f, &now) && !force)
 			return 0;
 		why = look_begin(f, &now);
+		if (m->folder != f)
+			return why; /* all was loaded anew */
 	}
 	f->looking->now = true;
 	if (why == 0)

@@ -80,6 +80,7 @@ static const char *const steps[INDEX_VERSION] = {
 static const char *const texts[STATEMENTS] = {
 	[META_GET]      = "SELECT value FROM meta WHERE name=?",
 	[META_PUT]      = "INSERT OR REPLACE INTO meta VALUES(?,?)",
+	[META_DROP]     = "DELETE FROM meta WHERE name=?",
 	[MAILBOX_ALL]   = "SELECT id,name,use,uidvalidity,recent,made,forgotten FROM mailbox",
 	[MAILBOX_PUT]   = "INSERT INTO mailbox VALUES(?,?,?,?,?,?,?)",
 	[MAILBOX_NAME]  = "UPDATE mailbox SET name=?2 WHERE id=?1",

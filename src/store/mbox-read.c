@@ -314,7 +314,7 @@ mbox_former(struct folder *f, uint32_t *uidvalidity, uint32_t *uidnext)
 	if (mbox_text_open(fd, &t) == 0) {
 		found = mbox_letter_next(&t, 0, &l) && l.state.uidvalidity != 0;
 		*uidvalidity = found ? l.state.uidvalidity : 0;
-		*uidnext = 0;
+		*uidnext = found && l.state.last < UINT32_MAX ? l.state.last + 1 : 0;
 		found = mbox_text_close(&t) == 0 && found;
 	}
 	mbox_give(fd, &lock);

@@ -2,15 +2,18 @@
 """kill -9 while an account goes from one kind of mailbox to another, and while an mbox is rewritten: asked again it goes
 on, and nothing is lost, nothing there twice."""
 
+import contextlib
 import os
 import random
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 
 import pytest
 
-from kit import BINARY, wait_for
+from kit import BINARY, open_to_all, wait_for, word
 from test_outside import BODY, Mbox, demo_with, state
 
 LETTERS = 40
@@ -38,13 +41,29 @@ def fill(demo):
     box.logout()
 
 
-def die_and_live(demo):
+def die(demo):
     """All its processes at once."""
     os.killpg(demo.process.pid, signal.SIGKILL)
     demo.process.wait()
     demo.output.close()
     demo.process = None
+
+
+def die_and_live(demo):
+    die(demo)
     demo.start()
+
+
+def entered(directory, beside):
+    """Of how many files a dead server's indexes tell; they are looked into as copies."""
+    most = 0
+    for n, path in enumerate(directory.glob("**/index.db")):
+        for end in ("", "-wal"):
+            if path.with_name(path.name + end).exists():
+                shutil.copy(path.with_name(path.name + end), beside / f"{n}.db{end}")
+        with contextlib.closing(sqlite3.connect(beside / f"{n}.db")) as db, contextlib.suppress(sqlite3.OperationalError):
+            most = max(most, db.execute("SELECT count(*) FROM file").fetchone()[0])     # it may have no tables yet
+    return most
 
 
 def convert(demo, to):
@@ -115,5 +134,54 @@ def test_an_mbox_that_was_being_rewritten_is_whole(tmp_path):
         box.noop()
         wait_for(lambda: folders.count() == len(wanted))
         assert not list((tmp_path / "demo").glob("**/mbox-*.journal"))
+    finally:
+        demo.stop()
+
+
+def test_a_take_over_from_dovecot_goes_on_after_a_crash(tmp_path):
+    """Of thousands of letters some are in when it dies, and again: the rest have the uids they had all the same."""
+    root, there, fresh, following = tmp_path / "outside/example.com/jack", 6000, 5, 90000
+    open_to_all(tmp_path)
+    for part in ("tmp", "new", "cur"):
+        (root / part).mkdir(parents=True)
+    wanted = {}
+    for n in range(there):
+        name = f"17{n:08}.a.b"
+        (root / "cur" / f"{name}:2,S").write_text(BODY % f"letter {n}")
+        wanted[n] = 1000 + 3 * n
+    (root / "dovecot-uidlist").write_text(f"3 V1275660208 N{following}\n" + "".join(f"{uid} :17{n:08}.a.b\n" for n, uid in wanted.items()))
+    for n in range(there, there + fresh):
+        (root / "new" / f"17{n:08}.a.b").write_text(BODY % f"letter {n}")
+        wanted[n] = following + n - there
+    demo = demo_with(tmp_path, f"mail_location = maildir:{tmp_path}/outside/%d/%n")
+    try:
+        if os.geteuid() == 0:
+            keeper = next(p for p in demo.processes() if p["role"] == "keeper")
+            owner = os.stat(f"/proc/{keeper['pid']}")
+            subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", tmp_path / "outside"], check=True)
+        counts = []
+        for wait in range(1, 40):           # each lives a little longer than the one before
+            asked = subprocess.Popen([BINARY, "-c", demo.config, "mailbox", "status", "jack@example.com", "messages", "INBOX"],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                asked.wait(wait * 0.01)
+            except subprocess.TimeoutExpired:
+                pass
+            die(demo)
+            asked.kill()
+            asked.wait()
+            (beside := tmp_path / word()).mkdir()
+            counts.append(entered(tmp_path / "demo", beside))
+            demo.start()
+            if counts[-1] == there + fresh:
+                break
+        box = demo.imap("jack")
+        assert box.select()[1] == [str(there + fresh).encode()]
+        assert box.response("UIDVALIDITY")[1] == [b"1275660208"]
+        said = box.uid("FETCH", "1:*", "(UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
+        uids = {int(re.search(rb"letter (\d+)", part[1]).group(1)): int(re.search(rb"UID (\d+)", part[0]).group(1))
+                for part in said if isinstance(part, tuple)}
+        assert uids == wanted
+        assert any(0 < n < there for n in counts), (counts, "it never died in the middle")
     finally:
         demo.stop()

@@ -380,7 +380,8 @@ test_a_list_of_files_is_read_some_at_a_time(void **state)
 	assert_int_equal(mailbox_count(g.inbox), 0);
 	HOLDS("not in one turn", look_through(&g) > 2);
 	assert_int_equal(mailbox_count(g.inbox), FILES);
-	g.inbox->folder->looked = clock_patient_ms(); /* just now, however long the machine took for it */
+	g.inbox->folder->looked =
+		clock_patient_ms(); /* just now, however long the machine took for it */
 	HOLDS("who waited for it is answered", mailbox_sync(g.inbox, settled, &g));
 	g.inbox->folder->looked = 0; /* a second later */
 	/* Another look: while it goes on, others and we change flags, and a letter goes. */
@@ -493,7 +494,65 @@ test_uids_of_a_former_owner(void **state)
 	}
 }
 
+/* Some turns; what is with verifiers then is answered to nobody. */
+static void
+live_and_die(struct ground *g, unsigned turns)
+{
+	enter(g);
+	g->inbox = kit_mailbox(g->account, "INBOX");
+	for (unsigned i = 0; i < turns; i++) {
+		store_at_rest(g->kit.store);
+		(void)kit_jobs(&g->kit);
+	}
+	mailbox_drop(&g->inbox);
+	account_drop(&g->account);
+	store_close(&g->kit.store);
+	while (kit_jobs(&g->kit) > 0)
+		;
+	letters_close(&g->kit.letters);
+}
+
+/* Whoever dies between the first and the last of them goes on with the uids of the rest. */
+static void
+test_uids_of_a_former_owner_are_taken_over_by_many(void **state)
+{
+	enum { THERE = 30, FRESH = 3, LIVES = 3, TURNS = 12 };
+
+	(void)state;
+	for (unsigned turns = 0; turns < TURNS; turns++) {
+		struct ground g;
+		struct buffer list = { 0 }, wanted = { 0 }, got = { 0 };
+		char          name[60];
+
+		maildir_make(&g);
+		buffer_add_string(&list, "3 V1234567890 N5000\n");
+		for (unsigned i = 0; i < THERE + FRESH; i++) {
+			(void)snprintf(name, sizeof name, "cur/17%06u.a.b:2,", i);
+			put_file(&g, name, "Subject: x\n\n");
+			if (i < THERE)
+				buffer_printf(&list, "%u :17%06u.a.b\n", 100 + 7 * i, i);
+			buffer_printf(&wanted, "%u ", i < THERE ? 100 + 7 * i : 5000 + i - THERE);
+		}
+		buffer_printf(&wanted, "next %u", 5000 + FRESH);
+		buffer_add_char(&list, '\0');
+		put_file(&g, "dovecot-uidlist", list.at);
+		for (unsigned i = 0; i < LIVES; i++)
+			live_and_die(&g, turns);
+		enter(&g);
+		g.inbox = kit_mailbox(g.account, "INBOX");
+		kit_turns(&g.kit);
+		assert_int_equal(g.inbox->uidvalidity, 1234567890);
+		tell_uids(&g, &got);
+		SAME("each has its own", buffer_bytes(&got), buffer_bytes(&wanted));
+		buffer_free(&list);
+		buffer_free(&wanted);
+		buffer_free(&got);
+		ground_close(&g);
+	}
+}
+
 UNIT(test_a_long_one_is_read_by_the_thread, test_what_is_added_meanwhile_comes_too,
      test_nobody_waits_for_it_any_more, test_changes_are_written_by_the_thread,
      test_expunged_while_it_is_written, test_a_list_of_files_is_read_some_at_a_time,
-     test_a_folder_is_closed_while_its_list_is_read, test_uids_of_a_former_owner)
+     test_a_folder_is_closed_while_its_list_is_read, test_uids_of_a_former_owner,
+     test_uids_of_a_former_owner_are_taken_over_by_many)
