@@ -9,6 +9,7 @@ checks_pack(const struct checks_said *s, struct buffer *out)
 	pack_u8(out, s->verdict);
 	pack_bool(out, s->discard);
 	pack_bytes(out, s->reply);
+	pack_bytes(out, s->by);
 	pack_bytes(out, s->hold);
 	pack_bytes(out, s->filter);
 	pack_bytes(out, s->redirect);
@@ -45,6 +46,7 @@ checks_unpack(struct bytes packed, struct arena *life, struct checks_said *s)
 	*s = (struct checks_said){ .verdict = unpack_u8(&u) };
 	s->discard = unpack_bool(&u);
 	s->reply = unpack_bytes(&u);
+	s->by = unpack_bytes(&u);
 	s->hold = unpack_bytes(&u);
 	s->filter = unpack_bytes(&u);
 	s->redirect = unpack_bytes(&u);

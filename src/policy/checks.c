@@ -41,12 +41,12 @@ static const struct {
 	[CHECK_BODY] = { "body_checks", false },
 };
 static const struct {
-	const char *reply, *words;
+	const char *setting, *reply, *words;
 } faults[INSPECT_FAULTS] = {
-	[FAULT_NESTING] = { "5.6.0", "MIME nesting exceeds safety limit" },
-	[FAULT_8BIT_HEADER] = { "5.6.0", "improper use of 8-bit data in message header" },
-	[FAULT_8BIT_BODY] = { "5.6.0", "improper use of 8-bit data in message body" },
-	[FAULT_ENCODING] = { "5.6.0", "invalid message/* or multipart/* encoding domain" },
+	[FAULT_NESTING] = { "mime_nesting_limit", "5.6.0", "MIME nesting exceeds safety limit" },
+	[FAULT_8BIT_HEADER] = { "strict_7bit_headers", "5.6.0", "improper use of 8-bit data in message header" },
+	[FAULT_8BIT_BODY] = { "strict_8bitmime_body", "5.6.0", "improper use of 8-bit data in message body" },
+	[FAULT_ENCODING] = { "strict_mime_encoding_domain", "5.6.0", "invalid message/* or multipart/* encoding domain" },
 };
 /* clang-format on */
 
@@ -111,7 +111,7 @@ said_text(struct checking *c, struct bytes text, const char *otherwise)
 }
 
 static void
-refuse(struct checking *c, struct bytes words)
+refuse(struct checking *c, const char *by, struct bytes words)
 {
 	bool later = words.at[0] == '4';
 
@@ -122,6 +122,7 @@ refuse(struct checking *c, struct bytes words)
 		later = true;
 	}
 	c->said->verdict = CHECKS_REFUSE;
+	c->said->by = bytes_of(by);
 	c->said->reply = bytes_of(
 		arena_printf(c->life, "%s %.*s", later ? "451" : "550", (int)words.len, words.at));
 }
@@ -133,7 +134,7 @@ act_reject(struct checking *c, const struct spot *at, struct bytes text)
 {
 	struct bytes words = said_text(c, text, "message content rejected");
 
-	refuse(c, words);
+	refuse(c, at->list, words);
 	tell(c, at, "reject", words);
 	c->over = true;
 }
@@ -396,6 +397,7 @@ look_up(struct checking *c, const struct inspected *in)
 			warn_("%s map lookup problem -- message not accepted, try again later",
 			      at.list);
 			c->said->verdict = CHECKS_LATER;
+			c->said->by = bytes_of(at.list);
 			c->said->reply = BYTES("451 4.3.0 Error: queue file write error");
 			c->over = true;
 			return;
@@ -407,11 +409,13 @@ static void
 hear_fault(struct checking *c, const struct inspected *in)
 {
 	const char *words = faults[in->fault].words;
+	bool        eight = in->fault == FAULT_8BIT_HEADER || in->fault == FAULT_8BIT_BODY;
 
 	if (c->said->verdict != CHECKS_PASS)
 		return;
 	note_it(c, arena_printf(c->life, "reject: mime-error %s", words), "", in->text, BYTES(""));
-	refuse(c, bytes_of(arena_printf(c->life, "%s %s", faults[in->fault].reply, words)));
+	refuse(c, eight && c->set->strict ? "strict_8bitmime" : faults[in->fault].setting,
+	       bytes_of(arena_printf(c->life, "%s %s", faults[in->fault].reply, words)));
 }
 
 static void

@@ -42,6 +42,7 @@ struct checks_said {
 	bool    discard;
 	bool    waits;                 /* tables that are elsewhere are to be asked first: never packed */
 	struct bytes reply;            /* "550 5.7.1 text"                          */
+	struct bytes by;               /* the setting that says so                  */
 	struct bytes hold, filter, redirect;
 	struct bytes *copy; uint32_t copies;
 	struct check_note *note; uint32_t notes;

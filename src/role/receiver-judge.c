@@ -197,11 +197,8 @@ checked(struct passage *p, const struct word_judged *w)
 		return;
 	}
 	if (w->verdict != JUDGE_ACCEPT) {
-		if (p->said != NULL && p->said->notes > 0)
-			p->letter->refused_by = bytes_starts(p->said->note[p->said->notes - 1].what,
-			                                     BYTES("reject: body"))
-			                                ? BYTES("body_checks")
-			                                : BYTES("header_checks");
+		if (p->said != NULL)
+			p->letter->refused_by = p->said->by;
 		passage_refuse(p, w->verdict == JUDGE_REFUSE ? VERDICT_REFUSE : VERDICT_LATER,
 		               w->reply);
 		return;

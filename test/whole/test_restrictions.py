@@ -21,7 +21,9 @@ def house(tmp_path_factory):
     with House(mynetworks="192.0.2.0/24", smtpd_restriction_classes="strangers", strangers="reject_non_fqdn_sender, check_sender_access inline:{%s}" % words,
                smtpd_sender_restrictions="permit_sasl_authenticated, strangers",
                smtpd_recipient_restrictions="permit_mynetworks, reject_unlisted_recipient",
-               header_checks=f"regexp:{checks}", message_size_limit=20000, mailbox_size_limit=0) as house:
+               header_checks=f"regexp:{checks}", mime_header_checks="regexp:{{/name=bad/ REJECT no such parts}}",
+               nested_header_checks="regexp:{{/^X-Within:/ REJECT no such letters}}", body_checks="regexp:{{/^bad words/ REJECT}}",
+               strict_7bit_headers="yes", message_size_limit=20000, mailbox_size_limit=0) as house:
         house.command("domain", "add", "example.com")
         for name in ("jill", "jack"):
             house.command("account", "add", f"{name}@example.com", input="secret\n")
@@ -105,6 +107,10 @@ def why(house, text):
 
 @pytest.mark.parametrize("letter_is, begins, rule", [
     ("X-Bad: 1\r\n\r\nHello.\r\n", "550 5.7.1 no such fields (P", "header_checks"),
+    ("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; name=bad\r\n\r\nx\r\n--b--\r\n", "550 5.7.1 no such parts (P", "mime_header_checks"),
+    ("MIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\nX-Within: 1\r\n\r\nx\r\n", "550 5.7.1 no such letters (P", "nested_header_checks"),
+    ("Subject: x\r\n\r\nbad words\r\n", "550 5.7.1 message content rejected (P", "body_checks"),
+    (b"Subject: \xe9\r\n\r\nx\r\n", "550 5.6.0 improper use of 8-bit data in message header (P", "strict_7bit_headers"),
     ("Subject: large\r\n\r\n" + "large\r\n" * 4000, "552 5.3.4 Error: message file too big (P", ""),
 ])
 def test_what_is_refused_after_the_dot_is_explained_too(house, letter_is, begins, rule):
