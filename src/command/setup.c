@@ -15,6 +15,7 @@
 #include "command/command.h"
 #include "command/prompt.h"
 #include "command/server.h"
+#include "command/test-send.h"
 #include "role/confine.h"
 
 enum { PATH_ROOM = 4096, NAME_ROOM = 256, READY_MS = 60000, CERTIFICATE_DAYS = 800 };
@@ -335,6 +336,26 @@ make_certificate(struct setup *s)
 	return good;
 }
 
+/* The one door of the house in its first moment, for the probes of relay_refused(). */
+static const char *
+door_of(const struct setup *s, char path[static PATH_ROOM])
+{
+	(void)snprintf(path, PATH_ROOM, "%.4000s/run/setup.sock", s->mail);
+	return path;
+}
+
+/* Open to us alone; whoever comes is who it says it is, and no names are looked up. */
+static void
+write_door(const struct setup *s, struct buffer *text)
+{
+	char path[PATH_ROOM];
+
+	buffer_printf(text,
+	              "listen_smtp = unix:%s\nsmtp/listener_mode = 0600\n"
+	              "smtpd_upstream_proxy_protocol = haproxy\nsmtpd_peername_lookup = no\n",
+	              door_of(s, path));
+}
+
 /* `closed`: the same house with its doors shut, for the first account. */
 static void
 write_settings(const struct setup *s, bool closed, struct buffer *text)
@@ -361,7 +382,9 @@ write_settings(const struct setup *s, bool closed, struct buffer *text)
 		                  "home_mailbox = Maildir/\nauth_backends = directory pam\n");
 	if (closed || !s->model->world)
 		buffer_add_string(text, closed ? "\n" : "\n# This machine alone.\n");
-	for (size_t i = 0; i < COUNT(services) && (closed || !s->model->world); i++) {
+	if (closed)
+		write_door(s, text);
+	for (size_t i = closed; i < COUNT(services) && (closed || !s->model->world); i++) {
 		if (closed || (services[i].reading && !s->model->boxes))
 			buffer_printf(text, "%s =\n", services[i].setting);
 		else
@@ -488,11 +511,25 @@ make_people(const struct setup *s, struct call *c)
 	return true;
 }
 
+/* What would be a relay for strangers is not set up. */
+static bool
+is_no_relay(const struct setup *s)
+{
+	char path[PATH_ROOM];
+
+	if (relay_refused(door_of(s, path), s->domain))
+		return true;
+	(void)fprintf(
+		stderr,
+		"mansio: strangers may not send letters to others by this server; nothing is set up\n");
+	return false;
+}
+
 /* Through a server of a moment, whose doors are shut. */
 static bool
 open_for_a_moment(const struct setup *s)
 {
-	char          path[PATH_ROOM], log[PATH_ROOM];
+	char          path[PATH_ROOM], log[PATH_ROOM], door[PATH_ROOM];
 	struct call   c = { .command = s->call->command, .config = path };
 	struct server server;
 	struct buffer said = { 0 };
@@ -503,9 +540,10 @@ open_for_a_moment(const struct setup *s)
 	if (!write_config(s, true, path))
 		return false;
 	good = server_start(&server, path) && server_wait(&server, READY_MS) == SERVER_READY;
-	good = good && (!s->model->boxes || make_people(s, &c));
+	good = good && (!s->model->boxes || make_people(s, &c)) && is_no_relay(s);
 	good = server_stop(&server) == 0 && good;
 	(void)unlink(path);
+	(void)unlink(door_of(s, door));
 	if (!good) {
 		(void)fprintf(stderr, "mansio: the first start did not go well; its log says:\n");
 		if (command_read(log, &said))

@@ -2,12 +2,18 @@
 #include "command/test-send.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/arena.h"
+#include "channel/listener.h"
 #include "command/talk.h"
 #include "role/interfaces.h"
 #include "smtp/receiver/settings.h"
@@ -50,10 +56,52 @@ static const struct probe probes[] = {
 
 struct relay {
 	char        host[256], domain[256], address[64];
+	const char *path; /* a unix socket, NULL: host and port   */
 	const char *to;
 	int         port;
+	bool        quiet; /* of what is refused nothing is said   */
 	unsigned    taken, tried;
 };
+
+/* A connected socket, or -1 with errno. */
+static int
+connect_path(const char *path)
+{
+	struct sockaddr_un at;
+	int                directory, fd, why;
+
+	if (listener_path(path, &at, &directory) < 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && (connect(fd, (struct sockaddr *)&at, sizeof at) < 0 ||
+	                fcntl(fd, F_SETFL, O_NONBLOCK) < 0)) {
+		why = errno;
+		(void)close(fd);
+		fd = -1;
+		errno = why;
+	}
+	if (directory >= 0)
+		(void)close(directory);
+	return fd;
+}
+
+/* Who comes by a unix socket says that it is a proxy, for a stranger whom no network has (rfc5737).  NULL: told why. */
+static struct talk *
+relay_talk(const struct relay *r)
+{
+	struct talk *t;
+	int          fd;
+
+	if (r->path == NULL)
+		return talk_open(r->host, r->port, PATIENCE_MS);
+	if ((fd = connect_path(r->path)) < 0) {
+		(void)fprintf(stderr, "mansio: %s: %s\n", r->path, strerror(errno));
+		return NULL;
+	}
+	t = talk_take(fd, PATIENCE_MS);
+	(void)talk_say(t, BYTES("PROXY TCP4 192.0.2.1 127.0.0.1 40000 25\r\n"));
+	return t;
+}
 
 static void
 fill(const struct relay *r, const char *form, struct buffer *out)
@@ -102,11 +150,13 @@ command(struct talk *t, struct buffer *last, const char *verb, struct bytes argu
 static bool
 try_probe(struct relay *r, const struct probe *p)
 {
-	struct talk  *t = talk_open(r->host, r->port, PATIENCE_MS);
+	struct talk  *t = relay_talk(r);
 	struct buffer from = { 0 }, to = { 0 }, last = { 0 };
-	bool          good = talk_reply(t, keep_last, &last) == 220;
+	bool          good = t != NULL && talk_reply(t, keep_last, &last) == 220;
 	int           code = 0;
 
+	if (t == NULL)
+		return false;
 	fill(r, p->from, &from);
 	fill(r, p->to, &to);
 	if (good)
@@ -123,11 +173,16 @@ try_probe(struct relay *r, const struct probe *p)
 	if (good) {
 		r->tried++;
 		r->taken += code / 100 == 2;
+	}
+	if (good && (code / 100 == 2 || !r->quiet))
 		(void)printf("%-8s %-38s <%.*s> to <%.*s>: %.*s\n",
 		             code / 100 == 2 ? "TAKEN" : "refused", p->why, (int)from.len,
 		             from.len > 0 ? from.at : "", (int)to.len, to.at, (int)last.len,
 		             last.len > 0 ? last.at : "");
-	} else
+	else if (!good && r->path != NULL)
+		(void)printf("%s: %s%.*s\n", r->path, talk_why(t), (int)last.len,
+		             last.len > 0 ? last.at : "");
+	else if (!good)
 		(void)printf("%s:%d: %s%.*s\n", r->host, r->port, talk_why(t), (int)last.len,
 		             last.len > 0 ? last.at : "");
 	talk_close(&t);
@@ -233,6 +288,31 @@ take_domain(struct relay *r, struct bytes greeting)
 		                   sizeof r->domain);
 }
 
+/* All of them; a command's exit status. */
+static int
+try_all(struct relay *r)
+{
+	for (size_t i = 0; i < COUNT(probes); i++)
+		if (!try_probe(r, &probes[i]))
+			break;
+	if (r->tried < COUNT(probes))
+		return COMMAND_WRONG;
+	(void)printf("%u of %u probes were taken%s\n", r->taken, r->tried,
+	             r->taken == 0 ? ": this server does not relay for us" : "");
+	return r->taken == 0 ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+bool
+relay_refused(const char *path, const char *domain)
+{
+	struct relay r = { .path = path, .quiet = true, .address = "127.0.0.1" };
+
+	r.to = bytes_equal_nocase(bytes_of(domain), BYTES("example.net")) ? "relaytest@example.org"
+	                                                                  : "relaytest@example.net";
+	(void)snprintf(r.domain, sizeof r.domain, "%s", domain);
+	return try_all(&r) == COMMAND_DONE;
+}
+
 int
 test_relay(struct call *c, int argc, char **argv)
 {
@@ -246,11 +326,14 @@ test_relay(struct call *c, int argc, char **argv)
 	(void)command_option(c, "--domain", &domain);
 	if (c->argc > 3 || bytes_find_last(bytes_of(r.to), '@') < 1)
 		return command_wrong(c, "test relay takes one host, and --to an address outside");
-	if (c->argc == 3 && !talk_target(c->argv[2], r.host, &r.port))
+	if (c->argc == 3 && strncmp(c->argv[2], "unix:", 5) == 0)
+		r.path = c->argv[2] + 5;
+	else if (c->argc == 3 && !talk_target(c->argv[2], r.host, &r.port))
 		return command_wrong(c, "%s is no host and port", c->argv[2]);
 	if (c->argc == 2 && find_ourselves(c, &r) != COMMAND_DONE)
 		return COMMAND_WRONG;
-	t = talk_open(r.host, r.port, PATIENCE_MS);
+	if ((t = relay_talk(&r)) == NULL)
+		return COMMAND_WRONG;
 	(void)talk_reply(t, keep_last, &greeting);
 	if (domain != NULL)
 		(void)snprintf(r.domain, sizeof r.domain, "%s", domain);
@@ -258,14 +341,8 @@ test_relay(struct call *c, int argc, char **argv)
 		take_domain(&r, buffer_bytes(&greeting));
 	buffer_free(&greeting);
 	(void)snprintf(r.address, sizeof r.address, "%s%s",
-	               strchr(talk_address(t), ':') != NULL ? "IPv6:" : "", talk_address(t));
+	               strchr(talk_address(t), ':') != NULL ? "IPv6:" : "",
+	               r.path == NULL ? talk_address(t) : "127.0.0.1");
 	talk_close(&t);
-	for (size_t i = 0; i < COUNT(probes); i++)
-		if (!try_probe(&r, &probes[i]))
-			break;
-	if (r.tried < COUNT(probes))
-		return COMMAND_WRONG;
-	(void)printf("%u of %u probes were taken%s\n", r.taken, r.tried,
-	             r.taken == 0 ? ": this server does not relay for us" : "");
-	return r.taken == 0 ? COMMAND_DONE : COMMAND_FAILED;
+	return try_all(&r);
 }

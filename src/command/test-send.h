@@ -15,7 +15,9 @@
 
 int test_send(struct call *, int argc, char **argv);
 
-/* test-relay.c */
-int test_relay(struct call *, int argc, char **argv);
+/* test-relay.c.  relay_refused(): whether the server behind a unix socket, whose listener hears PROXY, relays for no
+   stranger; tells of each probe that it takes, and of all together. */
+int  test_relay(struct call *, int argc, char **argv);
+bool relay_refused(const char *path, const char *domain);
 
 #endif

@@ -13,7 +13,7 @@ const struct command command_test = {
 		"test send -t TO [-f FROM] [-s SERVER] [-p PORT] [-tls | -tlsc] [-a MECHANISM] [-au USER] [-ap PASSWORD] "
 		"[--helo NAME] [--body TEXT_OR_FILE] [--header LINE | --h-NAME TEXT]... [--attach FILE]... [-d FILE] [-q WHERE] [--protocol smtp|lmtp] "
 		"[--tls-verify] [--tls-ca-path FILE] [--tls-cert FILE] [--tls-key FILE]\n"
-		"test relay [HOST] [--to ADDRESS] [--domain DOMAIN]",
+		"test relay [HOST | unix:PATH] [--to ADDRESS] [--domain DOMAIN]",
 	.about =
 		"Sends a letter by hand and shows the dialogue, or tries whether a server relays for strangers.",
 	.more = "send takes the options of swaks that tutorials use, with one hyphen or two: to, from, server, port, tls "
@@ -27,7 +27,8 @@ const struct command command_test = {
 		"relay tries the classic ways to have a server relay for strangers (%, !, quotes, source routes, addresses in brackets, the null "
 		"sender, forged senders of its own domain), each up to RCPT TO and no further, and tells which were taken. Without HOST our "
 		"own server is tried, from an address of this machine that mynetworks does not trust; where there is none, that is said, and "
-		"it has to be tried from another machine. Exit status: 0 nothing was taken; 1 something was; 2 it could not be tried.",
+		"it has to be tried from another machine. unix:PATH is a socket of a listener that hears the PROXY protocol "
+		"(smtpd_upstream_proxy_protocol = haproxy): there the stranger is 192.0.2.1. mansio setup tries it, too. Exit status: 0 nothing was taken; 1 something was; 2 it could not be tried.",
 	.run = run_test,
 };
 

@@ -278,6 +278,19 @@ def test_the_name_of_the_greeting_is_its_domain_where_only_an_address_is_known(h
     assert "Bad sender address" not in done.stdout
 
 
+@pytest.mark.parametrize("trusted, taken", [("198.51.100.0/24", 0), ("192.0.2.0/24", 1)])
+def test_a_stranger_is_told_of_by_a_proxy(trusted, taken, tmp_path):
+    """A listener that hears PROXY is tried as a stranger, whatever our own address may do; long paths are no matter."""
+    place = tmp_path / ("deep" * 20) / ("er" * 20)
+    place.mkdir(parents=True)
+    with House(mynetworks=f"127.0.0.0/8 {trusted}", dns_resolver="none", listen_smtp=f"unix:{place}/door", smtpd_upstream_proxy_protocol="haproxy", mydomain="example.com") as h:
+        done = h.command("test", "relay", f"unix:{place}/door", "--domain", "example.com", check=False)
+        assert done.returncode == taken, done.stdout + done.stderr
+        assert ("TAKEN    a stranger to a stranger" in done.stdout) == bool(taken)
+        assert h.count("from unknown[192.0.2.1]") > 0
+        assert h.command("test", "relay", f"unix:{place}/no-door", check=False).returncode == 2
+
+
 def test_an_open_relay_is_found():
     with House(mynetworks="127.0.0.0/8", dns_resolver="none") as h:
         done = h.command("test", "relay", f"127.0.0.1:{h.ports['smtp']}", "--domain", "example.com", check=False)
