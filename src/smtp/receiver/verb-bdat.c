@@ -103,19 +103,6 @@ chunk_begins(struct session *s)
 	chunk_look(s);
 }
 
-void
-bdat_refused(struct session *s, struct bytes argument, const char *reply)
-{
-	if (!chunk_parse(argument, &s->chunk_size, &s->chunk_last)) {
-		chunk_uncounted(s, "521 5.5.4 Syntax: BDAT count [LAST]", argument);
-		return;
-	}
-	s->burl = false;
-	s->chunk_left = s->chunk_size;
-	s->chunk_reply = reply;
-	chunk_begins(s);
-}
-
 /* More than is ever taken: it is not even heard. */
 static bool
 is_beyond_bearing(const struct session *s, uint64_t size)
@@ -123,6 +110,23 @@ is_beyond_bearing(const struct session *s, uint64_t size)
 	uint64_t most = (uint64_t)s->config->set.message_size;
 
 	return most > 0 && size > 2 * most + PATIENCE_MORE;
+}
+
+void
+bdat_refused(struct session *s, struct bytes argument, const char *reply)
+{
+	if (!chunk_parse(argument, &s->chunk_size, &s->chunk_last)) {
+		chunk_uncounted(s, "521 5.5.4 Syntax: BDAT count [LAST]", argument);
+		return;
+	}
+	if (is_beyond_bearing(s, s->chunk_size)) {
+		chunk_uncounted(s, "552 5.3.4 Chunk exceeds message size limit", argument);
+		return;
+	}
+	s->burl = false;
+	s->chunk_left = s->chunk_size;
+	s->chunk_reply = reply;
+	chunk_begins(s);
 }
 
 static void
