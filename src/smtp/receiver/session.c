@@ -692,6 +692,17 @@ session_rested(struct session *s)
  * Rooms
  */
 
+/* AUTH may bring the first answer along: a ticket of Kerberos, or a token, is longer than any other command (rfc4954:4). */
+static size_t
+line_most(const struct session *s, struct bytes arrived)
+{
+	size_t most = (size_t)s->config->set.line_length;
+
+	return most < AUTH_LINE_MOST && bytes_starts_nocase(arrived, BYTES("AUTH "))
+	               ? AUTH_LINE_MOST
+	               : most;
+}
+
 /* Commands: one line each.  A line of LF alone is taken too: people type them. */
 size_t
 room_command(struct session *s, struct bytes arrived)
@@ -705,7 +716,7 @@ room_command(struct session *s, struct bytes arrived)
 		hold(s);
 		return 0;
 	}
-	switch (line_read(arrived, (size_t)s->config->set.line_length, &line, &used, &bare)) {
+	switch (line_read(arrived, line_most(s, arrived), &line, &used, &bare)) {
 	case LINE_SHORT: return 0;
 	case LINE_LONG:
 		s->too_long = "500 5.5.2 Error: line too long";

@@ -9,6 +9,7 @@
 
 enum {
 	VERBS_MOST = 32,
+	AUTH_LINE_MOST = 12288,        /* rfc4954:4                           */
 	PATIENCE_MORE = 16 << 20,      /* past twice the limit and this a client is cut off */
 };
 /* A domain that was sent to in this session (rfc9422 RCPTDOMAINMAX). */

@@ -8,8 +8,6 @@
 #include "channel/line.h"
 #include "sasl/sasl.h"
 
-enum { AUTH_LINE_MOST = 12288 }; /* rfc4954:4 */
-
 static room_fn room_auth, room_auth_last;
 
 /* What may be named to this client now. */

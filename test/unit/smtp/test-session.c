@@ -376,6 +376,42 @@ test_auth_line_length(void **state)
 	buffer_free(&line);
 }
 
+/* rfc4954:4: so may the command be that brings the first answer along; no other may. */
+static void
+test_auth_command_length(void **state)
+{
+	static const struct {
+		const char *why, *verb;
+		size_t      length;
+		const char *out;
+	} rows[] = {
+		{ "all that a line may have", "auth plain ", 12288, "501 5.5.2 Cannot decode response\r\n" OK },
+		{ "and one more", "AUTH PLAIN ", 12289, "500 5.5.2 Error: line too long\r\n" OK },
+		{ "not AUTH", "AUTHX PLAIN ", 2049, "500 5.5.2 Error: line too long\r\n" OK },
+		{ "another verb", "NOOP ", 2049, "500 5.5.2 Error: line too long\r\n" OK },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		for (size_t piece = 0; piece <= 1000; piece += 500) {
+			struct buffer line = { 0 };
+			struct kit    k;
+
+			kit_open(&k, KIND_SUBMISSIONS, "");
+			kit_secured(&k);
+			kit_say(&k, BYTES("EHLO c\r\n"), 0);
+			buffer_reset(&k.out);
+			buffer_add_string(&line, rows[i].verb);
+			while (line.len < rows[i].length)
+				buffer_add_char(&line, 'A');
+			buffer_add_string(&line, "\r\nNOOP\r\n");
+			kit_say(&k, buffer_bytes(&line), piece);
+			SAME(rows[i].why, buffer_bytes(&k.out), bytes_of(rows[i].out));
+			kit_close(&k);
+			buffer_free(&line);
+		}
+}
+
 static void
 submit(struct kit *k, const char *letter)
 {
@@ -670,6 +706,6 @@ test_names(void **state)
 }
 
 UNIT(test_chunks, test_large_chunks, test_names, test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers,
-     test_starttls_forgets_all, test_auth, test_auth_line_length, test_trace_and_missing_fields,
+     test_starttls_forgets_all, test_auth, test_auth_line_length, test_auth_command_length, test_trace_and_missing_fields,
      test_house_says_no, test_room_is_waited_for, test_large_letters_stream, test_patience,
      test_the_server_stops)
