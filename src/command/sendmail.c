@@ -813,7 +813,13 @@ read_options(struct post *p, const char **sender, const char **queue)
 		case 'b':
 			if (strchr("mspvi", optarg[0]) == NULL || optarg[0] == '\0' ||
 			    optarg[1] != '\0')
-				return complain(0, "this is not done here: -b", optarg);
+				return complain(
+					0,
+					strcmp(optarg, "d") == 0
+						? "the server is started with systemctl "
+						  "start mansio, or mansio run; it is not done by -b"
+						: "this is not done here: -b",
+					optarg);
 			mode = optarg[0];
 			break;
 		case 'C': c->config = lookup_config(optarg, p->life); break;

@@ -205,7 +205,8 @@ notice_make(struct returning *n, const struct letter *l)
 	for (size_t i = 0; i < count; i++) {
 		struct recipient *r;
 
-		memcpy(&r, n->told.at + i * sizeof r, sizeof r);
+		/* In the order in which they were named: a letter has its last one first. */
+		memcpy(&r, n->told.at + (count - 1 - i) * sizeof r, sizeof r);
 		to[i] = (struct notice_recipient){
 			.original = bytes_of(r->orcpt),
 			.final = bytes_of(r->address),

@@ -44,16 +44,45 @@ list_head(struct buffer *b, const struct letter *l)
 	}
 }
 
+/* Those that are meant, in the order in which they were named: a letter has its last one first.  The caller frees them. */
+static const struct recipient **
+in_order(const struct letter *l, const struct queue_choice *c, size_t *count)
+{
+	const struct recipient **all, *swap;
+	size_t                   n = 0;
+
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		n++;
+	all = memory_take((n + 1) * sizeof *all);
+	n = 0;
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (queue_choice_recipient(c, r))
+			all[n++] = r;
+	for (size_t i = 0; i < n / 2; i++) {
+		swap = all[i];
+		all[i] = all[n - 1 - i];
+		all[n - 1 - i] = swap;
+	}
+	*count = n;
+	return all;
+}
+
+/* Of recipients with one reason it is told once, as mailq does. */
 static void
 list_recipients(struct buffer *b, const struct letter *l, const struct queue_choice *c)
 {
-	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
-		if (!queue_choice_recipient(c, r))
-			continue;
-		if (r->text[0] != '\0')
+	size_t                   n;
+	const struct recipient **all = in_order(l, c, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct recipient *r = all[i], *before = i > 0 ? all[i - 1] : NULL;
+
+		if (r->text[0] != '\0' && (before == NULL || strcmp(r->text, before->text) != 0 ||
+		                           strcmp(r->status, before->status) != 0))
 			buffer_printf(b, "%45s(%s %s)\n", "", r->status, r->text);
 		buffer_printf(b, "%45s%s  [%s]\n", "", r->address, queue_state_names[r->state]);
 	}
+	memory_free(all);
 }
 
 static bool
@@ -142,24 +171,16 @@ put_row(struct buffer *b, const char *id, const struct letter *l, const struct r
 	              r->state == RECIPIENT_WAITING ? r->due_ms / 1000 : 0, r->tries);
 }
 
-/* In the order in which they were named: a letter has its last one first. */
 static void
 put_rows(struct buffer *b, const struct letter *l, const struct queue_choice *c)
 {
-	const struct recipient **all;
-	size_t                   n = 0;
+	size_t                   n;
+	const struct recipient **all = in_order(l, c, &n);
 	char                     id[24];
 
-	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		n++;
-	all = memory_take((n + 1) * sizeof *all);
-	n = 0;
 	letter_id_text(l->id, id);
-	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		if (queue_choice_recipient(c, r))
-			all[n++] = r;
-	while (n-- > 0)
-		put_row(b, id, l, all[n]);
+	for (size_t i = 0; i < n; i++)
+		put_row(b, id, l, all[i]);
 	memory_free(all);
 }
 

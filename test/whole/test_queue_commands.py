@@ -128,6 +128,21 @@ def test_orders_answer_programs_too(shared):
     assert (wrong.returncode, wrong.stdout) == (2, "")
 
 
+def test_recipients_in_the_order_they_were_named():
+    """To people, who are told a reason once, to programs, and in what comes back."""
+    to = [f"{c}@there.example" for c in "qazwsxedc"]
+    with House(mynetworks="127.0.0.0/8", relayhost=f"[127.0.0.1]:{free_ports(1)[0]}") as house:
+        with house.smtp() as s:
+            s.sendmail("ann@one.example", to, BODY.format("x", "short"))
+        wait_for(lambda: len(rows(house)) == len(to) and all(r["reason"] for r in rows(house)))
+        listed = house.command("queue", "list").stdout
+        assert re.findall(r"(?m)^ +(\S+@there\.example)  \[deferred\]$", listed) == [r["address"] for r in rows(house)] == to
+        assert listed.count("Connection refused") == 1
+        house.command("queue", "bounce", "ALL")
+        notice = house.command("queue", "show", wait_for(lambda: [r for r in rows(house) if r["sender"] == ""])[0]["id"], "--content").stdout
+        assert re.findall(r"(?m)^Final-Recipient: rfc822; (\S+)$", notice) == to
+
+
 def test_one_letter_whole_for_programs():
     """Who brought it and how it was spoken with the host that put it off: what queue show says to people."""
     with House(smtpd_relay_restrictions="defer", smtpd_tls_security_level="may") as there, \
