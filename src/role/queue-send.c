@@ -727,6 +727,25 @@ queue_sent_checked(struct house *h)
 		sent_clear(k->sent);
 }
 
+static bool
+has_delivered(const struct word_sent *w)
+{
+	for (uint32_t i = 0; i < w->recipients; i++)
+		if (w->recipient[i].result == SENT_DELIVERED)
+			return true;
+	return false;
+}
+
+/* rfc5321:4.5.3.1.10: it was one too many for this letter, and nothing is wrong with it: the host takes it with the next,
+   and that need not wait. */
+static bool
+is_one_too_many(const struct sent_recipient *one)
+{
+	return one->result == SENT_LATER &&
+	       (strcmp(one->status, "4.5.3") == 0 ||
+	        bytes_search_nocase(bytes_of(one->text), BYTES("too many recipients")) >= 0);
+}
+
 /* Every recipient has a result. */
 static void
 sending_over(struct house *h, struct sending *s, const struct word_sent *w)
@@ -739,7 +758,7 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 	};
 	/* clang-format on */
 	struct queue_role   *k = queue_of(h);
-	bool                 some = false;
+	bool                 some = false, delivered = has_delivered(w);
 	char                 service[96];
 	struct queue_attempt by = { .service = service,
 		                    .said_us = s->said_us,
@@ -771,8 +790,10 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		if (one->result == SENT_DELIVERED && s->letter->handling.by_trace &&
 		    (s->rcpt[i]->notify & NOTIFY_NEVER) == 0)
 			s->rcpt[i]->notify |= NOTIFY_SUCCESS;
-		queue_conclude_by(h, s->rcpt[i], means[one->result].event, means[one->result].how,
-		                  one->status, one->text, &by);
+		queue_conclude_by(h, s->rcpt[i],
+		                  delivered && is_one_too_many(one) ? EVENT_LOST
+		                                                    : means[one->result].event,
+		                  means[one->result].how, one->status, one->text, &by);
 	}
 	destination_learns(h, s->to, w);
 	s->unreachable = w->unreachable;
