@@ -127,6 +127,27 @@ leave(struct line *line, struct lane *a, struct recipient *r)
 }
 
 /* A lane whose last has quit is still there. */
+static const struct recipient *
+turns_first(const struct turns *t)
+{
+	const struct lane *a = t->first;
+
+	while (a != NULL && a->first == NULL)
+		a = a->next;
+	return a != NULL ? a->first : NULL;
+}
+
+const struct recipient *
+line_first(const struct line *line)
+{
+	const struct recipient *r = NULL;
+
+	for (const struct rank *k = line->ranks; k != NULL && r == NULL; k = k->next)
+		if ((r = turns_first(&k->fresh)) == NULL)
+			r = turns_first(&k->old);
+	return r;
+}
+
 static struct lane *
 turn_take_any(struct line *line)
 {

@@ -9,6 +9,7 @@
  * to a destination so delays another's single one by one transaction.  Inside a sender's lane the order is that of coming.
  *
  * line_join()   the recipient waits.
+ * line_first()  the next, as far as is known now; NULL: nobody waits.
  * line_take()   the next, and of its lane those behind it that may go with it, up to `most`; they wait no more.  0: nobody.
  * line_leave()  everybody, one after another: NULL when nobody is left.
  * line_quit()   this one waits no more.
@@ -27,6 +28,7 @@ struct line {
 };
 
 void     line_join(struct line *, struct recipient *, const char *sender);
+const struct recipient *line_first(const struct line *);
 uint32_t line_take(struct line *, struct recipient *out[], uint32_t most,
 	bool (*together)(const struct recipient *, const struct recipient *));
 struct recipient *line_leave(struct line *);

@@ -98,7 +98,7 @@ struct recipient {
 	uint32_t    number;            /* in its letter: its row's key         */
 	uint32_t    ticket;            /* the role's, while a question is open */
 	size_t      place;             /* in the schedule                      */
-	int64_t     turn;              /* among those that are due             */
+	int64_t     turn;              /* among those that are due; in line for a destination: queue/rota.h's */
 	void       *line;              /* queue/line.h's, while it waits for its destination, in this order */
 	struct recipient *line_next, *line_before;
 };

@@ -8,7 +8,8 @@
  *
  * Slots of senders are shared so that no destination, and not all that are slow or silent together, have the last of them: one that
  * answers may have as many as four times those that are free, one of which nothing is known a fourth of them, and one that was silent
- * is tried by one; of all slots seven tenths are for those of which nothing is known, and three twentieths for the silent.
+ * is tried by one; of all slots seven tenths are for those of which nothing is known, and three twentieths for the silent.  Who
+ * waits for one stands in a rota (queue/rota.h): whose letters had least goes first.
  */
 #include "base/clock.h"
 #include "base/random.h"
@@ -18,10 +19,17 @@
 #include "queue/pace.h"
 #include "role/queue.h"
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { DESTINATIONS_IDLE_MOST = 1000, PUT_OFF_EACH_TURN = 500, SHARE = 4, WAKE_EACH = 32 };
+enum {
+	DESTINATIONS_IDLE_MOST = 1000,
+	PUT_OFF_EACH_TURN = 500,
+	SHARE = 4,
+	WAKE_EACH = 2,
+	LOOK_PAST = 64
+};
 /* So many letters, and for so long, a destination goes on by a place it has, before another gets that. */
 enum { RUN_MOST = 20, RUN_MS = 300 };
 enum trust { UNKNOWN, ANSWERS, SILENT };
@@ -38,9 +46,11 @@ struct destination {
 	int64_t             next_ms;       /* by its rate delay, patient           */
 	int64_t             away_until_ms; /* nobody answers there        */
 	char                why[400], status[12];
-	struct away        *away; /* who is put off, until it returns */
-	bool                in_turn;
-	struct destination *next; /* of those in turn, or short of a slot, or put off */
+	struct away        *away;           /* who is put off, until it returns */
+	bool                in_turn, given; /* given: its wait for a slot is over */
+	struct destination *next;           /* of those in turn, or put off         */
+	struct rota_member  place;          /* among those that are short of a slot */
+	struct rota        *short_in;
 };
 
 /* What a sender was told and has not answered. */
@@ -199,7 +209,10 @@ queue_line_up(struct house *h, struct recipient *r, const struct transport *t, c
 		put_off(h, d, r);
 		return;
 	}
+	r->turn = rota_turn(&queue_of(h)->turns, queue_party(r->letter, queue_sender_name(r)));
 	line_join(&d->line, r, queue_sender_name(r));
+	if (d->place.place != 0)
+		rota_join(d->short_in, &d->place, r->letter->handling.priority, r->turn);
 	take_turn(h, d);
 }
 
@@ -261,6 +274,7 @@ sending_make(struct queue_role *k, struct destination *d)
 	s->rcpt = memory_take((most < d->line.waiting ? most : d->line.waiting) * sizeof *s->rcpt);
 	s->rcpts = line_take(&d->line, s->rcpt, most, go_together);
 	s->letter = s->rcpt[0]->letter;
+	rota_served(&k->turns, s->rcpt[0]->turn);
 	d->next_ms = clock_patient_ms() + d->transport.rate_ms;
 	if (t != NULL)
 		t->next_ms = clock_patient_ms() + t->spacing_ms;
@@ -357,11 +371,20 @@ age_of(const struct letter *l)
 	return us > 0 ? us / 1000000 : 0;
 }
 
+static bool
+somebody_is_short(const struct queue_role *k)
+{
+	for (int t = UNKNOWN; t <= SILENT; t++)
+		if (rota_first(&k->short_of[t]) != NULL)
+			return true;
+	return false;
+}
+
 /* The connection is worth keeping: unless its place is another's next. */
 static bool
 more_follows(const struct queue_role *k, const struct sending *s)
 {
-	return s->to->line.waiting > 0 && (s->run + 1 < RUN_MOST || k->short_of == NULL);
+	return s->to->line.waiting > 0 && (s->run + 1 < RUN_MOST || !somebody_is_short(k));
 }
 
 static int
@@ -490,29 +513,46 @@ wait_for_time(struct house *h, struct destination *d)
 	timer_set(k->delays, 1);
 }
 
+/* Of all places at senders, those in use; false: there is no sender. */
+static bool
+slots_count(struct house *h, uint32_t *all, uint32_t *used)
+{
+	struct queue_role *k = queue_of(h);
+	uint32_t           n = house_peers(h, SENDER);
+
+	*all = *used = 0;
+	for (uint32_t i = 0; i < n && i < SENDERS_MOST; i++)
+		if (house_link(h, SENDER, i) != NULL) {
+			*all += (uint32_t)k->rows.processes;
+			*used += k->at_sender[i];
+		}
+	return *all > 0;
+}
+
+/* Whether destinations of which this is known may have a slot more. */
+static bool
+trust_has_slot(const struct queue_role *k, enum trust t, uint32_t all, uint32_t used)
+{
+	switch (t) {
+	case UNKNOWN: return k->slots[UNKNOWN] * 10 < all * 7;
+	case SILENT: return k->slots[SILENT] == 0 || k->slots[SILENT] * 20 < all * 3;
+	default: return used < all;
+	}
+}
+
 /* Whether it may have a slot more: one that is full, or has not answered, leaves some for others. */
 static bool
 may_have_slot(struct house *h, const struct destination *d)
 {
-	struct queue_role *k = queue_of(h);
-	uint32_t           all = 0, used = 0, n = house_peers(h, SENDER);
+	uint32_t all, used;
 
-	if (d->transport.kind == BY_PIPE)
-		return true;
-	for (uint32_t i = 0; i < n && i < SENDERS_MOST; i++)
-		if (house_link(h, SENDER, i) != NULL) {
-			all += (uint32_t)k->rows.processes;
-			used += k->at_sender[i];
-		}
-	if (all == 0)
-		return true; /* when one comes it goes on */
-	switch (d->trust) {
-	case UNKNOWN:
-		return k->slots[UNKNOWN] * 10 < all * 7 &&
-		       (d->busy == 0 || d->busy * SHARE < all - used);
-	case SILENT: return k->slots[SILENT] == 0 || k->slots[SILENT] * 20 < all * 3;
-	default: return d->busy == 0 || d->busy < SHARE * (all - used);
-	}
+	if (d->transport.kind == BY_PIPE || !slots_count(h, &all, &used))
+		return true; /* when a sender comes it goes on */
+	if (!trust_has_slot(queue_of(h), d->trust, all, used))
+		return false;
+	return d->busy == 0 || d->trust == SILENT ||
+	       (d->trust == UNKNOWN ? d->busy * SHARE < all - used
+	                            : d->busy < SHARE * (all - used));
 }
 
 /* Everybody in line waits for another time, some in each turn: there may be very many. */
@@ -538,37 +578,105 @@ turn_over(struct queue_role *k, struct destination *d)
 	d->in_turn = false;
 }
 
-/* It comes when a slot is free. */
+/* It comes when a slot is free: whose letter goes first is whose turn it is, wherever it goes. */
 static void
 wait_for_slot(struct queue_role *k, struct destination *d)
 {
+	const struct recipient *r = line_first(&d->line);
+
 	d->in_turn = true;
-	if (d->trust == ANSWERS) {
-		d->next = k->short_of;
-		k->short_of = d;
-		if (d->next == NULL)
-			k->short_last = &d->next;
-		return;
-	}
-	d->next = NULL;
-	*k->short_last = d;
-	k->short_last = &d->next;
+	d->short_in = &k->short_of[d->trust];
+	rota_join(d->short_in, &d->place, r->letter->handling.priority, r->turn);
 }
 
-/* A slot is free: some that wait for one are in turn again. */
-static void
-slot_free(struct house *h)
+static struct destination *
+destination_at(struct rota_member *m)
+{
+	return m != NULL ? (struct destination *)((char *)m - offsetof(struct destination, place))
+	                 : NULL;
+}
+
+/* The first of those that wait and may have a slot; those of one kind that have enough already are looked past.  False: there is none. */
+static bool
+slot_give(struct house *h, enum trust t)
 {
 	struct queue_role  *k = queue_of(h);
-	struct destination *d;
+	struct rota        *of = &k->short_of[t];
+	struct destination *past[LOOK_PAST], *d;
+	int                 n = 0;
+	bool                given = false;
 
-	for (int n = 0; n < WAKE_EACH && (d = k->short_of) != NULL; n++) {
-		k->short_of = d->next;
-		if (k->short_of == NULL)
-			k->short_last = &k->short_of;
+	while (!given && n < LOOK_PAST && (d = destination_at(rota_first(of))) != NULL) {
+		rota_leave(of, &d->place);
+		given = d->line.waiting == 0 || may_have_slot(h, d);
+		if (!given)
+			past[n++] = d;
+	}
+	if (given) {
 		d->in_turn = false;
+		d->given = true;
 		take_turn(h, d);
 	}
+	while (n-- > 0)
+		wait_for_slot(k, past[n]);
+	return given;
+}
+
+/* What is known of it may have changed. */
+static void
+stand_again(struct house *h, struct destination *d)
+{
+	if (d->place.place != 0) {
+		rota_leave(d->short_in, &d->place);
+		d->in_turn = false;
+	}
+	take_turn(h, d);
+}
+
+/* The kind of destinations whose first has the earliest turn, of those that may have a slot and were not asked in vain. */
+static int
+trust_first(const struct queue_role *k, unsigned asked, uint32_t all, uint32_t used)
+{
+	const struct rota_member *best = NULL, *m;
+	int                       first = -1;
+
+	for (int t = UNKNOWN; t <= SILENT; t++) {
+		m = rota_first(&k->short_of[t]);
+		if (m == NULL || (asked & 1U << t) != 0 ||
+		    !trust_has_slot(k, (enum trust)t, all, used))
+			continue;
+		if (best == NULL || m->priority > best->priority ||
+		    (m->priority == best->priority && m->turn < best->turn)) {
+			best = m;
+			first = t;
+		}
+	}
+	return first;
+}
+
+/* Slots may be free: some that wait for one are in turn again. */
+static void
+slots_free(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	uint32_t           all, used;
+	unsigned           asked = 0;
+	int                t;
+
+	(void)slots_count(h, &all, &used);
+	for (int n = 0; n < WAKE_EACH && (t = trust_first(k, asked, all, used)) >= 0; n++)
+		if (!slot_give(h, (enum trust)t))
+			asked |= 1U << t;
+}
+
+/* Who waited has the slot that was found for it; who has just come stands behind those that wait. */
+static bool
+is_to_wait(struct house *h, struct destination *d)
+{
+	bool behind = !d->given && d->transport.kind != BY_PIPE && somebody_is_short(queue_of(h));
+
+	d->given = false;
+	return behind || !may_have_slot(h, d);
 }
 
 /* One transaction of each destination that has room, and again from the beginning. */
@@ -590,7 +698,7 @@ send_turn(void *house)
 			wait_for_time(h, d);
 			continue;
 		}
-		if (room && !may_have_slot(h, d)) {
+		if (room && is_to_wait(h, d)) {
 			turn_over(k, d);
 			wait_for_slot(k, d);
 			continue;
@@ -598,6 +706,7 @@ send_turn(void *house)
 		if (room && !destination_sends(h, d, 0, patient))
 			return; /* no sender has room: when one has, it goes on */
 		turn_over(k, d);
+		d->given = false;
 		if (away && put_line_off(h, d)) {
 			off++;
 			take_turn(h, d);
@@ -605,6 +714,8 @@ send_turn(void *house)
 		if (room && d->line.waiting > 0 && d->busy < d->pace.window)
 			take_turn(h, d);
 	}
+	if (k->turn == NULL && !h->leaving)
+		slots_free(h);
 	if (off > 0)
 		loop_again(h->loop);
 }
@@ -625,7 +736,7 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 	queue_away(&d->away, d->why);
 	d->trust = SILENT;
 	pace_probe(&d->pace);
-	take_turn(h, d);
+	stand_again(h, d);
 }
 
 static void
@@ -669,8 +780,8 @@ sending_settle(struct house *h, struct sending *s)
 	sending_close(k, s);
 	if (goes_on)
 		destination_goes_on(h, d, run, run_ms);
-	take_turn(h, d);
-	slot_free(h);
+	stand_again(h, d);
+	slots_free(h);
 }
 
 static void settle(void *house);
@@ -876,7 +987,7 @@ queue_sender_lost(struct house *h, uint32_t index)
 	}
 	if (index < SENDERS_MOST)
 		k->at_sender[index] = 0;
-	slot_free(h);
+	slots_free(h);
 	queue_pump(h);
 }
 
@@ -918,7 +1029,6 @@ queue_send_open(struct house *h)
 	k->destinations_most = DESTINATIONS_IDLE_MOST;
 	k->sending = map_open();
 	k->turn_last = &k->turn;
-	k->short_last = &k->short_of;
 	k->put_by_last = &k->put_by;
 	k->delays = timer_open(h->loop, delay_over, h);
 	queue_route_open(h);

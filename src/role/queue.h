@@ -28,6 +28,7 @@
 #include "queue/crowd.h"
 #include "queue/ledger.h"
 #include "queue/queue.h"
+#include "queue/rota.h"
 #include "queue/sent.h"
 #include "role/mishaps.h"
 #include "role/house.h"
@@ -117,11 +118,12 @@ struct queue_role {
 	bool             routes_by_domain; /* the last answer held for a domain                      */
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
-	struct destination *short_of, **short_last;    /* those that wait for a slot at a sender        */
 	struct destination *put_by, **put_by_last;        /* those whose rate delay is not over            */
 	struct timer    *delays;
 	uint32_t         at_sender[SENDERS_MOST];
 	uint32_t         slots[3];         /* of senders, in use: by what is known of the destination   */
+	struct rota_turns turns;           /* whose letter goes first when places are short          */
+	struct rota      short_of[3];      /* those that wait for a slot at a sender, by the same    */
 	struct errand    send, settle, pipe, look;
 	struct transports *transports;     /* as the settings have them                              */
 	struct map      *piping;           /* ticket -> struct piping: for commands                  */

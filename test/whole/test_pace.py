@@ -207,6 +207,34 @@ def test_a_place_stays_with_a_destination_for_some_letters():
         assert changes < 100 and sink.connections < 100, f"{changes} changes, {sink.connections} connections"
 
 
+def test_a_person_does_not_wait_for_a_list_to_many_destinations():
+    """Two places, a list to sixty destinations with four letters each; then a person's letter to another destination: it has the next place."""
+    gate, order, some = threading.Event(), [], threading.Event()
+
+    def reply(verb, argument, session):
+        if verb == "RCPT":
+            order.append(re.search("<(.*)>", argument).group(1))
+            if len(order) >= 40:
+                some.set()
+                gate.wait(120)
+    with Sink(reply, host="0.0.0.0") as sink:
+        rows = ", ".join(f"{{d{n}.example=smtp:[127.0.0.{n + 1}]:{sink.port}}}" for n in range(61))
+        with house(transport_maps=f"inline:{{{rows}}}", default_process_limit="2") as h:
+            with h.smtp() as s:
+                for i in range(4):
+                    for n in range(60):
+                        s.sendmail(f"news-{i}{n}@list.example", [f"x{i}@d{n}.example"], LETTER.format(i))
+            assert some.wait(60)
+            wait_for(lambda: all(r["state"] == "active" for r in json.loads(h.command("queue", "list", "--json").stdout)))
+            send(h, ["person@d60.example"], sender="friend@here.example")
+            wait_for(lambda: json.loads(h.command("queue", "list", "--json", "--recipient", "person@*").stdout)[0]["state"] == "active")
+            before = len(order)
+            gate.set()
+            wait_for(lambda: empty(h), 60)
+        assert len(set(order)) == 241
+        assert order.index("person@d60.example") - before <= 10, "those that have a place may send three more each, and nobody else is first"
+
+
 def test_when_a_destination_returns_what_waited_for_it_goes_at_once():
     def reply(verb, argument, session):
         return "" if verb == "CONNECT" and not alive.is_set() else None
