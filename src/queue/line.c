@@ -109,6 +109,8 @@ line_join(struct line *line, struct recipient *r, const char *sender)
 		a->first = r;
 	a->last = r;
 	line->waiting++;
+	if (line->all != NULL)
+		++*line->all;
 }
 
 static void
@@ -124,6 +126,8 @@ leave(struct line *line, struct lane *a, struct recipient *r)
 		a->last = r->line_before;
 	r->line = NULL;
 	line->waiting--;
+	if (line->all != NULL)
+		--*line->all;
 }
 
 /* A lane whose last has quit is still there. */

@@ -25,6 +25,7 @@ struct line {
 	struct map  *lanes;            /* of each party and priority           */
 	struct rank *ranks;            /* the highest first                    */
 	uint32_t     waiting, turns;
+	size_t      *all;              /* who waits in this and others; or NULL */
 };
 
 void     line_join(struct line *, struct recipient *, const char *sender);

@@ -72,8 +72,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "senders take turns at each destination" },
 	{ "qmgr_ipc_timeout",
 	  "there is one queue, and the postmaster watches it" },
-	{ "qmgr_message_active_limit",
-	  "every letter that is due is in line for its destination; there is no smaller number that are active" },
 	{ "queue_run_delay",
 	  "each recipient has a time of its own, by minimal_backoff_time and maximal_backoff_time" },
 	{ "transport_retry_time",

@@ -12,6 +12,9 @@
  * ETRN
  */
 
+/* Octets of domains that are kept while the queue is read. */
+enum { FLUSHES_MOST = 64 << 10 };
+
 static bool
 goes_to(const struct recipient *r, struct bytes domain, bool below)
 {
@@ -69,6 +72,25 @@ flush_domain(struct house *h, struct bytes domain, bool below)
 	return count;
 }
 
+/* All that was asked for while the queue was read. */
+void
+queue_flush_again(struct house *h)
+{
+	struct buffer all = queue_of(h)->flushes;
+	struct unpack u = unpack_of(buffer_bytes(&all));
+
+	queue_of(h)->flushes = (struct buffer){ 0 };
+	while (u.rest.len > 0 && !u.broken) {
+		struct bytes domain = unpack_bytes(&u);
+		bool         below = unpack_bool(&u);
+
+		if (!u.broken)
+			(void)flush_domain(h, domain, below);
+	}
+	buffer_free(&all);
+	queue_pump(h);
+}
+
 bool
 hear_flush(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 {
@@ -79,6 +101,8 @@ hear_flush(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 
 	if (!unpack_done(&u) || domain.len == 0)
 		return false;
+	if (queue_of(h)->loading && queue_of(h)->flushes.len < FLUSHES_MOST)
+		buffer_add(&queue_of(h)->flushes, body);
 	pack_u32(link_begin(l, WORD_FLUSHED, ticket), flush_domain(h, domain, below));
 	link_end(l);
 	queue_pump(h);

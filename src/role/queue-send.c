@@ -158,6 +158,7 @@ destination_of(struct queue_role *k, const struct transport *t, const char *next
 		d->key = text_keep(key.at);
 		d->nexthop = text_keep(nexthop);
 		d->transport = *t;
+		d->line.all = &k->in_line;
 		pace_begin(&d->pace, &t->pace);
 		(void)map_put(k->destinations, bytes_of(d->key), d);
 	}

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Segments of a writer that died are looked at so often, those nobody wrote down so many times. */
-enum { LOAD_EACH_TURN = 2000, ORPHANS_AGAIN_MS = 20, ORPHAN_LOOKS = 25 };
+enum { LOAD_EACH_TURN = 400, LOAD_LATER_MS = 20, ORPHANS_AGAIN_MS = 20, ORPHAN_LOOKS = 25 };
 
 /* ---- letters that are found ------------------------------------------------------ */
 
@@ -171,10 +171,12 @@ is_known(void *queue, uint64_t letter)
 void
 queue_loaded(struct house *h)
 {
+	queue_of(h)->load_hurry = false;
 	sent_keep(queue_of(h)->sent, is_known, queue_of(h)->queue);
+	queue_flush_again(h);
 }
 
-/* Of very many letters the first are tried while the rest is read. */
+/* Of very many letters the first are tried while the rest is read; and where these are enough for now, it takes its time. */
 void
 queue_load_more(void *house)
 {
@@ -187,7 +189,7 @@ queue_load_more(void *house)
 		panic("what is in the queue cannot be known");
 	queue_pump(h);
 	if (k->loading)
-		timer_set(k->loads, 0);
+		timer_set(k->loads, queue_has_enough(k) && !k->load_hurry ? LOAD_LATER_MS : 0);
 	else
 		queue_loaded(h);
 }

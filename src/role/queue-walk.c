@@ -176,6 +176,7 @@ walk_turn(void *walk)
 	/* What a command means may be among those that are still to come from the ledger. */
 	if (queue_of(w->house)->loading && !w->house->leaving &&
 	    (w->acts || !caller_gone(w->caller))) {
+		queue_of(w->house)->load_hurry = true;
 		timer_set(w->wait, LOAD_WAIT_MS);
 		return;
 	}

@@ -16,6 +16,8 @@ enum {
 	RESOLVING_MOST = 4096,
 	DELIVERING_MOST = 4096,
 	PUMP_MOST = 1000,
+	SLOW_MOST = 200,
+	SLOW_MS = 20,
 	LEAP_MS = 60000,
 	CHECKPOINT_SOON_MS = 250,
 	LOAD_FIRST = 20000,
@@ -56,6 +58,7 @@ static const struct setting rows[] = {
 	{ "default_destination_rate_delay", SETTING_TIME, AT(rate_ms), "0s", "How long is waited between two deliveries to one destination, which then is one at a time; maildrop_destination_rate_delay says it for the transport maildrop.", NULL, 0, 86400000, "0.3" },
 	{ "default_transport_rate_delay", SETTING_TIME, AT(spacing_ms), "0s", "How long is waited between two deliveries by one transport, to whatever destinations; slow_transport_rate_delay says it for the transport slow.", NULL, 0, 86400000, "0.3" },
 	{ "defer_transports", SETTING_LIST, AT(deferred), "", "Names of transports that deliver only what somebody asks for: by mansio queue retry, sendmail -q, postqueue, or a client's ETRN. Else letters for them wait.", .since = "0.3" },
+	{ "qmgr_message_active_limit", SETTING_NUMBER, AT(active), "20000", "When so many recipients stand in line for their destinations, what else is due comes more slowly (some ten thousand in a second), and after a start the rest of the queue is read more slowly: so what goes out does not wait for what cannot go yet.", NULL, 1, 100000000, "0.7" },
 	{ "qmgr_message_recipient_limit", SETTING_NUMBER, AT(in_memory), "20000", "How many recipients of letters to many are in memory at once, of all letters together; the others lie in the queue's ledger until there is room. Somewhat more for a moment, when a list is opened.", NULL, 1, 100000000, "0.5" },
 	{ "qmgr_message_recipient_minimum", SETTING_NUMBER, AT(minimum), "10", "How many recipients of each letter are in memory whatever qmgr_message_recipient_limit says.", NULL, 1, 100000, "0.5" },
 	{ "best_mx_transport", SETTING_WORD, AT(best_mx), "", "Where a letter goes whose domain has this machine as its best exchanger and is in no list of ours: local, to the user of that name as in mydestination, or TRANSPORT or TRANSPORT:NEXTHOP; empty: it comes back, as a loop.", .since = "0.4" },
@@ -287,6 +290,23 @@ look_at_clock(struct house *h)
 	}
 }
 
+/* How many may be begun now.  While very many stand in line already, no more than some in a while: they could not go yet, but some
+   of them may be for others than those the line is for. */
+static int
+pump_most(struct queue_role *k)
+{
+	int64_t now = clock_patient_ms();
+
+	if (!queue_has_enough(k))
+		return PUMP_MOST;
+	if (now < k->slow_until_ms) {
+		timer_set(k->due, k->slow_until_ms - now);
+		return 0;
+	}
+	k->slow_until_ms = now + SLOW_MS;
+	return SLOW_MOST;
+}
+
 /* Everything whose time has come is begun, some at a time; then the timer is set for the next.  Before it is tried
    again a recipient is looked up again: it may have gone meanwhile. */
 void
@@ -295,15 +315,15 @@ queue_pump(struct house *h)
 	struct queue_role *k = queue_of(h);
 	struct recipient  *r;
 	int64_t            wait = -1;
-	int                begun = 0;
+	int                begun = 0, most;
 
-	if (k->pumping || h->leaving)
+	if (k->pumping || h->leaving || (most = pump_most(k)) == 0)
 		return;
 	k->pumping = true;
 	look_at_clock(h);
 	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
-		if (++begun == PUMP_MOST)
-			wait = 0; /* others have a turn */
+		if (++begun == most)
+			wait = most < PUMP_MOST ? SLOW_MS : 0; /* others have a turn */
 		if (queue_past_its_time(r, queue_now_ms()) && overdue(h, r))
 			continue;
 		if (queue_is_filtered(r))
@@ -312,7 +332,7 @@ queue_pump(struct house *h)
 			queue_resolve(h, r);
 		else
 			queue_try(h, r);
-		if (begun == PUMP_MOST)
+		if (begun == most)
 			break;
 	}
 	k->pumping = false;

@@ -54,6 +54,7 @@ struct queue_settings {
 	int64_t rate_ms, spacing_ms;
 	struct setting_list deferred;         /* defer_transports */
 	const char *best_mx;                  /* best_mx_transport: "" none */
+	int64_t active;                       /* qmgr_message_active_limit */
 	int64_t in_memory, minimum;           /* qmgr_message_recipient_limit, _minimum */
 	struct setting_list quarantine_users, quarantine_released;
 };
@@ -89,6 +90,8 @@ struct queue_role {
 	struct timer    *due, *checkpoint, *compact;
 	bool             pumping, left;
 	bool             loading;          /* not all that the ledger knows is there yet              */
+	bool             load_hurry;       /* somebody waits for that                                 */
+	struct buffer    flushes;          /* domains that were asked for meanwhile                   */
 	struct timer    *loads;
 	int64_t          clocks_apart;     /* the wall's from the patient one; 0: not looked at yet   */
 	struct map      *lent;             /* segment -> role and index                              */
@@ -117,6 +120,8 @@ struct queue_role {
 	bool             srs;              /* senders of forwarded mail may get a name of ours       */
 	bool             routes_by_domain; /* the last answer held for a domain                      */
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
+	size_t           in_line;          /* recipients that wait for their destinations             */
+	int64_t          slow_until_ms;    /* those are many: what else is due has its turn then      */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
 	struct destination *put_by, **put_by_last;        /* those whose rate delay is not over            */
 	struct timer    *delays;
@@ -148,6 +153,13 @@ queue_of(struct house *h)
 	return h->mine;
 }
 
+/* So many stand in line that more would only wait with them. */
+static inline bool
+queue_has_enough(const struct queue_role *k)
+{
+	return k->in_line >= (size_t)k->rows.active;
+}
+
 enum queue_service { SERVICE_QMGR, SERVICE_VIRTUAL, SERVICE_LOCAL, SERVICE_SMTP, SERVICE_BOUNCE, SERVICES };
 extern char queue_services[SERVICES][64];               /* "mansio/qmgr" */
 void queue_services_name(const char *syslog_name);
@@ -174,6 +186,7 @@ bool queue_spool_open(struct house *);
 void queue_spool_recover(struct house *);
 void queue_load_more(void *house);                               /* of what the ledger has    */
 void queue_loaded(struct house *);                               /* all of it is there        */
+void queue_flush_again(struct house *);                          /* for who asked before      */
 bool hear_segment_want(struct house *, enum role, uint32_t index, struct bytes body);
 bool hear_segment_done(struct house *, enum role, uint32_t index, struct bytes body);
 void queue_spool_lost(struct house *, enum role, uint32_t index);

@@ -235,6 +235,22 @@ def test_a_person_does_not_wait_for_a_list_to_many_destinations():
         assert order.index("person@d60.example") - before <= 10, "those that have a place may send three more each, and nobody else is first"
 
 
+def test_however_few_may_be_in_line_nobody_waits_for_who_is_slow():
+    """Three in line are enough, and forty are for a host that says nothing: what is for another goes, and then all does."""
+    gate = threading.Event()
+    with Sink(silent(gate)) as slow, Sink() as good, house(transport_maps=table(slow=slow.port, good=good.port), qmgr_message_active_limit="3",
+                                                           smtp_helo_timeout="300s") as h:
+        for i in range(40):
+            send(h, [f"x{i}@slow.example"])
+        for i in range(40):
+            send(h, [f"y{i}@good.example", f"z{i}@slow.example"])
+        wait_for(lambda: len(good.got()) == 40)
+        assert slow.got() == []
+        gate.set()
+        wait_for(lambda: empty(h), 60)
+        assert len(slow.got()) == 80 and len(good.got()) == 40
+
+
 def test_when_a_destination_returns_what_waited_for_it_goes_at_once():
     def reply(verb, argument, session):
         return "" if verb == "CONNECT" and not alive.is_set() else None
