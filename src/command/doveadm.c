@@ -1,27 +1,26 @@
 /*
- * doveadm, doveconf, maildirmake -- names that tutorials and scripts know
+ * doveadm -- a name that tutorials and scripts know
  *
- * Each does what our own command of that kind does, on our server, with the options and exit statuses its users
+ * Each verb does what our own command of that kind does, on our server, with the options and exit statuses its users
  * have in their scripts: as `mansio doveadm ...`, or when the program is called by that name.
  */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "command/doveadm-auth.h"
+#include "command/doveadm-elsewhere.h"
+#include "command/doveadm-log.h"
 #include "command/doveadm-password.h"
 #include "command/doveadm-user.h"
 #include "command/mailbox.h"
 #include "command/message.h"
 #include "command/quota.h"
 #include "command/who.h"
+#include "message/encoding.h"
 #include "role/wire.h"
 
 static int run_doveadm(struct call *);
@@ -31,8 +30,12 @@ const struct command command_doveadm = {
 	.forms =
 		"doveadm [-f FORM] mailbox list|status|create|delete|rename|subscribe|unsubscribe [-u USER | -A] ...\n"
 		"doveadm [-f FORM] search|fetch|expunge|flags|copy|move|save [-u USER | -A] ...\n"
+		"doveadm [-f FORM] mailbox metadata get|set|unset|list [-s] [-u USER | -A] MAILBOX [ENTRY [VALUE]]\n"
+		"doveadm mailbox mutf7 [-7] NAME ...\n"
 		"doveadm [-f FORM] quota get|recalc [-u USER | -A]\n"
-		"doveadm acl get|set|add|remove|delete [-u USER | -A] MAILBOX [ID [RIGHT ...]]\n"
+		"doveadm acl get|rights|set|add|remove|delete|recalc [-u USER | -A] MAILBOX [ID [RIGHT ...]]\n"
+		"doveadm import [-u USER] maildir:PATH|mbox:PATH PARENT all\n"
+		"doveadm index|purge|fts rescan|fts optimize [-u USER | -A] [MAILBOX]\n"
 		"doveadm pw [-s SCHEME] [-p PASSWORD] [-u USER] [-r ROUNDS] [-V] | -l | -t HASH\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
@@ -41,13 +44,16 @@ const struct command command_doveadm = {
 		"doveadm user [-u] [-f FIELD] USER... | MASK\n"
 		"doveadm force-resync -u USER MAILBOX\n"
 		"doveadm reload | stop\n"
-		"doveadm log find",
+		"doveadm log find | errors [-s SECONDS]\n"
+		"doveadm config [-n | -a | -h] [NAME ...]",
 	.about = "The commands that scripts written for Dovecot call, done on this server.",
 	.more = "Options, fields, queries and forms are those of doveadm(1), as far as they mean something here; without "
 		"-u the user is the one named by USER in the environment. The exit status is 0, 64 when it was called "
 		"wrongly, 67 when there is no such user, 68 when there is no such mailbox or session, 75 when no server is "
 		"running or pw has nothing to print, 77 when a login fails, and 65 for anything else. auth test asks this server, or with -a "
-		"whoever speaks Dovecot's auth protocol at that socket; with -M whether the master user's password lets him in as USER.",
+		"whoever speaks Dovecot's auth protocol at that socket; with -M whether the master user's password lets him in as USER. Commands of "
+		"Dovecot's that make no sense here say what does it. index and purge have nothing to do, for both are done by the server itself; an "
+		"import goes to the mailbox PARENT with its folders below it, or beside the INBOX when PARENT is empty.",
 	.run = run_doveadm,
 };
 
@@ -66,6 +72,8 @@ struct dove {
 	int              argc;
 	char           **argv;
 };
+
+static int usage(const char *why, const char *what);
 
 /* ---- mailboxes and messages ---- */
 
@@ -113,6 +121,54 @@ do_acl(struct dove *d, const char *verb)
 	return mailbox_do("acl", d->who, &w);
 }
 
+/* "metadata get": MAILBOX ENTRY [VALUE]; with -s it is the server's. */
+static int
+do_metadata(struct dove *d, const char *verb)
+{
+	static char         nothing[] = "";
+	const char         *how = verb + sizeof "metadata";
+	char               *argv[3];
+	struct mailbox_work w = { .call = d->call, .argc = d->argc, .argv = argv, .notes = how };
+
+	if (d->argc + (strcmp(how, "unset") == 0) > 3 || (how[0] == 's' && d->argc != 3) ||
+	    (how[0] != 's' && how[0] != 'l' && d->argc != 2))
+		return MAILBOX_CALLED_WRONGLY;
+	memcpy(argv, d->argv, (size_t)d->argc * sizeof *argv);
+	if (d->on['s'])
+		argv[0] = nothing;
+	if (how[0] == 'l' && d->argc > 1) /* all are told */
+		w.argc = 1;
+	if (how[0] == 'u')
+		argv[w.argc++] = nothing;
+	w.form = d->formed ? d->form : OUTPUT_FLOW;
+	return mailbox_do("metadata", d->who, &w);
+}
+
+/* A name as a client of IMAP4rev1 knows it, or with -7 back from that. */
+static int
+do_mutf7(struct dove *d, const char *verb)
+{
+	struct buffer name = { 0 };
+	int           status = COMMAND_DONE;
+
+	(void)verb;
+	for (int i = 0; i < d->argc; i++) {
+		buffer_reset(&name);
+		if (!d->on['7'])
+			utf8_to_utf7(bytes_of(d->argv[i]), &name);
+		else if (!utf7_to_utf8(bytes_of(d->argv[i]), &name)) {
+			(void)fprintf(stderr, "doveadm: \"%s\" is not modified UTF-7\n",
+			              d->argv[i]);
+			buffer_reset(&name);
+			status = COMMAND_FAILED;
+		}
+		buffer_add_char(&name, '\n');
+		command_print(buffer_bytes(&name), stdout);
+	}
+	buffer_free(&name);
+	return status;
+}
+
 static int
 do_message(struct dove *d, const char *verb)
 {
@@ -128,8 +184,6 @@ do_message(struct dove *d, const char *verb)
 	w.form = d->formed ? d->form : fetch ? OUTPUT_PAGER : OUTPUT_FLOW;
 	return message_do(verb, &w);
 }
-
-static int usage(const char *why, const char *what);
 
 /* As there, nothing is removed by a query that was left half said: it names mailboxes, and messages in them. */
 static int
@@ -235,26 +289,71 @@ do_resync(struct dove *d, const char *verb)
 	return run_as(d, &command_store, (const char *const[]){ "store", "check", d->who, NULL });
 }
 
+/* What is done by itself, or is always so: that the account is there is looked at. */
+static int
+do_nothing(struct dove *d, const char *verb)
+{
+	struct people people;
+	int           status = client_people(d->call, d->who, &people);
+
+	(void)verb;
+	people_close(&people);
+	return status;
+}
+
+static int
+do_rescan(struct dove *d, const char *verb)
+{
+	(void)verb;
+	return run_as(d, &command_mailbox,
+	              (const char *const[]){ "mailbox", "index", d->who, "--rebuild", NULL });
+}
+
+/* maildir:PATH[:...] or mbox:PATH[:...], PARENT or "", all */
+static int
+do_import(struct dove *d, const char *verb)
+{
+	const char  *into = d->argv[1];
+	struct bytes path = bytes_of(d->argv[0]), kind;
+	char         plain[4096];
+
+	(void)verb;
+	if (!bytes_split(&path, ':', &kind) ||
+	    (!bytes_is(kind, "maildir") && !bytes_is(kind, "mbox")))
+		return (void)usage("import reads maildir:PATH and mbox:PATH, not ", d->argv[0]),
+		       COMMAND_WRONG;
+	if (d->argc != 3 || strcasecmp(d->argv[2], "all") != 0)
+		return usage("import takes all: of a query it knows only that word", "");
+	if (!bytes_split(&path, ':', &kind) || !bytes_string(kind, plain, sizeof plain))
+		return usage("that path is too long: ", d->argv[0]);
+	return run_as(d, &command_message,
+	              (const char *const[]){ "message", "import", d->who, plain, "--quiet",
+	                                     *into != '\0' ? "--mailbox" : NULL, into, NULL });
+}
+
+static int
+do_doveconf(struct dove *d, const char *verb)
+{
+	const char *argv[12] = { "doveconf" };
+
+	(void)verb;
+	for (int i = 0; i < d->argc && i < 10; i++)
+		argv[i + 1] = d->argv[i];
+	return run_as(d, &command_doveconf, argv);
+}
+
+static int
+do_help(struct dove *d, const char *verb)
+{
+	(void)verb;
+	return run_as(d, &command_help, (const char *const[]){ "help", "doveadm", NULL });
+}
+
 static int
 do_log(struct dove *d, const char *verb)
 {
-	struct common_settings common;
-	struct settings       *s = command_settings(d->call, &common);
-
-	(void)verb;
-	if (s == NULL)
-		return COMMAND_FAILED;
-	if (*common.maillog_file == '\0')
-		(void)puts(
-			"The log goes to syslog, facility mail: /var/log/mail.log, or journalctl -t mansio");
-	else
-		for (size_t i = 0; i < 5; i++)
-			(void)printf("%s%s\n",
-			             (const char *const[]){ "Debug: ", "Info: ", "Warning: ",
-			                                    "Error: ", "Fatal: " }[i],
-			             common.maillog_file);
-	settings_close(&s);
-	return COMMAND_DONE;
+	return strcmp(verb, "find") == 0 ? log_find(d->call)
+	                                 : log_errors(d->call, d->value['s'], d->form, d->formed);
 }
 
 /* ---- the directory ---- */
@@ -360,7 +459,7 @@ do_quota(struct dove *d, const char *verb)
 /* clang-format off */
 static const struct name {
 	const char *name, *verb;       /* verb: the second word, or "" */
-	const char *options;           /* as getopt(3) has them        */
+	const char *options;           /* as getopt(3) has them; NULL: words like others */
 	bool        user;              /* it is about somebody         */
 	int         least, most;       /* most 0: any number           */
 	int       (*run)(struct dove *, const char *verb);
@@ -372,12 +471,18 @@ static const struct name {
 	{ "mailbox", "rename",      "AF:S:su:",      true,  2, 2, do_mailbox  },
 	{ "mailbox", "subscribe",   "AF:S:u:",       true,  1, 0, do_mailbox  },
 	{ "mailbox", "unsubscribe", "AF:S:u:",       true,  1, 0, do_mailbox  },
+	{ "mailbox", "metadata get",   "AF:S:su:",   true,  2, 2, do_metadata },
+	{ "mailbox", "metadata set",   "AF:S:su:",   true,  3, 3, do_metadata },
+	{ "mailbox", "metadata unset", "AF:S:su:",   true,  2, 2, do_metadata },
+	{ "mailbox", "metadata list",  "AF:S:psu:",  true,  1, 2, do_metadata },
+	{ "mailbox", "mutf7",       "78",            false, 1, 0, do_mutf7    },
 	{ "acl",     "get",         "AF:S:mu:",      true,  1, 1, do_acl      },
 	{ "acl",     "rights",      "AF:S:u:",       true,  1, 1, do_acl      },
 	{ "acl",     "set",         "AF:S:u:",       true,  3, 0, do_acl      },
 	{ "acl",     "add",         "AF:S:u:",       true,  3, 0, do_acl      },
 	{ "acl",     "remove",      "AF:S:u:",       true,  3, 0, do_acl      },
 	{ "acl",     "delete",      "AF:S:u:",       true,  2, 2, do_acl      },
+	{ "acl",     "recalc",      "AF:S:u:",       true,  0, 0, do_nothing  },
 	{ "search",  "",            "AF:S:u:",       true,  1, 0, do_message  },
 	{ "fetch",   "",            "AF:S:u:",       true,  2, 0, do_message  },
 	{ "expunge", "",            "AF:S:du:",      true,  1, 0, do_expunge  },
@@ -387,6 +492,11 @@ static const struct name {
 	{ "copy",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
 	{ "move",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
 	{ "save",    "",            "AF:S:m:u:",     true,  0, 1, do_save     },
+	{ "import",  "",            "AF:S:sU:u:",    true,  3, 3, do_import   },
+	{ "index",   "",            "AF:S:n:qu:",    true,  1, 1, do_nothing  },
+	{ "fts",     "rescan",      "AF:S:u:",       true,  0, 0, do_rescan   },
+	{ "fts",     "optimize",    "AF:S:u:",       true,  0, 0, do_nothing  },
+	{ "purge",   "",            "AF:S:u:",       true,  0, 0, do_nothing  },
 	{ "quota",   "get",         "AF:S:u:",       true,  0, 0, do_quota    },
 	{ "quota",   "recalc",      "AF:S:u:",       true,  0, 0, do_quota    },
 	{ "who",     "",            "1a:",           false, 0, 1, do_who      },
@@ -399,6 +509,9 @@ static const struct name {
 	{ "reload",  "",            "",              false, 0, 0, do_reload   },
 	{ "stop",    "",            "",              false, 0, 0, do_stop     },
 	{ "log",     "find",        "",              false, 0, 1, do_log      },
+	{ "log",     "errors",      "s:",            false, 0, 0, do_log      },
+	{ "config",  "",            NULL,            false, 0, 9, do_doveconf },
+	{ "help",    "",            "",              false, 0, 1, do_help     },
 };
 /* clang-format on */
 
@@ -481,7 +594,7 @@ status_of(int status)
 static int
 run_named(struct dove *d, const struct name *n)
 {
-	int status = take_options(d, n->options);
+	int status = n->options != NULL ? take_options(d, n->options) : 0;
 
 	if (status != 0)
 		return status;
@@ -498,10 +611,26 @@ run_named(struct dove *d, const struct name *n)
 	return status < 0 ? usage("too few words behind ", n->name) : status_of(status);
 }
 
+/* Of how many words its name is, if the arguments begin with it; else 0. */
+static int
+words_of(const struct name *n, const struct dove *d)
+{
+	struct bytes rest = bytes_of(n->verb), word;
+	int          words = 1;
+
+	if (strcmp(d->argv[0], n->name) != 0)
+		return 0;
+	for (; bytes_split(&rest, ' ', &word) && word.len > 0; words++)
+		if (words >= d->argc || !bytes_equal(bytes_of(d->argv[words]), word))
+			return 0;
+	return words;
+}
+
 static int
 run_doveadm(struct call *c)
 {
 	struct dove d = { .call = c, .argc = c->argc - 1, .argv = c->argv + 1 };
+	const char *elsewhere;
 	int         status = take_options(&d, "Dvf:o:c:i:");
 
 	if (status == 0)
@@ -512,129 +641,17 @@ run_doveadm(struct call *c)
 		c->config = d.value['c'];
 	memset(d.on, 0, sizeof d.on);
 	for (size_t i = 0; i < COUNT(names) && d.argc > 0; i++) {
-		bool two = *names[i].verb != '\0';
-		if (strcmp(d.argv[0], names[i].name) != 0 ||
-		    (two && (d.argc < 2 || strcmp(d.argv[1], names[i].verb) != 0)))
+		int words = words_of(&names[i], &d);
+		if (words == 0)
 			continue;
-		d.argc -= two ? 2 : 1;
-		d.argv += two ? 2 : 1;
+		d.argc -= words;
+		d.argv += words;
 		return run_named(&d, &names[i]);
 	}
+	if (d.argc > 0 &&
+	    (elsewhere = doveadm_elsewhere(d.argv[0], d.argc > 1 ? d.argv[1] : "")) != NULL) {
+		(void)fprintf(stderr, "doveadm: %s: not done so here; %s\n", d.argv[0], elsewhere);
+		return EXIT_USAGE;
+	}
 	return usage("there is no such command: ", d.argc > 0 ? d.argv[0] : "");
-}
-
-/* ---- doveconf ---- */
-
-static int run_doveconf(struct call *);
-
-const struct command command_doveconf = {
-	.name = "doveconf",
-	.forms = "doveconf [-n | -a | -d] [-h] [NAME ...]",
-	.about = "Shows the settings, as scripts written for Dovecot ask for them.",
-	.more = "It is config show: -n those that stand in main.cf, -a all (as without options), -d the standard ones, -h the value "
-		"alone.",
-	.run = run_doveconf,
-};
-
-static int
-run_doveconf(struct call *c)
-{
-	struct call show = { &command_config, c->config, 0, NULL };
-	char      **argv = memory_take(((size_t)c->argc + 4) * sizeof *argv);
-	const char *file = NULL;
-	bool        head = command_option(c, "-n", NULL);
-	int         status;
-
-	if (command_option(c, "-c", &file))
-		show.config = file;
-	(void)command_option(c, "-a", NULL);
-	argv[show.argc++] = (char *)(uintptr_t) "config";
-	argv[show.argc++] = (char *)(uintptr_t) "show";
-	if (head)
-		argv[show.argc++] = (char *)(uintptr_t) "-n";
-	for (int i = 1; i < c->argc; i++)
-		argv[show.argc++] = c->argv[i];
-	if (head && c->argc == 1)
-		(void)printf("# %s (mansio): %s\n", MANSIO_VERSION, show.config);
-	show.argv = argv;
-	status = command_config.run(&show);
-	memory_free(argv);
-	return status;
-}
-
-/* ---- maildirmake ---- */
-
-static int run_maildirmake(struct call *);
-
-#define MAILDIRMAKE_FORMS "maildirmake [-f FOLDER] DIRECTORY [OWNER]"
-const struct command command_maildirmake = {
-	.name = "maildirmake",
-	.forms = MAILDIRMAKE_FORMS,
-	.about = "Makes a Maildir: a directory with cur, new and tmp in it, for its owner alone.",
-	.more = "With -f a folder of that name within an existing Maildir. OWNER, whose it shall be, is for root. The name "
-		"maildirmake.dovecot answers too.",
-	.run = run_maildirmake,
-};
-
-/* False after saying why; one that is there is as it should be. */
-static bool
-make_directory(const char *path, const struct passwd *owner)
-{
-	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-		(void)fprintf(stderr, "maildirmake: %s: %s\n", path, strerror(errno));
-		return false;
-	}
-	if (owner == NULL || lchown(path, owner->pw_uid, owner->pw_gid) == 0)
-		return true;
-	(void)fprintf(stderr, "maildirmake: %s: %s\n", path, strerror(errno));
-	return false;
-}
-
-static bool
-make_maildir(const char *path, const struct passwd *owner)
-{
-	static const char *const parts[] = { "", "/cur", "/new", "/tmp" };
-	char                     whole[4200];
-	bool                     good = true;
-
-	for (size_t i = 0; i < COUNT(parts) && good; i++) {
-		(void)snprintf(whole, sizeof whole, "%.4000s%s", path, parts[i]);
-		good = make_directory(whole, owner);
-	}
-	return good;
-}
-
-static int
-run_maildirmake(struct call *c)
-{
-	const char          *folder = NULL;
-	const struct passwd *owner = NULL;
-	char                 path[4096];
-	int                  fd;
-
-	(void)command_option(c, "-f", &folder);
-	if (c->argc < 2 || c->argc > 3 || c->argv[1][0] == '-')
-		return command_wrong(c, "which directory?");
-	if (c->argc == 3 && (owner = getpwnam(c->argv[2])) == NULL) {
-		(void)fprintf(stderr, "maildirmake: there is no user %s\n", c->argv[2]);
-		return COMMAND_FAILED;
-	}
-	if (folder == NULL)
-		return make_maildir(c->argv[1], owner) ? COMMAND_DONE : COMMAND_FAILED;
-	if (strchr(folder, '/') != NULL || folder[0] == '.' || folder[0] == '\0')
-		return command_wrong(
-			c,
-			"\"%s\" is not the name of a folder; right would be Sent or Lists.debian",
-			folder);
-	(void)snprintf(path, sizeof path, "%.3800s/.%.200s", c->argv[1], folder);
-	if (!make_maildir(path, owner))
-		return COMMAND_FAILED;
-	(void)snprintf(path, sizeof path, "%.3800s/.%.200s/maildirfolder", c->argv[1], folder);
-	if ((fd = creat(path, 0600)) < 0 ||
-	    (owner != NULL && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)) {
-		(void)fprintf(stderr, "maildirmake: %s: %s\n", path, strerror(errno));
-		return COMMAND_FAILED;
-	}
-	(void)close(fd);
-	return COMMAND_DONE;
 }

@@ -31,6 +31,15 @@ static const struct {
 	{ "auth_cache_ttl", "auth_cache_time", AS_IT_IS },
 };
 
+const char *
+dovecot_name_here(const char *theirs)
+{
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (strcmp(rows[i].theirs, theirs) == 0)
+			return rows[i].ours;
+	return theirs;
+}
+
 struct translation {
 	struct arena  *arena;
 	struct buffer *out;

@@ -12,6 +12,8 @@
 
 #include "base/buffer.h"
 
+/* What a setting of theirs is called here; the name itself where it is none of those that have another. */
+const char *dovecot_name_here(const char *theirs);
 void dovecot_translate(struct bytes text, struct buffer *out);
 
 #endif

@@ -211,6 +211,7 @@ hear_metadata(void *ctx, struct client *c, const struct client_answer *a)
 	struct mailbox_work *w = ctx;
 	struct client_value  v;
 	struct buffer        entry = { 0 }, value = { 0 };
+	struct bytes         key, scope;
 
 	if (!bytes_is(a->word, "METADATA"))
 		return;
@@ -220,8 +221,15 @@ hear_metadata(void *ctx, struct client *c, const struct client_answer *a)
 		buffer_reset(&entry);
 		client_gather(c, &v, &entry, 1024);
 		gather(c, &value);
-		output_value(w->out, buffer_bytes(&entry));
-		output_value(w->out, buffer_bytes(&value));
+		key = buffer_bytes(&entry);
+		if (w->notes != NULL) /* without "/private/" */
+			for (int n = 0; n < 2; n++)
+				(void)bytes_split(&key, '/', &scope);
+		if (w->notes == NULL || w->notes[0] == 'l')
+			output_value(w->out, key);
+		if (w->notes == NULL || w->notes[0] == 'g')
+			output_value(w->out, buffer_bytes(&value));
+		w->told = true;
 	}
 	buffer_free(&entry);
 	buffer_free(&value);
@@ -232,6 +240,7 @@ int
 mailbox_metadata(struct client *c, struct mailbox_work *w)
 {
 	struct buffer *out;
+	int            status;
 
 	buffer_add_string(client_begin(c), w->argc == 3   ? "SETMETADATA "
 	                                   : w->argc == 2 ? "GETMETADATA "
@@ -254,5 +263,9 @@ mailbox_metadata(struct client *c, struct mailbox_work *w)
 			client_put_string(c, bytes_of(w->argv[2]));
 	}
 	buffer_add_char(out, ')');
-	return mailbox_refused(c, w->argv[0], client_run(c, hear_metadata, w));
+	w->told = false;
+	status = mailbox_refused(c, w->argv[0], client_run(c, hear_metadata, w));
+	if (status == COMMAND_DONE && !w->told && w->notes != NULL && w->notes[0] == 'g')
+		output_value(w->out, BYTES("")); /* as doveadm says nothing */
+	return status;
 }

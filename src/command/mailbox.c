@@ -488,7 +488,14 @@ open_rows(const struct verb *v, struct mailbox_work *w)
 		w->out = strcmp(w->rights_as_words, "rights") == 0
 		                 ? output_open_as_doveadm(w->form, words + 2, 1)
 		                 : output_open_as_doveadm(w->form, words, COUNT(words));
-	if (v->run == mailbox_metadata)
+	if (v->run == mailbox_metadata && w->notes != NULL && strchr("gl", w->notes[0]) != NULL)
+		w->out = output_open_as_doveadm(w->form,
+		                                &(struct output_column){ .title = w->notes[0] == 'g'
+		                                                                          ? "value"
+		                                                                          : "key",
+		                                                         .untitled = true },
+		                                1);
+	else if (v->run == mailbox_metadata && w->notes == NULL)
 		w->out = output_open(w->form, metadata, COUNT(metadata));
 	if (v->run != do_status)
 		return true;

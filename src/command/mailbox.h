@@ -23,6 +23,8 @@ struct mailbox_work {
 	bool             doveadm;      /* said as doveadm says it          */
 	const char      *fields;       /* of status; NULL all              */
 	const char      *rights_as_words;    /* of acl: get, set, add, remove, delete or rights, in doveadm's words; or NULL */
+	const char      *notes;        /* of metadata: get, set, unset or list, as doveadm; or NULL */
+	bool             told;         /* it has a value                   */
 	struct output   *out;
 	struct status_work *status;    /* the fields of status, read       */
 };

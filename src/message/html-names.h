@@ -10,6 +10,6 @@ struct html_name {
 	uint8_t  alone;
 };
 extern const struct html_name html_names[];
-extern const unsigned html_names_count;
+extern const unsigned         html_names_count;
 
 #endif

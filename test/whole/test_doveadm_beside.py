@@ -203,6 +203,24 @@ ONCE = [
     ["-f", "xml", "search", "-u", JACK, "all"],
     ["-f", "table", "fetch", "-u", JACK, "text", "mailbox", "INBOX"],
     ["search", "-u", "nobody@example.com", "all"],
+    ["mailbox", "mutf7", "Entwürfe", "a&b", "plain"],
+    ["mailbox", "mutf7", "-7", "Entw&APw-rfe", "a&-b", "&A"],
+    ["mailbox", "mutf7"],
+    ["mailbox", "metadata", "set", "-u", JACK, "Sent", "/private/comment", "for, me"],
+    ["mailbox", "metadata", "get", "-u", JACK, "Sent", "/private/comment"],
+    ["-f", "json", "mailbox", "metadata", "get", "-u", JACK, "Sent", "/private/comment"],
+    ["-f", "tab", "mailbox", "metadata", "get", "-u", JACK, "Sent", "/private/comment"],
+    ["mailbox", "metadata", "unset", "-u", JACK, "Sent", "/private/comment"],
+    ["mailbox", "metadata", "get", "-u", JACK, "Sent", "/private/comment"],
+    ["mailbox", "metadata", "get", "-u", JACK, "Sent"],
+    ["acl", "recalc", "-u", JACK],
+    ["quota", "recalc", "-u", JACK],
+    ["index", "-u", JACK, "INBOX"],
+    ["index", "-A", "-q", "*"],
+    ["index", "-u", JACK],
+    ["purge", "-u", JACK],
+    ["import", "-u", JACK, "nothing:/tmp", "", "all"],
+    ["import", "-u", JACK],
 ]
 
 
@@ -239,3 +257,71 @@ def test_the_same_bytes_and_statuses(pair, ids, words):
     if "highestmodseq=" in theirs[0]:
         ours, theirs = [(re.sub(r"highestmodseq=\d+", "highestmodseq=N", text), status) for text, status in (ours, theirs)]
     assert ours == theirs
+
+
+def test_an_import_takes_the_same_letters(pair):
+    at = pathlib.Path(tempfile.mkdtemp(prefix="beside-import-", dir="/tmp"))
+    try:
+        for folder in ["", ".Sent"]:
+            for part in ["cur", "new", "tmp"]:
+                (at / folder / part).mkdir(parents=True, exist_ok=True)
+        for n in range(3):
+            (at / "cur" / f"{n}.x:2,S").write_text(ONE.replace("one", f"import{n}"))
+            (at / ".Sent" / "cur" / f"{n}.x:2,F").write_text(ONE.replace("one", f"sent{n}"))
+        at.chmod(0o755)
+        subprocess.run(["chown", "-R", "mail:", at], check=True)
+        outs = []
+        for side in pair:
+            assert side.run(["import", "-u", JILL, f"maildir:{at}", "", "all"]).returncode == 0
+            outs.append(side.run(["-f", "tab", "fetch", "-u", JILL, "mailbox hdr.subject", "mailbox", "INBOX", "seen"]).stdout +
+                        side.run(["-f", "tab", "fetch", "-u", JILL, "mailbox hdr.subject", "mailbox", "Sent", "flagged"]).stdout)
+        assert outs[0] == outs[1] and outs[0].count(b"import") == 3 and outs[0].count(b"sent") == 3
+    finally:
+        shutil.rmtree(at)
+
+
+def commands_of(theirs):
+    """Each command of Debian's list, with its verbs where it has some."""
+    for line in theirs.run(["help"]).stdout.decode().splitlines() + theirs.run(["help"]).stderr.decode().splitlines():
+        found = re.match(r"  ([a-z][-a-z]*) +([a-z][-a-z|0-9]*)?", line)
+        if found:
+            for verb in (found[2] or "").split("|"):
+                yield [found[1], verb] if verb else [found[1]]
+
+
+def test_every_command_of_theirs_is_done_or_has_a_sentence(pair):
+    ours, theirs = pair
+    commands = list(commands_of(theirs))
+    assert ["log", "errors"] in commands and ["backup"] in commands and ["replicator", "status"] in commands and len(commands) > 70
+    for words in commands:
+        if words[0] in ("stop", "reload"):
+            continue
+        said = ours.run(words).stderr.decode()
+        assert "there is no such command" not in said, words
+    said = ours.run(["backup", "-u", JACK, "maildir:/tmp/x"])
+    assert said.returncode == 64 and b"mansio message export" in said.stderr
+
+
+def test_log_errors(pair):
+    ours, _ = pair
+    log = pathlib.Path(re.search(r"^maillog_file\s*=\s*(\S+)", pathlib.Path(ours.config).read_text(), re.M)[1])
+    with open(log, "a") as f:
+        f.write("Nov 23 05:00:00 mail mansio/keeper[7]: warning: the disk is nearly full\n"
+                "Nov 23 05:00:01 mail mansio/keeper[7]: all is well: error: no\n"
+                "Nov 23 05:00:02 mail mansio/queue[8]: error: the disk is full\n")
+    done = ours.run(["log", "errors"])
+    assert done.returncode == 0
+    assert done.stdout.decode().endswith("Nov 23 05:00:00 Warning: mansio/keeper: the disk is nearly full\n"
+                                         "Nov 23 05:00:02 Error: mansio/queue: the disk is full\n")
+    assert ours.run(["-f", "tab", "log", "errors"]).stdout.decode().splitlines()[0] == "timestamp\tprefix\ttype\ttext"
+    assert ours.run(["log", "errors", "-s", "4102444800"]).stdout == b""
+    assert ours.run(["log", "errors", "-s", "soon"]).returncode == 65
+
+
+def test_doveconf_by_names_of_theirs(pair):
+    ours, _ = pair
+    show = lambda *words: ours.run(["config", *words]).stdout.decode()
+    assert show("-h", "log_path") == show("-h", "maillog_file") != "\n"
+    assert show("managesieve_sieve_capability") == "managesieve_sieve_capability =\n"
+    assert show("-h", "managesieve_sieve_capability") == "\n"
+    assert show("-n").startswith("# ") and "maillog_file = " in show("-n")
