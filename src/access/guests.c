@@ -11,6 +11,7 @@ guests_open(struct guests *g, struct loop *loop, void (*go)(void *session),
 void
 guests_close(struct guests *g, const char *words)
 {
+	g->closing = true;
 	(void)guests_kick(g, 0, words);
 	turns_close(&g->turns);
 }

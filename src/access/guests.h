@@ -4,8 +4,9 @@
  * From:     access/imap, access/pop3
  * To:       access/turns
  *
- * guests_open()  go(session) is called in the session's turn; end(session, words) when it is to end at once: it leaves then.
- * guests_close() all are told these words.
+ * guests_open()  go(session) is called in the session's turn; end(session, words) when it is to end: it leaves then, or, if
+ *                it holds back what is not on disk yet, with that (access/hold).
+ * guests_close() all are told these words, and leave at once (`closing`).
  * guest_enter()  the session is there: `guest` lives in it.
  * guest_leave()  it is not, and has no turn any more.
  * guests_kick()  ends those who read this account, 0 all; how many.
@@ -16,6 +17,7 @@
 
 #include "access/turns.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct guest {
@@ -29,6 +31,7 @@ struct guests {
 	struct guest *first;
 	size_t        count;
 	struct turns  turns;
+	bool          closing;
 	void        (*end)(void *session, const char *words);
 };
 void   guests_open(struct guests *, struct loop *, void (*go)(void *session), void (*end)(void *session, const char *words));

@@ -59,8 +59,11 @@ service_bye(void *session, const char *words)
 	struct imap *s = session;
 	const char  *plain = words[0] == '[' ? strstr(words, "] ") : NULL;
 
-	imap_bye(s, words, plain != NULL ? plain + 2 : words);
-	imap_finish(s);
+	plain = plain != NULL ? plain + 2 : words;
+	imap_bye(s, words, arena_copy(s->life, bytes_of(plain)));
+	/* Else it leaves when what it said before is on disk. */
+	if (!hold_is_on(&s->hold) || s->service->guests.closing)
+		imap_finish(s);
 }
 
 struct imap_service *

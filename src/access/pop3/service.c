@@ -48,8 +48,10 @@ service_error(void *session, const char *words)
 
 	if (s->sending == NULL)
 		pop3_say(s, "-ERR [SYS/TEMP] %s", words);
-	pop3_end(s, words);
-	pop3_finish(s);
+	pop3_end(s, arena_copy(s->life, bytes_of(words)));
+	/* Else it leaves when what it said before is on disk. */
+	if (!hold_is_on(&s->hold) || s->service->guests.closing)
+		pop3_finish(s);
 }
 
 struct pop3_service *

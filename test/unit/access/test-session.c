@@ -563,7 +563,50 @@ test_a_mailbox_that_cannot_be_read_is_refused_alone(void **state)
 	}
 }
 
+/* Who is sent away meanwhile hears that with it, and nothing before; when all ends at once, nothing at all. */
+static void
+test_what_is_not_on_disk_is_not_shown_to_who_is_kicked(void **state)
+{
+	static const struct { const char *why; bool pop3, all; const char *said, *shown, *bye; } rows[] = {
+		{ "IMAP", false, false, "a STATUS INBOX (UIDNEXT)\r\n", "* STATUS INBOX (UIDNEXT 2)\r\n", "* BYE Go.\r\n" },
+		{ "IMAP with a command behind it", false, false, "a STATUS INBOX (UIDNEXT)\r\nb NOOP\r\n", "* STATUS INBOX (UIDNEXT 2)\r\n", "* BYE Go.\r\n" },
+		{ "POP3", true, false, "UIDL\r\n", "+OK\r\n1 0000000", "-ERR [SYS/TEMP] Go.\r\n" },
+		{ "IMAP as the server stops", false, true, "a STATUS INBOX (UIDNEXT)\r\n", NULL, NULL },
+		{ "POP3 as the server stops", true, true, "UIDL\r\n", NULL, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct lab   *l = lab_open();
+		struct buffer out = { 0 };
+		int           fd;
+
+		l->slow = true;
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+		fd = lab_connect(l, rows[i].pop3, bytes_of(rows[i].said));
+		assert_true(lab_hear(l, fd, &out));
+		HOLDS("it is held", out.len == 0);
+		if (rows[i].all) {
+			imap_service_close(&l->imap);
+			pop3_service_close(&l->pop3);
+		} else {
+			char words[] = "Go.";
+			assert_int_equal(rows[i].pop3 ? pop3_service_kick(l->pop3, 1, words) : imap_service_kick(l->imap, 1, words), 1);
+			memset(words, '#', sizeof words - 1);
+			HOLDS("the connection stays", lab_hear(l, fd, &out));
+			HOLDS("nothing is said before it is on disk", out.len == 0);
+		}
+		l->slow = false;
+		HOLDS("then the connection ends", !lab_hear(l, fd, &out));
+		if (rows[i].all ? out.len > 0 : !says(&out, rows[i].shown) || !says(&out, rows[i].bye))
+			fail_msg("%s:\n%.*s", rows[i].why, (int)out.len, out.at);
+		close(fd);
+		buffer_free(&out);
+		lab_close(l);
+	}
+}
+
 UNIT(test_what_is_not_on_disk_is_not_shown_at_the_end, test_every_split_says_the_same, test_news, test_idle_is_told_of_a_delivery, test_answers, test_a_line_without_end,
      test_retr, test_dele_happens_at_quit, test_silence, test_a_damaged_letter_is_set_aside,
      test_unread_bytes_of_the_login, test_a_disk_that_takes_nothing, test_what_is_not_on_disk_is_not_shown,
-     test_what_cannot_be_kept_is_never_shown, test_a_mailbox_that_cannot_be_read_is_refused_alone)
+     test_what_is_not_on_disk_is_not_shown_to_who_is_kicked, test_what_cannot_be_kept_is_never_shown, test_a_mailbox_that_cannot_be_read_is_refused_alone)
