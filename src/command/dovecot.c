@@ -3,10 +3,14 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/map.h"
 #include "base/scan.h"
+#include "command/dovecot-logins.h"
 #include "role/settings.h"
 
 enum { NEST_MOST = 8 };
+/* message_size_limit, if nothing else is said. */
+#define MESSAGE_SIZE ((uint64_t)50 << 20)
 
 enum how { AS_IT_IS, OF_A_FILE, AT_LEAST, PROTOCOLS };
 
@@ -46,6 +50,10 @@ struct translation {
 	struct bytes   section[NEST_MOST]; /* "service imap-login"                   */
 	size_t         depth;              /* may be more than are kept              */
 	struct bytes   port, address;      /* of the inet_listener we are in         */
+	struct logins  logins;
+	struct buffer  warnings;    /* percents of quota_warning              */
+	uint64_t       connections; /* the most that one of the protocols may */
+	bool           least_tls;   /* ssl_min_protocol: ssl_protocols is old */
 };
 
 static void
@@ -231,12 +239,114 @@ take_inside(struct translation *t, struct bytes name, struct bytes value)
 	return false;
 }
 
+/* ---- quota ---- */
+
+/* storage=1G, or KiB without a letter; T is 1024G. */
+static void
+put_storage(struct translation *t, struct bytes value)
+{
+	struct scan  r = scan_of(value);
+	uint64_t     number = scan_number(&r, UINT64_MAX / 1024);
+	struct bytes unit = bytes_trim(r.rest);
+	char         letter = unit.len > 0 ? ascii_upper(unit.at[0]) : 'K';
+	bool         large = letter == 'T';
+
+	unit = bytes_of(arena_printf(t->arena, "%llu%s",
+	                             (unsigned long long)(large ? number * 1024 : number),
+	                             letter == 'B' ? ""
+	                             : large       ? "G"
+	                                           : (const char[]){ letter, 0 }));
+	put(t, "quota_storage", "", unit);
+	for (const char *l = letter == 'B' ? "" : large ? "KMGT" : "KMG"; *l != '\0'; l++) {
+		number = number <= UINT64_MAX / 1024 ? number * 1024 : UINT64_MAX;
+		if (*l == letter)
+			break;
+	}
+	if (number > 0 && number < MESSAGE_SIZE) /* a letter must fit in */
+		put(t, "message_size_limit", "", unit);
+}
+
+/* "*:storage=1G:messages=1000"; rules for single mailboxes have no meaning here. */
+static bool
+take_quota_rule(struct translation *t, struct bytes value)
+{
+	struct bytes rest = value, word, storage = BYTES("storage="), messages = BYTES("messages="),
+		     bytes = BYTES("bytes=");
+	bool taken = false;
+
+	if (!bytes_split(&rest, ':', &word) || !(bytes_is(word, "*") || bytes_is(word, "?")))
+		return false;
+	while (bytes_split(&rest, ':', &word)) {
+		uint64_t number;
+		taken = true;
+		if (bytes_starts(word, storage))
+			put_storage(t, bytes_cut(word, storage.len, word.len));
+		else if (bytes_starts(word, bytes))
+			put_storage(t, bytes_of(arena_printf(t->arena, "%.*sB",
+			                                     (int)(word.len - bytes.len),
+			                                     word.at + bytes.len)));
+		else if (bytes_starts(word, messages) &&
+		         bytes_number(bytes_cut(word, messages.len, word.len), &number))
+			put(t, "quota_messages", "", bytes_cut(word, messages.len, word.len));
+		else
+			taken = false;
+	}
+	return taken;
+}
+
+/* "95%%" and "10%" are 95 and 10. */
+static bool
+read_percent(struct bytes value, uint64_t *out)
+{
+	struct scan r = scan_of(value);
+
+	*out = scan_number(&r, 100);
+	return scan_ok(&r) && r.rest.len > 0 && r.rest.at[0] == '%';
+}
+
+/* plugin { quota_rule, quota_grace, quota_warning = storage=95%% ... } */
+static bool
+take_quota(struct translation *t, struct bytes name, struct bytes value)
+{
+	struct bytes of = BYTES("storage=");
+	uint64_t     percent;
+
+	if (t->depth != 1 || !bytes_is(t->section[0], "plugin"))
+		return false;
+	if (bytes_is(name, "quota")) /* it is always counted */
+		return true;
+	if (bytes_starts(name, BYTES("quota_rule")))
+		return take_quota_rule(t, value);
+	if (bytes_is(name, "quota_grace") && read_percent(value, &percent)) {
+		put(t, "quota_grace", "",
+		    bytes_of(arena_printf(t->arena, "%llu", (unsigned long long)percent)));
+		return true;
+	}
+	if (!bytes_starts(name, BYTES("quota_warning")) || !bytes_starts(value, of) ||
+	    !read_percent(bytes_cut(value, of.len, value.len), &percent) || percent == 0)
+		return false;
+	buffer_printf(&t->warnings, "%s%llu", t->warnings.len > 0 ? " " : "",
+	              (unsigned long long)percent);
+	return true;
+}
+
 /* ---- lines ---- */
+
+/* What must be known with other things: where it is kept until all was read. */
+static struct bytes *
+said_later(struct translation *t, struct bytes name)
+{
+	return bytes_is(name, "mail_home")                    ? &t->logins.home
+	       : bytes_is(name, "mail_location")              ? &t->logins.location
+	       : bytes_is(name, "auth_master_user_separator") ? &t->logins.separator
+	                                                      : NULL;
+}
 
 static bool
 take_setting(struct translation *t, struct bytes name, struct bytes value)
 {
 	const struct setting *same;
+	struct bytes         *later;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		if (!bytes_is(name, rows[i].theirs))
@@ -245,16 +355,57 @@ take_setting(struct translation *t, struct bytes name, struct bytes value)
 			put_protocols(t, rows[i].ours, value);
 			return true;
 		}
+		if (rows[i].how == AS_IT_IS && t->least_tls && bytes_is(name, "ssl_protocols"))
+			return false;
 		if (rows[i].how == OF_A_FILE && (value.len < 2 || value.at[0] != '<'))
 			return false;
 		put(t, rows[i].ours, rows[i].how == AT_LEAST ? ">=" : "",
 		    rows[i].how == OF_A_FILE ? bytes_trim(bytes_cut(value, 1, value.len)) : value);
 		return true;
 	}
+	if ((later = said_later(t, name)) != NULL) {
+		*later = value;
+		return true;
+	}
 	if ((same = row_of_ours(name)) == NULL)
 		return false;
 	put(t, same->name, "", same->kind == SETTING_TIME ? time_as_here(t, value) : value);
 	return true;
+}
+
+/* protocol imap { ... }: what has a name here holds for all protocols; of the numbers of connections the largest. */
+static bool
+take_of_protocol(struct translation *t, struct bytes name, struct bytes value)
+{
+	uint64_t number;
+
+	if (t->depth != 1 || !bytes_starts(t->section[0], BYTES("protocol ")))
+		return false;
+	if (!bytes_is(name, "mail_max_userip_connections"))
+		return take_setting(t, name, value);
+	if (!bytes_number(value, &number))
+		return false;
+	if (number > t->connections || number == 0)
+		t->connections = number == 0 ? UINT64_MAX : number; /* no limit */
+	return true;
+}
+
+static bool
+of_logins(const struct translation *t, bool *users)
+{
+	*users = t->depth == 1 && bytes_is(t->section[0], "userdb");
+	return *users || (t->depth == 1 && bytes_is(t->section[0], "passdb"));
+}
+
+static void
+logins_over(struct translation *t)
+{
+	const char *why = logins_end(&t->logins);
+
+	if (why != NULL)
+		left_out(t, bytes_of(arena_printf(t->arena, "driver = %.*s (%s)",
+		                                  (int)t->logins.driver.len, t->logins.driver.at,
+		                                  why)));
 }
 
 static struct bytes
@@ -271,36 +422,115 @@ take_line(struct translation *t, struct bytes line)
 	ptrdiff_t    equals = bytes_find(line, '=');
 	struct bytes name = bytes_trim(bytes_cut(line, 0, equals < 0 ? line.len : (size_t)equals));
 	struct bytes value;
+	bool         users;
 
 	if (line.at[line.len - 1] == '{') {
 		if (t->depth < NEST_MOST)
 			t->section[t->depth] = bytes_trim(bytes_cut(line, 0, line.len - 1));
 		t->depth++;
 		(void)socket_begins(t);
+		if (of_logins(t, &users))
+			logins_begin(&t->logins, users);
 		return;
 	}
 	if (line.at[0] == '}') {
+		if (of_logins(t, &users))
+			logins_over(t);
 		section_over(t);
 		return;
 	}
 	value = equals < 0 ? (struct bytes){ 0 }
 	                   : bytes_trim(bytes_cut(line, (size_t)equals + 1, line.len));
 	value = without_quotes(value);
+	if (equals >= 0 && of_logins(t, &users)) {
+		logins_take(&t->logins, name, value);
+		return;
+	}
 	if (equals < 0 || (value.len > 0 && value.at[0] == '#') ||
-	    !(t->depth == 0 ? take_setting(t, name, value) : take_inside(t, name, value)))
+	    !(t->depth == 0 ? take_setting(t, name, value)
+	                    : take_inside(t, name, value) || take_quota(t, name, value) ||
+	                              take_of_protocol(t, name, value)))
 		left_out(t, line);
+}
+
+static void
+say_put(void *ctx, const char *name, struct bytes value)
+{
+	put(ctx, name, "", value);
+}
+
+static void
+say_remark(void *ctx, const char *text)
+{
+	left_out(ctx, bytes_of(text));
+}
+
+/* What is known when all was read. */
+static void
+say_rest(struct translation *t)
+{
+	t->depth = 0;
+	logins_say(&t->logins, say_put, say_remark, t);
+	if (t->warnings.len > 0)
+		put(t, "quota_warning", "", buffer_bytes(&t->warnings));
+	if (t->connections > 0)
+		put(t, "mail_max_userip_connections", "",
+		    bytes_of(arena_printf(t->arena, "%llu",
+		                          (unsigned long long)(t->connections == UINT64_MAX
+		                                                       ? 0
+		                                                       : t->connections))));
+	buffer_free(&t->warnings);
+}
+
+static struct bytes
+name_of_line(struct bytes line)
+{
+	ptrdiff_t equals = bytes_find(line, '=');
+
+	return line.len == 0 || line.at[0] == '#' || equals < 0
+	               ? (struct bytes){ 0 }
+	               : bytes_trim(bytes_cut(line, 0, (size_t)equals));
+}
+
+/* Each name once, with the value said last. */
+static void
+say_once(struct bytes lines, struct buffer *out)
+{
+	struct map  *last = map_open();
+	struct bytes rest = lines, line;
+
+	while (bytes_split(&rest, '\n', &line)) {
+		struct bytes name = name_of_line(line);
+		if (name.len > 0)
+			(void)map_put(last, name, (void *)(uintptr_t)line.at);
+	}
+	rest = lines;
+	while (bytes_split(&rest, '\n', &line)) {
+		struct bytes name = name_of_line(line);
+		if (line.len == 0 || (name.len > 0 && map_get(last, name) != line.at))
+			continue;
+		buffer_add(out, line);
+		buffer_add_char(out, '\n');
+	}
+	map_close(&last);
 }
 
 void
 dovecot_translate(struct bytes text, struct buffer *out)
 {
-	struct translation t = { .arena = arena_open(NULL), .out = out };
+	struct buffer      lines = { 0 };
+	struct translation t = { .arena = arena_open(NULL), .out = &lines };
 	struct bytes       line;
 
+	t.logins.arena = t.arena;
+	t.least_tls = bytes_search(text, BYTES("ssl_min_protocol")) >= 0;
 	while (bytes_split(&text, '\n', &line)) {
 		line = bytes_trim(line);
 		if (line.len > 0 && line.at[0] != '#')
 			take_line(&t, line);
 	}
+	say_rest(&t);
+	say_once(buffer_bytes(&lines), out);
+	buffer_free(&lines);
 	arena_close(&t.arena);
 }
