@@ -235,6 +235,27 @@ hear_metadata(void *ctx, struct client *c, const struct client_answer *a)
 	buffer_free(&value);
 }
 
+/* What everybody is told of the server stands in main.cf. */
+static bool
+is_a_setting(const char *entry)
+{
+	static const struct {
+		const char *entry, *setting;
+	} rows[] = { { "/shared/comment", "imap_server_comment" },
+		     { "/shared/admin", "imap_admin_contact" } };
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (strcasecmp(entry, rows[i].entry) == 0) {
+			(void)fprintf(
+				stderr,
+				"mansio: %s of the server is a setting; right would be: mansio config "
+				"set %s=..., and mansio reload\n",
+				entry, rows[i].setting);
+			return true;
+		}
+	return false;
+}
+
 /* MAILBOX [ENTRY [VALUE]]; an empty VALUE takes the entry away, an empty MAILBOX is the server. */
 int
 mailbox_metadata(struct client *c, struct mailbox_work *w)
@@ -242,6 +263,8 @@ mailbox_metadata(struct client *c, struct mailbox_work *w)
 	struct buffer *out;
 	int            status;
 
+	if (w->argc == 3 && *w->argv[0] == '\0' && is_a_setting(w->argv[1]))
+		return COMMAND_FAILED;
 	buffer_add_string(client_begin(c), w->argc == 3   ? "SETMETADATA "
 	                                   : w->argc == 2 ? "GETMETADATA "
 	                                                  : "GETMETADATA (DEPTH infinity) ");

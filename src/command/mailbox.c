@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access/imap/reach.h"
 #include "command/folders.h"
 #include "command/keepers.h"
 #include "message/date.h"
@@ -75,6 +76,14 @@ say_of(struct client *c, const char *word, const char *name)
 	return mailbox_refused(c, name, client_run(c, NULL, NULL));
 }
 
+/* What several accounts see is listed with the account whose it is. */
+static bool
+is_others(const char *name)
+{
+	return strncmp(name, OTHERS, sizeof OTHERS - 1) == 0 ||
+	       strncmp(name, GROUPS, sizeof GROUPS - 1) == 0;
+}
+
 static int
 do_list(struct client *c, struct mailbox_work *w)
 {
@@ -84,7 +93,8 @@ do_list(struct client *c, struct mailbox_work *w)
 
 	for (size_t i = 0; why == 0 && i < all.count; i++) {
 		const struct folder *f = &all.one[i];
-		if ((!f->exists && !w->subscribe) || !pattern_of_any(w->argv, w->argc, f->name))
+		if ((!f->exists && !w->subscribe) || !pattern_of_any(w->argv, w->argc, f->name) ||
+		    (w->many && w->argc == 0 && is_others(f->name)))
 			continue;
 		if (w->many)
 			output_value(w->out, bytes_of(client_user(c)));

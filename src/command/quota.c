@@ -8,6 +8,7 @@
 #include "command/keepers.h"
 #include "command/output.h"
 #include "command/quota.h"
+#include "role/clerk.h"
 #include "role/wire.h"
 
 static int run_quota(struct call *);
@@ -60,6 +61,21 @@ print_quota(struct output *o, const struct person *p, const struct quota_told *q
 	output_text(o, "%" PRIu64, q->messages_most);
 }
 
+/* False after saying what would be right. */
+static bool
+is_limit(const char *option, const char *value, bool size)
+{
+	int64_t n;
+	bool    plain = value != NULL && strpbrk(value, "KMGTkmgt") == NULL;
+
+	if (value == NULL || (clerk_limit_read(bytes_of(value), &n) &&
+	                      (size || plain || strcmp(value, "default") == 0)))
+		return true;
+	(void)fprintf(stderr, "mansio: %s %s is no limit; right would be %s, none or default\n",
+	              option, value, size ? "500M, 2G" : "10000");
+	return false;
+}
+
 /* A domain is a name without @; accounts may be many. */
 static int
 set_quota(struct call *c)
@@ -73,6 +89,8 @@ set_quota(struct call *c)
 	(void)command_option(c, "--messages", &messages);
 	if (c->argc != 3 || (storage == NULL && messages == NULL))
 		return command_wrong(c, "quota set wants to know whose, and how much");
+	if (!is_limit("--storage", storage, true) || !is_limit("--messages", messages, false))
+		return COMMAND_WRONG;
 	if (storage != NULL) {
 		ask[n++] = "--quota-storage";
 		ask[n++] = storage;

@@ -141,10 +141,42 @@ domain_say(void *ctx, const struct domain_row *r)
 }
 
 static void
+location_found(void *ctx, const struct limits_row *r)
+{
+	if (r->location[0] != '\0' && ((struct buffer *)ctx)->len == 0)
+		buffer_add_string(ctx, r->location);
+}
+
+/* Where its letters lie: as is said of the account, of its domain, or for all; "log" where nothing is. */
+static void
+say_location(struct order *e, const char *address, struct buffer *b)
+{
+	struct buffer place = { 0 };
+	struct bytes  domain = bytes_of(strrchr(address, '@') + 1);
+
+	(void)directory_limits_each(e->clerk->directory, bytes_of(address), location_found, &place);
+	if (place.len == 0)
+		(void)directory_limits_each(e->clerk->directory, domain, location_found, &place);
+	if (place.len == 0)
+		buffer_add_string(&place, e->house->common.mail_location);
+	if (place.len == 0)
+		buffer_add_string(&place, "log");
+	buffer_add_char(&place, '\0');
+	if (!e->json)
+		buffer_printf(b, " mail_location=%s", place.at);
+	else {
+		buffer_add_string(b, ", \"mail_location\": ");
+		order_json_text(b, place.at);
+	}
+	buffer_free(&place);
+}
+
+static void
 account_say(void *ctx, const struct account_row *r)
 {
 	struct order *e = ctx;
 	struct buffer b = { 0 };
+	bool          shown = bytes_find(e->first, '@') >= 0 && strchr(r->address, '@') != NULL;
 	char          when[24];
 
 	order_when(r->made, when);
@@ -152,6 +184,8 @@ account_say(void *ctx, const struct account_row *r)
 		buffer_printf(&b, "%-40s id=%" PRIu64 " enabled=%s scram=%s made=%s", r->address,
 		              r->id, r->enabled ? "yes" : "no", r->scram ? "yes" : "no", when);
 		order_protection_say(e, r->id, &b);
+		if (shown)
+			say_location(e, r->address, &b);
 		buffer_add_char(&b, '\n');
 		order_row_say(e, &b);
 		return;
@@ -162,6 +196,8 @@ account_say(void *ctx, const struct account_row *r)
 	buffer_printf(&b, ", \"id\": %" PRIu64 ", \"enabled\": %s, \"scram\": %s, \"made\": \"%s\"",
 	              r->id, r->enabled ? "true" : "false", r->scram ? "true" : "false", when);
 	order_protection_say(e, r->id, &b);
+	if (shown)
+		say_location(e, r->address, &b);
 	buffer_add_char(&b, '}');
 	order_row_say(e, &b);
 }

@@ -369,6 +369,27 @@ def test_metadata(jack):
     assert rows(jack, "mailbox", "metadata", JACK, "INBOX") == []
 
 
+def test_what_the_server_says_of_itself_is_a_setting(jack):
+    for entry, setting in [("/shared/comment", "imap_server_comment"), ("/shared/admin", "imap_admin_contact")]:
+        done = jack.command("mailbox", "metadata", JACK, "", entry, "x", check=False)
+        assert done.returncode == 1 and f"mansio config set {setting}=" in done.stderr
+
+
+def test_account_show_tells_the_place(jack):
+    assert jack.command("account", "show", JACK).stdout.rstrip().endswith(" mail_location=log")
+    row, = json.loads(jack.command("account", "show", JACK, "--json").stdout)
+    assert row["mail_location"] == "log"
+
+
+def test_everybodys_mailboxes_are_each_listed_once(jack):
+    jack.command("mailbox", "create", JACK, "Club")
+    jack.command("mailbox", "acl", JACK, "Club", JILL, "lr")
+    assert "Other Users/" in doveadm(jack, "mailbox", "list", "-u", JILL).stdout
+    everybody = doveadm(jack, "mailbox", "list", "-A").stdout.splitlines()
+    assert f"{JACK} Club" in everybody and not [line for line in everybody if "Other Users" in line]
+    jack.command("mailbox", "acl", JACK, "Club", JILL, "none")
+
+
 def test_quota(jack):
     put(jack, "INBOX", "one", body="x" * 5000)
     mine, = rows(jack, "quota", "get", JACK)
@@ -399,7 +420,11 @@ def test_quota_set(jack):
     jack.command("quota", "set", "example.com", "--messages", "default")
     jack.command("quota", "set", JACK, "--storage", "none")
     assert jack.command("quota", "set", JACK, check=False).returncode == 2
-    assert jack.command("quota", "set", JACK, "--storage", "much", check=False).returncode == 2
+    for words, right in [(("--storage", "much"), "--storage much is no limit; right would be 500M, 2G, none or default"),
+                         (("--messages", "5M"), "--messages 5M is no limit; right would be 10000, none or default"),
+                         (("--storage", "-1"), "--storage -1 is no limit")]:
+        wrong = jack.command("quota", "set", JACK, *words, check=False)
+        assert wrong.returncode == 2 and right in wrong.stderr and "mail-location" not in wrong.stderr
 
 
 def test_the_text_index_is_told_and_made_anew(jack):

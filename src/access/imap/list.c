@@ -33,6 +33,7 @@ struct list_work {
 	struct notes_asked   notes;        /* entries of RETURN (METADATA (...))      */
 	struct bytes         reference;
 	struct bytes         pattern[PATTERNS_MOST];
+	bool                 coded[PATTERNS_MOST]; /* is of names in modified UTF-7 */
 	size_t               patterns;
 	bool                 listed;
 	struct mailbox_info *info;
@@ -140,21 +141,22 @@ lsub_parse(struct imap *s, struct scan *r)
 	w->pattern[w->patterns++] = read_list_mailbox(r, s->scratch);
 }
 
-/* The pattern as one of UTF-8 names, with the reference before it (rfc9051:6.3.9). */
+/* The pattern as one of UTF-8 names, with the reference before it (rfc9051:6.3.9); *coded: a wildcard stands
+   within what would be decoded, so it is one of names as this client knows them (rfc3501:5.1.3). */
 static struct bytes
-pattern_whole(struct imap *s, struct bytes reference, struct bytes pattern)
+pattern_whole(struct imap *s, struct bytes reference, struct bytes pattern, bool *coded)
 {
-	struct buffer coded = { 0 }, name = { 0 };
+	struct buffer whole = { 0 }, name = { 0 };
+	bool          plain = imap_speaks_utf8(s);
 	struct bytes  result;
 
 	if (pattern.len == 0 || pattern.at[0] != '/')
-		buffer_add(&coded, reference);
-	buffer_add(&coded, pattern);
+		buffer_add(&whole, reference);
+	buffer_add(&whole, pattern);
+	*coded = !plain && !utf7_to_utf8(buffer_bytes(&whole), &name);
 	result = arena_keep(s->scratch,
-	                    !imap_speaks_utf8(s) && utf7_to_utf8(buffer_bytes(&coded), &name)
-	                            ? buffer_bytes(&name)
-	                            : buffer_bytes(&coded));
-	buffer_free(&coded);
+	                    plain || *coded ? buffer_bytes(&whole) : buffer_bytes(&name));
+	buffer_free(&whole);
 	buffer_free(&name);
 	return result;
 }
@@ -162,10 +164,18 @@ pattern_whole(struct imap *s, struct bytes reference, struct bytes pattern)
 static bool
 name_matches(const struct list_work *w, const char *name, size_t len)
 {
-	for (size_t i = 0; i < w->patterns; i++)
-		if (pattern_matches(w->pattern[i], (struct bytes){ name, len }))
-			return true;
-	return false;
+	struct buffer coded = { 0 };
+	struct bytes  as_it_is = { name, len };
+	bool          matches = false;
+
+	for (size_t i = 0; i < w->patterns && !matches; i++) {
+		if (w->coded[i] && coded.len == 0)
+			utf8_to_utf7(as_it_is, &coded);
+		matches = pattern_matches(w->pattern[i],
+		                          w->coded[i] ? buffer_bytes(&coded) : as_it_is);
+	}
+	buffer_free(&coded);
+	return matches;
 }
 
 static bool
@@ -320,7 +330,7 @@ list_run(struct imap *s)
 	}
 	if (!w->listed) {
 		for (size_t i = 0; i < w->patterns; i++)
-			w->pattern[i] = pattern_whole(s, w->reference, w->pattern[i]);
+			w->pattern[i] = pattern_whole(s, w->reference, w->pattern[i], &w->coded[i]);
 		w->count = reach_list(s, &w->info);
 		w->listed = true;
 	}

@@ -72,8 +72,6 @@ tally_deleted(struct imap *s, const struct store_work *w, const struct uid_set *
 		                    mailbox_first_at_least(s->view->mailbox, set->range[i].first);
 }
 
-/* ---- in somebody else's mailbox ---- */
-
 /* Those that were not changed since; the others are told. */
 static struct uid_set
 unchanged(struct imap *s, struct store_work *w, const struct uid_set *set)
@@ -100,6 +98,8 @@ unchanged(struct imap *s, struct store_work *w, const struct uid_set *set)
 	ranges_free(&not );
 	return out;
 }
+
+/* ---- in somebody else's mailbox ---- */
 
 /* The flags that are one for all readers.  FLAGS (...) sets and clears those that may be changed, no others. */
 static int
@@ -140,7 +140,7 @@ store_apart(struct imap *s, struct store_work *w, const struct uid_set *asked)
 		return imap_no_errno(s, EACCES);
 	w->some_gone = !s->uid && view_has_gone(s->view, asked);
 	view_hush(s->view, true);
-	if (may & ~(uint64_t)FLAG_SEEN)
+	if (set.count > 0 && (may & ~(uint64_t)FLAG_SEEN))
 		why = store_common(s, w, &set, may & ~(uint64_t)FLAG_SEEN);
 	if (why == 0 && (may & FLAG_SEEN) && (seen || w->how == FLAGS_SET))
 		why = seen_change(s->view->seen, &set, seen && w->how != FLAGS_REMOVE, UINT64_MAX,
@@ -159,6 +159,7 @@ store_run(struct imap *s)
 	struct store_work *w = s->work;
 	struct uid_set     set;
 	uint64_t           bits;
+	bool               make = w->how != FLAGS_REMOVE;
 	int                why;
 
 	if (!imap_resolve(s, &w->sequence, s->uid, &set))
@@ -168,7 +169,11 @@ store_run(struct imap *s)
 		imap_enable_condstore(s);
 	if (s->view->seen != NULL)
 		return store_apart(s, w, &set);
-	why = imap_flag_bits(s->view->mailbox, &w->flags, w->how != FLAGS_REMOVE, &bits);
+	/* Where nothing will be stored no keyword comes into being. */
+	if (w->conditional)
+		make = make && unchanged(s, w, &set).count > 0;
+	w->modified = (struct uid_set){ 0 };
+	why = imap_flag_bits(s->view->mailbox, &w->flags, make, &bits);
 	if (why != 0)
 		return imap_no(s, "[LIMIT] Too many different keywords in this mailbox.");
 	w->some_gone = !s->uid && view_has_gone(s->view, &set);
