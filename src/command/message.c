@@ -33,7 +33,7 @@ const struct command command_message = {
 		"date.saved, date.sent, size, modseq, hdr, hdr.NAME, body, body.PART, text, preview, imap.envelope, "
 		"imap.body, imap.bodystructure. FLAGS too: \"\\Seen $Forwarded\".\n"
 		"\n"
-		"import reads an mbox, a Maildir with its folders, a letter or a directory of .eml with those below it; - is the standard input. What "
+		"import reads an mbox, a Maildir with its folders, a letter, or a directory of .eml or of mboxes (those of Thunderbird, too) with those below it; - is the standard input. What "
 		"is there already (the same Message-ID, Date, From, Subject and size) is left out unless --duplicates is said, so "
 		"that an import that was broken off can be run again. Folders come under MAILBOX, or beside the INBOX without it.\n"
 		"\n"

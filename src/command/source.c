@@ -351,9 +351,9 @@ mbox_date(struct bytes line, int64_t *seconds)
 }
 
 static bool
-give_mbox(int fd, const char *path, source_fn *each, void *ctx)
+give_mbox(int fd, const char *path, const char *folder, source_fn *each, void *ctx)
 {
-	struct letter_source s = { .path = path, .folder = "", .fd = fd, .mbox = true };
+	struct letter_source s = { .path = path, .folder = folder, .fd = fd, .mbox = true };
 	struct lines         l;
 	struct bytes         piece;
 	uint64_t             start = 0, blank = 0; /* of this line; of the blank one before */
@@ -419,7 +419,7 @@ give_plain(const char *path, source_fn *each, void *ctx)
 		good = true;
 	else if (pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head &&
 	         memcmp(head, "From ", sizeof head) == 0)
-		good = give_mbox(fd, path, each, ctx);
+		good = give_mbox(fd, path, "", each, ctx);
 	else {
 		s.fd = fd;
 		s.end = (uint64_t)st.st_size;
@@ -589,6 +589,71 @@ give_maildir(const char *path, source_fn *each, void *ctx)
 	return good && n >= 0;
 }
 
+/* A file in a directory is an mbox when its first line is one's: other files lie there, too. */
+static bool
+begins_as_mbox(int fd)
+{
+	char         head[512];
+	ssize_t      n = pread(fd, head, sizeof head, 0);
+	struct bytes rest = { head, n > 0 ? (size_t)n : 0 }, line;
+	int64_t      date;
+
+	return bytes_split(&rest, '\n', &line) && mbox_date(line, &date);
+}
+
+/* The level a file or directory is: without .mbox, or the .sbd that Thunderbird has, and out of modified UTF-7. */
+static void
+level_of(const char *name, char *out, size_t room)
+{
+	static const char *const endings[] = { ".mbox", ".sbd" };
+	struct arena            *scratch = arena_open(NULL);
+	struct bytes             plain = bytes_of(name);
+	const char              *decoded;
+
+	for (size_t i = 0; i < COUNT(endings); i++)
+		if (plain.len > strlen(endings[i]) &&
+		    bytes_ends_nocase(plain, bytes_of(endings[i])))
+			plain.len -= strlen(endings[i]);
+	decoded = mailbox_name_of(plain, scratch, false);
+	if (decoded == NULL || !bytes_string(bytes_of(decoded), out, room))
+		(void)bytes_string(plain, out, room);
+	arena_close(&scratch);
+}
+
+/* False after saying why: the name of a mailbox would be too long. */
+static bool
+folder_below(const char *path, const char *folder, const char *name, char out[static FOLDER_ROOM])
+{
+	char level[256] = "";
+	int  n;
+
+	level_of(name, level, sizeof level);
+	n = snprintf(out, FOLDER_ROOM, "%s%s%s", folder, *folder != '\0' ? "/" : "", level);
+	if (n < FOLDER_ROOM)
+		return true;
+	errno = ENAMETOOLONG;
+	return complain(path);
+}
+
+/* Mailboxes as files, as mbox: has them, or Thunderbird, or `message export` wrote them. */
+static bool
+give_mailbox_file(const char *path, const char *name, const char *folder, source_fn *each,
+                  void *ctx)
+{
+	char inner[FOLDER_ROOM];
+	int  fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool good = true;
+
+	if (fd < 0)
+		return errno == ENOENT || complain(path);
+	if (begins_as_mbox(fd))
+		good = folder_below(path, folder, name, inner) &&
+		       give_mbox(fd, path, bytes_is(bytes_of(inner), "INBOX") ? "" : inner, each,
+		                 ctx);
+	(void)close(fd);
+	return good;
+}
+
 static bool give_directory(const char *path, const char *folder, source_fn *, void *ctx);
 
 /* A link to a directory is not followed: it may lead back.  How long names may become ends the levels. */
@@ -598,24 +663,25 @@ give_entry(const char *path, const char *name, const char *folder, source_fn *ea
 	struct letter_source s = { .path = path, .folder = folder };
 	char                 inner[FOLDER_ROOM];
 	struct stat          st;
-	int                  n;
+	bool                 there;
 
 	if (*folder == '\0' && is_folder(path, name, inner, sizeof inner))
 		return give_folder(path, inner, each, ctx);
-	if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		return !bytes_ends_nocase(bytes_of(name), BYTES(".eml")) ||
-		       give_file(&s, each, ctx);
+	there = lstat(path, &st) == 0;
+	if (!there || !S_ISDIR(st.st_mode)) {
+		if (bytes_ends_nocase(bytes_of(name), BYTES(".eml")))
+			return give_file(&s, each, ctx);
+		return !there || name[0] == '.' || !S_ISREG(st.st_mode) ||
+		       give_mailbox_file(path, name, folder, each, ctx);
+	}
 	if (name[0] == '.')
 		return true;
-	n = snprintf(inner, sizeof inner, "%s%s%s", folder, *folder != '\0' ? "/" : "", name);
-	if (n < 0 || (size_t)n >= sizeof inner) {
-		errno = ENAMETOOLONG;
-		return complain(path);
-	}
+	if (!folder_below(path, folder, name, inner))
+		return false;
 	return give_directory(path, inner, each, ctx);
 }
 
-/* .eml, those of other mailboxes in directories below; or the folders of a Maildir that has no INBOX. */
+/* .eml and mboxes, those of other mailboxes in directories below; or the folders of a Maildir that has no INBOX. */
 static bool
 give_directory(const char *path, const char *folder, source_fn *each, void *ctx)
 {

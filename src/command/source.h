@@ -5,7 +5,8 @@
  * Touches:  files, which it reads and leaves as they are
  *
  * source_each()   calls `each` for every letter under the path: a Maildir with its folders (also where the INBOX is
- *                 missing), a directory of .eml with those below it, an mbox, a letter.  "-" is the standard input.  `each` returns false to end it.
+ *                 missing), a directory of .eml or of mboxes (each a mailbox of its name) with those below it, an mbox, a letter.
+ *                 "-" is the standard input.  `each` returns false to end it.
  *                 False when something could not be read: said why.
  * letter_pass()   gives the letter's bytes as IMAP wants them: lines end with CRLF, an mbox's quotes before
  *                 "From " and the fields in which mail programs keep flags there (Status, X-Status, X-Keywords,

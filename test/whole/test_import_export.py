@@ -224,6 +224,39 @@ def test_there_and_back_nothing_changes(jack, tmp_path, form, where):
         assert found(jack, "keyword", "$Later", "seen") == [("INBOX", "1")]
 
 
+def test_a_directory_of_mboxes_comes_in(jack, tmp_path):
+    """As Thunderbird keeps them, and Dovecot (names in modified UTF-7); beside them lies what is no mbox."""
+    at = tmp_path / "Mail"
+    for folder in ["Archives.sbd", "Lists/sub", ".imap/INBOX"]:
+        (at / folder).mkdir(parents=True)
+    for number, path in enumerate(["Inbox", "Sent", "Archives.sbd/2025", "Archives.sbd/2026.mbox", "Lists/sub/&ZeVnLIqe-", "台北", "R&D"]):
+        make_mbox(at / path, [(letter(2 * number), "RO"), (letter(2 * number + 1), "")])
+    (at / "Inbox.msf").write_text("// <!-- <mdb:mork:z v=\"1.4\"/> -->\n")
+    (at / "filters.dat").write_text("From here on it is no mbox\n")
+    (at / ".subscriptions").write_text("From a@b Sun Nov 22 01:02:03 2026\n")
+    (at / "Empty").write_text("")
+    (at / "link").symlink_to(at / "Sent")
+    assert said(jack.command("message", "import", JACK, at)) == "14 taken in, 0 there already, 0 refused"
+    wanted = sorted((folder, uid) for folder in ["INBOX", "Sent", "Archives/2025", "Archives/2026", "Lists/sub/日本語", "台北", "R&D"] for uid in "12")
+    assert sorted(found(jack, "all")) == wanted
+    assert sorted(found(jack, "seen")) == [pair for pair in wanted if pair[1] == "1"]
+    assert said(jack.command("message", "import", JACK, at)) == "0 taken in, 14 there already, 0 refused"
+    jack.command("message", "import", JACK, at, "--mailbox", "Old")
+    assert len(found(jack, "mailbox", "Old/Archives/*", "all")) == 4 and len(found(jack, "mailbox", "Old", "all")) == 2
+
+
+def test_mboxes_go_out_and_come_back(jack, tmp_path):
+    for folder in ["INBOX", "Sent", "Lists/debian", "Lists/de.bian"]:
+        put(jack, folder, folder.encode().hex())
+    before = sorted(found(jack, "all"))
+    (tmp_path / "out").mkdir()
+    jack.command("message", "export", JACK, tmp_path / "out", "--format", "mbox")
+    jack.command("account", "delete", JACK)
+    jack.command("account", "add", JACK, input=PASSWORD + "\n")
+    jack.command("message", "import", JACK, tmp_path / "out")
+    assert sorted(found(jack, "all")) == before and len(before) == 4
+
+
 @pytest.mark.parametrize("form", ["maildir", "eml"])
 @pytest.mark.parametrize("inbox", [True, False])
 def test_all_mailboxes_go_out_and_come_back(jack, tmp_path, form, inbox):
