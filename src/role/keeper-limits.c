@@ -43,8 +43,9 @@ limits_answer(struct imap_limits *l, int why, uint64_t account)
 	done(who, why, account);
 }
 
-static void
-limits_say(struct link *to, uint32_t ticket, const char *address, const struct quota_limits *limits)
+void
+keeper_limits_say(struct link *to, uint32_t ticket, const char *address,
+                  const struct quota_limits *limits)
 {
 	struct buffer *b = link_begin(to, WORD_LIMIT_ASK, ticket);
 
@@ -81,7 +82,7 @@ keeper_limits_ask(void *house, const struct access_facts *facts, const char *add
 		        "%s sets what %s may hold: %llu bytes, %llu messages (0: no limit)",
 		        facts->user, address, (unsigned long long)limits->bytes,
 		        (unsigned long long)limits->messages);
-	limits_say(to, l->ticket, address, limits);
+	keeper_limits_say(to, l->ticket, address, limits);
 	return l;
 }
 
@@ -103,6 +104,8 @@ hear_limit_done(struct house *h, uint32_t ticket, struct bytes body)
 
 	if (!unpack_done(&u))
 		return false;
+	if (ticket == 0)
+		keeper_place_told(h);
 	if (l == NULL)
 		return true; /* the session is gone meanwhile */
 	if (why == 0 && house_keeper_of(h, account) == h->index)

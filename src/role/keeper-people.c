@@ -95,6 +95,7 @@ hear_limits(struct house *h, struct bytes body)
 	if (id == 0 && name.len == 0) {
 		k->told = true;
 		(void)keeper_deliver_early(h);
+		keeper_admit_early(h);
 		return true;
 	}
 	l = memory_take(sizeof *l + location.len + 1);
@@ -228,4 +229,6 @@ keeper_people_close(struct keeper *k)
 	map_close(&k->named);
 	map_close(&k->full);
 	map_close(&k->limits_asked);
+	map_close(&k->places);
+	buffer_free(&k->places_asked);
 }

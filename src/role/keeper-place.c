@@ -41,6 +41,57 @@ misplace(struct keeper *k, struct bytes user, const char *location, int why)
 	warn_("%.*s: %s", (int)user.len, user.at, k->misplaced);
 }
 
+/* ---- what the clerk says of a new account ---- */
+
+static char place_asked, place_told;
+
+bool
+keeper_place_known(struct house *h, uint64_t id, struct bytes user)
+{
+	struct keeper  *k = h->mine;
+	struct link    *to = house_link(h, CLERK, 0);
+	struct account *a;
+	bool            settled;
+	int             why;
+
+	if (k->user != NULL || map_get(k->places, map_number(&id)) == &place_told)
+		return true;
+	a = account_take(k->store, id, &why);
+	settled = a == NULL || account_is_settled(a);
+	account_drop(&a);
+	if (settled || to == NULL || map_get(k->places, map_number(&id)) != NULL)
+		return settled;
+	keeper_limits_say(to, 0, arena_copy(k->scratch, user), NULL);
+	buffer_add(&k->places_asked, (struct bytes){ (const char *)&id, sizeof id });
+	(void)map_put(k->places, map_number(&id), &place_asked);
+	return false;
+}
+
+void
+keeper_place_told(struct house *h)
+{
+	struct keeper *k = h->mine;
+	uint64_t       id;
+
+	if (k->places_asked.len < sizeof id)
+		return;
+	memcpy(&id, k->places_asked.at, sizeof id);
+	buffer_eat(&k->places_asked, sizeof id);
+	(void)map_put(k->places, map_number(&id), &place_told);
+	(void)keeper_deliver_early(h);
+	keeper_admit_early(h);
+}
+
+/* Its successor tells of all, and is asked again. */
+void
+keeper_place_unasked(struct keeper *k)
+{
+	buffer_reset(&k->places_asked);
+	for (struct map_place p = { 0 }; map_next(k->places, &p);)
+		if (p.value == &place_asked)
+			(void)map_drop(k->places, p.key);
+}
+
 /* Whoever needs the account finds it where it belongs, or not at all. */
 int
 keeper_locate(struct keeper *k, uint64_t id, struct bytes user)

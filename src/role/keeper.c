@@ -159,7 +159,8 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 			close(kept);
 		return true;
 	}
-	if (k->user == NULL && keeper_locate(k, w.account, w.address) == EAGAIN) {
+	if (!keeper_place_known(h, w.account, w.address) ||
+	    (k->user == NULL && keeper_locate(k, w.account, w.address) == EAGAIN)) {
 		put_off(&k->early, &head, body);
 		return true;
 	}
@@ -385,6 +386,12 @@ may_open(struct house *h, const struct word_session *w)
 	return may;
 }
 
+/* A SESSION word that waits. */
+struct guest {
+	uint32_t login, ticket, len;
+	int      fd;
+};
+
 static bool
 hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body, int fd)
 {
@@ -399,6 +406,13 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 		if (fd >= 0)
 			close(fd);
 		return false;
+	}
+	if (!keeper_place_known(h, w.account, bytes_of(w.user))) {
+		struct guest g = { login, ticket, (uint32_t)body.len, fd };
+
+		buffer_add(&k->guests, (struct bytes){ (const char *)&g, sizeof g });
+		buffer_add(&k->guests, body);
+		return true;
 	}
 	if (!may_open(h, &w)) {
 		fault("session=<%s>: login %u shows no pass of the clerk for %s: refused",
@@ -458,6 +472,23 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	else
 		imap_open(k->imap, fd, &facts, mine);
 	return true;
+}
+
+/* The clerk has told where their mailboxes lie. */
+void
+keeper_admit_early(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+	struct buffer  words = k->guests;
+	struct guest   g;
+
+	k->guests = (struct buffer){ 0 };
+	for (size_t at = 0; at < words.len; at += sizeof g + g.len) {
+		memcpy(&g, words.at + at, sizeof g);
+		(void)hear_session(h, g.login, g.ticket,
+		                   (struct bytes){ words.at + at + sizeof g, g.len }, g.fd);
+	}
+	buffer_free(&words);
 }
 
 /* The login stops in order, and TLS ends with it: its readers are told while they can be. */
@@ -706,6 +737,7 @@ keeper_start(struct house *h)
 	k->full = map_open();
 	k->named = map_open();
 	k->limits_asked = map_open();
+	k->places = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	confine_view(&h->common, &k->view);
@@ -821,6 +853,7 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 		deliver_never(&k->locked);
 	}
 	if (role == CLERK) {
+		keeper_place_unasked(k);
 		keeper_who_lost(k);
 		keeper_user_clerk(h, false);
 	}

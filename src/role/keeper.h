@@ -77,6 +77,9 @@ struct keeper {
 	struct map          *gone;           /* ids of accounts that were deleted */
 	uint32_t             parcels;        /* deliveries that are not safe yet */
 	struct buffer        early;          /* DELIVER words (ticket, length, body) that came before the clerk told */
+	struct buffer        guests;         /* SESSION words whose account's place the clerk was asked for, as early */
+	struct map          *places;         /* accounts without mail whose place it was asked for, or has told */
+	struct buffer        places_asked;   /* their ids, in the order of its answers */
 	struct buffer        locked;         /* DELIVER words for mailboxes that another program has locked */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
 	bool                 small_wanted;   /* a segment, asked for and not here */
@@ -114,6 +117,11 @@ keeper_of(struct house *h)
 }
 
 /* keeper-place.c */
+/* What the clerk says of a new account comes by another way than whoever needs it: before its first letter or reader the clerk is
+   asked, and what it said before its answer has been heard.  False: not yet; keeper_deliver_early() and keeper_admit_early() come. */
+bool keeper_place_known(struct house *, uint64_t account, struct bytes user);
+void keeper_place_told(struct house *);                      /* its answer                   */
+void keeper_place_unasked(struct keeper *);                  /* the clerk died               */
 int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /* 0 or errno; EAGAIN: not yet known where */
 /* After it: k->misplaced, if not NULL, says what is wrong with the place the account belongs to.  It must not be used then:
    its mail would come into the letter log, and stay there. */
@@ -207,6 +215,7 @@ struct imap_limits *keeper_limits_ask(void *house, const struct access_facts *, 
                                       void (*done)(void *who, int why, uint64_t account), void *who);
 void keeper_limits_drop(struct imap_limits *);
 bool hear_limit_done(struct house *, uint32_t ticket, struct bytes body);
+void keeper_limits_say(struct link *, uint32_t ticket, const char *address, const struct quota_limits *);
 void keeper_limits_lost(struct house *);                     /* the clerk that was asked died */
 /* keeper-quota.c: what an account holds has changed */
 void keeper_quota_look(struct house *, struct account *);    /* is it full?  The clerk hears when that is new */
@@ -217,5 +226,6 @@ void keeper_session_over(void *house, uint32_t ticket, uint64_t account);
 void keeper_session_back(void *house, uint32_t ticket, int fd, struct bytes unread);
 
 bool keeper_deliver_early(struct house *);
+void keeper_admit_early(struct house *);
 
 #endif

@@ -397,3 +397,45 @@ def test_new_kerberos_keys_are_taken_up_by_a_reload(tmp_path):
             assert login()
     finally:
         kdc.close()
+
+
+def test_the_first_letter_and_the_first_reader_find_the_place_the_back_end_said(place):  # noqa: F811
+    """Whoever is first settles where the mailboxes lie, for good: home and mail of the back end are known by then."""
+    people = [f"{how}{n}" for how in ("home", "mail", "both", "none") for n in range(4)]
+    (place / "homes").mkdir(mode=0o777)
+    (place / "homes").chmod(0o777)
+    with sqlite3.connect(place / "places.db") as db:
+        db.execute("CREATE TABLE people(name TEXT PRIMARY KEY, hash TEXT, home TEXT, mail TEXT)")
+        for name in people:
+            db.execute("INSERT INTO people VALUES(?, ?, ?, ?)", [f"{name}@example.com", "{PLAIN}geheim", f"{place}/homes/h-{name}" if name[:4] in ("home", "both") else None,
+                                                                 {"mail": f"maildir:{place}/homes/m-{name}", "both": "maildir:~/M"}.get(name[:4])])
+    (place / "places.db").chmod(0o644)
+    place.chmod(0o777)
+    cf = file_for(place, "places.cf", f"driver = sqlite\ndbpath = {place}/places.db\npassword_query = SELECT name AS user, hash AS password FROM people WHERE name = '%Lu'\n"
+                                      "user_query = SELECT home, mail FROM people WHERE name = '%Lu'\n")
+    with village(auth_backends=f"directory sql:{cf}", mail_location="maildir:~/Maildir", mail_home=f"{place}/homes/%n", mail_location_directories=place / "homes",
+                 keeper_processes="2") as house:
+        for name in people[0::2]:
+            assert imap_login(house, "geheim", f"{name}@example.com") is True
+        for name in people[1::2]:
+            house.send(f"{name}@example.com", name)
+        wait_for(house.queue_is_empty)
+        for name in people:
+            lies = {"home": f"h-{name}/Maildir", "mail": f"m-{name}", "both": f"h-{name}/M", "none": f"{name}/Maildir"}[name[:4]]
+            assert (place / "homes" / lies / "cur").is_dir(), (name, sorted(os.listdir(place / "homes")))
+            assert name[:4] == "none" or not (place / "homes" / name).exists(), name
+        for name in people[1::2]:
+            box = reader(house, f"{name}@example.com", "geheim")
+            assert box.select("INBOX", readonly=True)[1] == [b"1"], name
+            box.logout()
+        # The clerk dies while somebody comes for the first time: he waits for the next.
+        with sqlite3.connect(place / "places.db") as db:
+            for n in range(6):
+                db.execute("INSERT INTO people VALUES(?, '{PLAIN}geheim', ?, NULL)", [f"late{n}@example.com", f"{place}/homes/h-late{n}"])
+        for n in range(6):
+            house.send(f"late{n}@example.com", f"late{n}")
+            if n % 2:
+                house.back("clerk", house.kill("clerk"))
+        wait_for(house.queue_is_empty)
+        for n in range(6):
+            wait_for(lambda n=n: len(list((place / "homes" / f"h-late{n}/Maildir/new").iterdir())) == 1)
