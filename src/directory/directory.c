@@ -81,6 +81,10 @@ static const char additions[] =
 	" BEGIN DELETE FROM scram_sha1 WHERE account=old.id; END;"
 	"CREATE TRIGGER IF NOT EXISTS scram_sha1_gone AFTER DELETE ON account"
 	" BEGIN DELETE FROM scram_sha1 WHERE account=old.id; END;"
+	/* Which limits are there because a back end of credentials said so, and go when it does not any more. */
+	"CREATE TABLE IF NOT EXISTS said_limits(account INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, messages INTEGER NOT NULL);"
+	"CREATE TRIGGER IF NOT EXISTS said_limits_gone AFTER DELETE ON account"
+	" BEGIN DELETE FROM said_limits WHERE account=old.id; END;"
 	/* Who has a password and no verifier of SCRAM-SHA-1; those of an older directory once. */
 	"CREATE TABLE IF NOT EXISTS lacks_sha1(account INTEGER PRIMARY KEY);"
 	"INSERT OR IGNORE INTO lacks_sha1 SELECT id FROM account WHERE hash<>'!' AND id NOT IN (SELECT account FROM scram_sha1)"
@@ -170,6 +174,8 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[MUTE_SHA256]      = "SELECT EXISTS(SELECT 1 FROM account INDEXED BY account_mute_sha256 WHERE " MUTE_OF_SHA256 ")",
 	[MUTE_SHA1]        = "SELECT EXISTS(SELECT 1 FROM lacks_sha1 CROSS JOIN account ON id=account"
 	                     " WHERE " SPEAKS " AND substr(hash, 1, 13)<>'{SCRAM-SHA-1}')",
+	[SAID_GET]         = "SELECT bytes, messages FROM said_limits WHERE account=" OWN,
+	[SAID_PUT]         = "INSERT OR REPLACE INTO said_limits SELECT id, ?3, ?4 FROM account WHERE local=?1 AND domain=?2",
 	[SHA1_GET]         = "SELECT verifier FROM scram_sha1 WHERE account=" OWN,
 	[SHA1_PUT]         = "INSERT OR REPLACE INTO scram_sha1 SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[ONE_TIME_GET]     = "SELECT algorithm, seed, sequence, last FROM one_time WHERE account=" OWN,

@@ -169,6 +169,9 @@ enum directory_outcome directory_limits_set(struct directory *, struct bytes add
 	const char *location);   /* NULL: as before */
 /* Those that say something; `only` "" all. */
 enum directory_outcome directory_limits_each(struct directory *, struct bytes only, void (*each)(void *, const struct limits_row *), void *);
+/* Which of its limits a back end of credentials said last; -1: none, so it is the administrator's. */
+enum directory_outcome directory_limits_said(struct directory *, struct bytes address, int64_t *bytes, int64_t *messages);
+enum directory_outcome directory_limits_say(struct directory *, struct bytes address, int64_t bytes, int64_t messages);
 /* A group is an account nobody logs in to; its mailboxes are its members'. */
 struct group_row { uint64_t account; const char *address, *member; };                    /* one for each member; member "" alone: none */
 enum directory_outcome directory_group_add(struct directory *, struct bytes address, uint64_t *id);

@@ -76,6 +76,44 @@ directory_limits_each(struct directory *d, struct bytes                      onl
 	return o == DIRECTORY_LATER ? o : found;
 }
 
+enum directory_outcome
+directory_limits_said(struct directory *d, struct bytes address, int64_t *bytes, int64_t *messages)
+{
+	struct arena          *a = arena_open(NULL);
+	enum directory_outcome o = DIRECTORY_BAD;
+	struct directory_key   k;
+
+	*bytes = *messages = -1;
+	if (directory_key(address, NULL, a, &k)) {
+		sqlite3_stmt *s = directory_query(d, SAID_GET, k.local, k.domain);
+		o = directory_row(d, s);
+		if (o == DIRECTORY_OK) {
+			*bytes = sqlite3_column_int64(s, 0);
+			*messages = sqlite3_column_int64(s, 1);
+		}
+		sqlite3_reset(s);
+	}
+	arena_close(&a);
+	return o;
+}
+
+enum directory_outcome
+directory_limits_say(struct directory *d, struct bytes address, int64_t bytes, int64_t messages)
+{
+	struct arena          *a = arena_open(NULL);
+	enum directory_outcome o = DIRECTORY_BAD;
+	struct directory_key   k;
+
+	if (directory_key(address, NULL, a, &k)) {
+		sqlite3_stmt *s = directory_query(d, SAID_PUT, k.local, k.domain);
+		sqlite3_bind_int64(s, 3, bytes);
+		sqlite3_bind_int64(s, 4, messages);
+		o = directory_change(d, s, DIRECTORY_NONE);
+	}
+	arena_close(&a);
+	return o;
+}
+
 /* ---- groups ---- */
 
 enum directory_outcome

@@ -315,6 +315,13 @@ place_meant(struct bytes mail, struct bytes home, const char *common, struct are
 	return mail.len > 0 || strcmp(text, common) != 0 ? text : NULL;
 }
 
+/* What is said now, and what was when it is said no more; else what the administrator gave stays. */
+static int64_t
+limit_meant(int64_t now, int64_t before, int64_t is)
+{
+	return now >= 0 ? now : before >= 0 && before == is ? -1 : is;
+}
+
 void
 clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
 {
@@ -323,21 +330,24 @@ clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
 	struct people_known   known = { .a = a };
 	struct telling_people t = { .house = h, .all = true };
 	struct bytes          rule, mail, home;
-	int64_t               bytes, messages;
-	const char           *place, *kept, *wrong;
+	int64_t     bytes = -1, messages = -1, said_bytes, said_messages, own_bytes, own_messages;
+	const char *place, *kept, *wrong;
 
 	(void)credential_field(fields, "home", &home);
 	if (!credential_field(fields, "mail", &mail))
 		(void)credential_field(fields, "mail_location", &mail);
 	if (directory_limits_each(d, bytes_of(address), known_limits, &known) != DIRECTORY_OK)
 		goto out;
-	bytes = known.row.bytes;
-	messages = known.row.messages;
 	if (credential_field(fields, "quota_rule", &rule))
 		rule_read(rule, &bytes, &messages);
 	if (credential_field(fields, "quota_storage", &rule) && clerk_limit_read(rule, &bytes) &&
 	    rule.at[rule.len - 1] <= '9')
 		bytes *= 1024;
+	if (directory_limits_said(d, bytes_of(address), &said_bytes, &said_messages) ==
+	    DIRECTORY_LATER)
+		goto out;
+	own_bytes = limit_meant(bytes, said_bytes, known.row.bytes);
+	own_messages = limit_meant(messages, said_messages, known.row.messages);
 	place = place_meant(mail, home, h->common.mail_location, a);
 	if (place != NULL && (wrong = location_wrong(h, place, a, &kept)) != NULL) {
 		warn_("auth: the place of %s, %s, is not used: %s", address, place, wrong);
@@ -345,12 +355,16 @@ clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
 	}
 	if (place != NULL)
 		place = kept;
-	if (bytes == known.row.bytes && messages == known.row.messages &&
-	    (place == NULL || strcmp(place, known.row.location) == 0))
-		goto out;
-	if (directory_limits_set(d, bytes_of(address), &bytes, &messages, place) == DIRECTORY_OK)
-		(void)directory_limits_each(d, bytes_of(address), tell_limits, &t);
-	buffer_free(&t.body);
+	if (own_bytes != known.row.bytes || own_messages != known.row.messages ||
+	    (place != NULL && strcmp(place, known.row.location) != 0)) {
+		if (directory_limits_set(d, bytes_of(address), &own_bytes, &own_messages, place) ==
+		    DIRECTORY_OK)
+			(void)directory_limits_each(d, bytes_of(address), tell_limits, &t);
+		buffer_free(&t.body);
+	}
+	/* Last: what was withdrawn and is there still is withdrawn by the next to come. */
+	if (bytes != said_bytes || messages != said_messages)
+		(void)directory_limits_say(d, bytes_of(address), bytes, messages);
 out:
 	arena_close(&a);
 }

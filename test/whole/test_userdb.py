@@ -439,3 +439,32 @@ def test_the_first_letter_and_the_first_reader_find_the_place_the_back_end_said(
         wait_for(house.queue_is_empty)
         for n in range(6):
             wait_for(lambda n=n: len(list((place / "homes" / f"h-late{n}/Maildir/new").iterdir())) == 1)
+
+
+def test_a_quota_that_the_back_end_says_no_more_is_gone(place):  # noqa: F811
+    """What an administrator gave by hand stays."""
+    path = database(place, "eva@example.com", "adam@example.com")
+
+    def change(quota):
+        db = sqlite3.connect(path)
+        db.execute("UPDATE people SET quota=?", [quota])
+        db.commit()
+        db.close()
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\npassword_query = SELECT name AS user, hash AS password FROM people WHERE name = '%Lu'\n"
+                                     "user_query = SELECT quota AS quota_rule FROM people WHERE name = '%Lu'\n")
+    change("*:messages=7")
+    with village(auth_backends=f"directory sql:{cf}") as house:
+        def now(who):
+            assert imap_login(house, "geheim", f"{who}@example.com") is True
+            row, = json.loads(house.command("quota", "get", f"{who}@example.com", "--json").stdout)
+            return row["messages_limit"]
+        assert now("eva") == now("adam") == "7"
+        change("*:messages=9")
+        assert now("eva") == now("adam") == "9"
+        house.command("quota", "set", "adam@example.com", "--messages", "5")
+        change(None)
+        assert (now("eva"), now("adam")) == ("0", "5")
+        house.command("quota", "set", "eva@example.com", "--messages", "4")
+        assert (now("eva"), now("adam")) == ("4", "5"), "nothing is said about it"
+        change("*:messages=8")
+        assert now("eva") == now("adam") == "8"
