@@ -307,6 +307,28 @@ local_elsewhere(struct walk *w, size_t at)
 	return o == DIRECTORY_OK ? walk_elsewhere(w, at) : o;
 }
 
+/* Nobody reads root's mail as root.  What alias_maps say nothing of goes where postmaster's goes. */
+static enum directory_outcome
+deliver_root(struct walk *w, size_t at, const struct directory_key *bare)
+{
+	struct directory_key   k = { BYTES("postmaster"), bare->domain, BYTES("postmaster") };
+	enum directory_outcome o = DIRECTORY_NONE;
+
+	resolve_tell(w->r, "root has no alias: as postmaster");
+	/* postmaster: root */
+	if (!walk_opened(w, &k))
+		o = alias_open(w, at, &k);
+	if (o == DIRECTORY_NONE)
+		o = walk_postmaster(w, &k);
+	if (o == DIRECTORY_NONE && !(at == 0 && w->r->asked_at_rcpt))
+		return o;
+	if (o == DIRECTORY_NONE)
+		warn_("directory: mail for root@%.*s is refused: nobody has it; write root: NAME in the file of "
+		      "alias_maps, with the name of a user",
+		      (int)bare->domain.len, bare->domain.at);
+	return o;
+}
+
 static enum directory_outcome
 deliver_local(struct walk *w, size_t at)
 {
@@ -335,6 +357,8 @@ deliver_local(struct walk *w, size_t at)
 		o = walk_person(w, at, &bare, bytes_of(rules->myorigin), detail, &unsaid);
 	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster"))
 		o = walk_postmaster(w, &bare);
+	if (o == DIRECTORY_NONE && listed == DIRECTORY_OK && bytes_is(bare.local, "root"))
+		o = deliver_root(w, at, &bare);
 	/* Listed among the users, and for nothing. */
 	if (asked && o == DIRECTORY_NONE)
 		return w->barred ? DIRECTORY_NONE : listed;

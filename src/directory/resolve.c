@@ -777,6 +777,13 @@ resolve_address(struct resolving *r, struct bytes address, struct resolve_answer
 		return o;
 	if (o == DIRECTORY_NONE && bytes_is(w->key.local, "postmaster"))
 		o = walk_postmaster(w, &w->key); /* rfc5321:4.5.1: always */
+	/* It was taken, as it has to be, and nobody is there to read it yet. */
+	if (o == DIRECTORY_NONE && bytes_is(w->key.local, "postmaster") && !r->asked_at_rcpt) {
+		warn_("directory: mail for postmaster@%.*s waits: nobody has it; write postmaster: NAME in the "
+		      "file of alias_maps, with the name of a user",
+		      (int)w->key.domain.len, w->key.domain.at);
+		o = DIRECTORY_LATER;
+	}
 	*answer = (struct resolve_answer){ w->target, w->count, w->said_table, w->filter,
 		                           w->said_reply };
 	resolve_abandon(r);

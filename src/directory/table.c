@@ -13,11 +13,11 @@ struct table {
 
 /* In the order of postconf -m. */
 static const struct table_type *const types[] = {
-	&table_btree,     &table_cdb,    &table_cidr,   &table_dbm,     &table_fail,
-	&table_hash,      &table_inline, &table_ldap,   &table_lmdb,    &table_mysql,
-	&table_oauth,     &table_pcre,   &table_pgsql,  &table_pipemap, &table_regexp,
-	&table_socketmap, &table_sqlite, &table_static, &table_tcp,     &table_texthash,
-	&table_unionmap,  &table_unix,
+	&table_btree,    &table_cdb,       &table_cidr,   &table_dbm,     &table_fail,
+	&table_hash,     &table_inline,    &table_ldap,   &table_lmdb,    &table_mysql,
+	&table_oauth,    &table_pcre,      &table_pgsql,  &table_pipemap, &table_randmap,
+	&table_regexp,   &table_socketmap, &table_sqlite, &table_static,  &table_tcp,
+	&table_texthash, &table_unionmap,  &table_unix,
 };
 
 const struct table_type *

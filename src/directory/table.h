@@ -8,7 +8,7 @@
  * A table is named `type:name`; a name without a type is of `default_database_type`.
  * Types are rows in table.c, each a file table-TYPE.c:
  *     local     hash btree lmdb cdb dbm texthash   a text file of "key value" lines, indexed here
- *               inline static regexp pcre cidr     and unionmap, pipemap of local ones
+ *               inline static randmap regexp pcre cidr  and unionmap, pipemap of local ones
  *     remote    sqlite pgsql mysql ldap socketmap tcp unix, and unionmap, pipemap with a remote part
  * Local ones answer at once.  Remote ones may block for as long as their settings
  * say: they are asked in a thread pool, and one table may be asked by several threads.

@@ -21,7 +21,7 @@ enum {
 
 extern const struct table_type table_btree, table_cdb, table_dbm, table_hash, table_lmdb, table_texthash;
 extern const struct table_type table_ldap, table_mysql, table_oauth, table_pgsql, table_socketmap, table_sqlite, table_tcp, table_unix;
-extern const struct table_type table_inline, table_static, table_fail;
+extern const struct table_type table_inline, table_static, table_fail, table_randmap;
 extern const struct table_type table_regexp, table_pcre, table_cidr;
 extern const struct table_type table_unionmap, table_pipemap;
 

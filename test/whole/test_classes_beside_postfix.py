@@ -89,3 +89,35 @@ def test_a_database_that_has_a_domain_of_ours_is_asked_when_somebody_is_refused(
             return
         wait_for(lambda: "do not list domain here.example in BOTH mydestination and virtual_mailbox_domains" in house.text())
         assert "here.example is in mydestination and in virtual_mailbox_domains too" in house.command("config", "check").stderr
+
+
+def test_root_without_an_alias_is_read_by_whom_postmaster_is():
+    """Postfix writes /var/mail/root, which nobody reads by IMAP; here nothing is delivered as root."""
+    with House(mydestination="here.example", myorigin="here.example", alias_maps="") as house:
+        assert rcpt(house.smtp(), "root@here.example")[0] == 550
+        wait_for(lambda: "mail for root@here.example is refused: nobody has it; write root: NAME" in house.text())
+        assert rcpt(house.smtp(), "postmaster")[0] == 250                       # rfc5321:4.5.1
+        with house.smtp() as s:
+            s.sendmail("a@b.example", ["postmaster@here.example"], b"Subject: x\r\n\r\nx\r\n")
+        wait_for(lambda: "mail for postmaster@here.example waits: nobody has it" in house.text())
+        assert "status=bounced" not in house.text()
+        house.command("domain", "add", "people.example")
+        house.command("account", "add", "boss@people.example", "--password-file", "/dev/stdin", input="way-station\n")
+        assert "goes to: boss@people.example" in house.command("address", "test", "root@here.example").stdout
+        assert rcpt(house.smtp(), "root@here.example")[0] == 250
+
+
+@pytest.mark.parametrize("aliases, root, postmaster", [
+    ("postmaster: root\n", "boss@people.example", "boss@people.example"),                            # Debian's own file
+    ("postmaster: eva@people.example\n", "eva@people.example", "eva@people.example"),
+    ("root: eva@people.example\n", "eva@people.example", "boss@people.example"),
+    ("postmaster: root\nroot: eva@people.example\n", "eva@people.example", "eva@people.example"),
+])
+def test_what_aliases_say_of_root_and_postmaster_goes_first(aliases, root, postmaster):
+    with tables_of({"aliases": aliases}) as at, House(mydestination="here.example", myorigin="here.example", alias_maps=f"hash:{at}/aliases") as house:
+        house.command("domain", "add", "people.example")
+        for name in ("boss", "eva"):
+            house.command("account", "add", f"{name}@people.example", "--password-file", "/dev/stdin", input="way-station\n")
+        for name, to in (("root", root), ("postmaster", postmaster)):
+            assert f"goes to: {to}" in house.command("address", "test", f"{name}@here.example").stdout
+            assert rcpt(house.smtp(), f"{name}@here.example")[0] == 250

@@ -512,3 +512,16 @@ def test_where_files_of_aliases_and_of_settings_are_is_obeyed(place, program, wo
     # newaliases of Postfix is its sendmail, with 75 where postalias has 1.
     assert (got.returncode != 0, got.stdout) == (wanted.returncode != 0, wanted.stdout), (wanted.stderr, got.stderr)
     assert bool(got.stderr) == bool(wanted.stderr), (wanted.stderr, got.stderr)
+
+
+@needs_postfix
+@pytest.mark.parametrize("table", ["randmap:{a}", "randmap:{ {b c} }", "randmap:{ , ,a}", "randmap:{{a}}", "randmap:{a,a,,}", "randmap:{}", "randmap:{ }", "randmap: {a}",
+                                   "randmap:{a} x", "randmap:a,b", "pipemap:{randmap:{x},inline:{x=y}}", "unionmap:{randmap:{x},static:z}"])
+def test_a_value_by_chance_is_written_as_postfix_has_it(place, table):
+    wanted, got = theirs(place, "-q", "key", table), ours(place, "-q", "key", table)
+    assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode), (wanted.stderr, got.stderr)
+
+
+def test_each_value_of_a_randmap_has_its_turn(place):
+    said = set(ours(place, "-q", "-", "randmap:{a, b c}", ask="x\n" * 300).stdout.decode().split("\n"))
+    assert said == {"x\ta", "x\tb", "x\tc", ""}
