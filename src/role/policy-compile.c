@@ -3,6 +3,7 @@
 #include "role/policy.h"
 #include "role/settings.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct compiling {
@@ -135,32 +136,34 @@ is_said(const struct settings *s, const char *name, int *line)
 	return false;
 }
 
-/* "NAME: words", each with the line where the name stands. */
+/* "NAME: words", each with the line where the name stands, and with the listener whose it is: that of all is the first's.
+   What was said of one before is not said of the next, too. */
 static void
-put_lines(const struct settings *s, const char *file, struct bytes lines, struct buffer *out)
+put_lines(const struct settings *s, const char *file, const char *listener, bool first,
+          struct bytes lines, struct buffer *out)
 {
 	struct bytes one, rest, name;
-	char         text[128];
-	int          line = 0;
+	char         text[128], own[160];
 
 	while (bytes_split(&lines, '\n', &one)) {
-		rest = one;
-		if (one.len == 0 || !bytes_split(&rest, ':', &name))
-			continue;
-		if (bytes_string(name, text, sizeof text) && is_said(s, text, &line))
-			buffer_printf(out, "%s:%d: %.*s\n", file, line, (int)one.len, one.at);
-		else
-			buffer_printf(out, "%s: %.*s\n", file, (int)one.len, one.at);
-	}
-}
+		int  line = 0;
+		bool whose;
 
-static bool
-has_rules_of_its_own(const struct settings *s, const char *listener)
-{
-	for (enum rule_stage i = 0; i < RULE_STAGES; i++)
-		if (is_own(s, listener, rule_list_names[i]))
-			return true;
-	return false;
+		rest = one;
+		if (one.len == 0 || !bytes_split(&rest, ':', &name) ||
+		    bytes_search(buffer_bytes(out), one) >= 0)
+			continue;
+		if (!bytes_string(name, text, sizeof text))
+			text[0] = '\0';
+		(void)snprintf(own, sizeof own, "%s/%s", listener, text);
+		whose = is_said(s, own, &line) || !first;
+		if (line > 0 || is_said(s, text, &line))
+			buffer_printf(out, "%s:%d: ", file, line);
+		else
+			buffer_printf(out, "%s: ", file);
+		buffer_printf(out, "%s%s%.*s\n", whose ? listener : "", whose ? "/" : "",
+		              (int)one.len, one.at);
+	}
 }
 
 static bool
@@ -190,12 +193,12 @@ policy_check(struct settings *s, const char *file, struct buffer *errors, struct
 		struct buffer wrong = { 0 }, doubtful = { 0 };
 		struct rules *rules;
 
-		if (all.one[i].service > LISTEN_LMTP ||
-		    (i > 0 && !has_rules_of_its_own(s, all.one[i].name)))
+		/* Each by itself: one may have a class or a list of sites of its own. */
+		if (all.one[i].service > LISTEN_LMTP)
 			continue;
 		rules = policy_compile(s, all.one[i].name, &wrong, &doubtful);
-		put_lines(s, file, buffer_bytes(&wrong), errors);
-		put_lines(s, file, buffer_bytes(&doubtful), warnings);
+		put_lines(s, file, all.one[i].name, i == 0, buffer_bytes(&wrong), errors);
+		put_lines(s, file, all.one[i].name, i == 0, buffer_bytes(&doubtful), warnings);
 		good = good && rules != NULL;
 		rules_drop(&rules);
 		buffer_free(&wrong);

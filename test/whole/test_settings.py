@@ -95,6 +95,20 @@ def test_what_is_allowed_and_hardly_meant_is_told(copy, line, why):
     assert done.returncode == 0 and why in done.stderr
 
 
+@pytest.mark.parametrize("text, where, why", [
+    ("smtpd_restriction_classes = strict\nstrict = reject_non_fqdn_sender\nsmtpd_sender_restrictions = strict\nsubmission/strict = nosuchrule\n", 3,
+     "submission/smtpd_sender_restrictions: class strict: nosuchrule is no rule"),
+    ("lmtp/smtpd_restriction_classes = nowhere\n", 1, "lmtp/smtpd_restriction_classes: the class nowhere is nowhere set"),
+    ("submission/postscreen_dnsbl_sites = bad=x\n", 1, "submission/postscreen_dnsbl_sites: bad=x: the answers that count"),
+    ("submission/smtpd_relay_restrictions = permit\n", 1, "submission/smtpd_relay_restrictions: in smtpd_relay_restrictions or smtpd_recipient_restrictions, specify"),
+    ("smtpd_sender_restrictions = nosuch\n", 1, "smtpd_sender_restrictions: nosuch is no rule"),
+])
+def test_the_lists_of_each_listener_are_looked_at_and_told_once(copy, demo, text, where, why):
+    done = copy("config", "check", text=text)
+    lines = len(pathlib.Path(demo.config).read_text().splitlines())
+    assert done.returncode == 1 and f"main.cf:{lines + where}: {why}" in done.stderr and done.stderr.count(why.partition(": ")[2]) == 1, done.stderr
+
+
 @pytest.mark.parametrize("line", ["smtp/myhostname = a.example.com", "submission/mynetworks = 10.0.0.0/8", "imap/auth_mechanisms = plain",
                                   "smtp/greylist_delay = 1m", "smtp/smtp_helo_timeout = 5s",
                                   "listeners = back\nback/listener_service = smtp\nback/listener_address = 127.0.0.1:9\nback/smtpd_relay_restrictions = check_client_access static:OK, reject"])
