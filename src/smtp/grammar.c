@@ -157,14 +157,26 @@ rcpt_parse(struct bytes line, const struct grammar *g, struct arena *a, struct r
 	return *reply == NULL;
 }
 
+/* "Jill Smith <jill@example.com>": a user's name may stand before the address (rfc5321:3.5.1), as Postfix bears it. */
+static struct bytes
+without_name(struct bytes line)
+{
+	ptrdiff_t at = bytes_find(line, '<');
+
+	return at > 0 && (line.at[at - 1] == ' ' || line.at[at - 1] == '"') &&
+	                       bytes_find(bytes_cut(line, 0, (size_t)at), '@') < 0
+	               ? bytes_cut(line, (size_t)at, line.len)
+	               : line;
+}
+
 /* String [ SP "SMTPUTF8" ]                                     rfc6531:3.7.4.2 */
 bool
 vrfy_parse(struct bytes line, const struct grammar *g, struct arena *a, struct rcpt_command *c,
            const char **reply)
 {
 	struct grammar lenient = *g;
-	struct scan    r = scan_of(line);
-	struct bytes   from = line;
+	struct bytes   from = without_name(line);
+	struct scan    r = scan_of(from);
 	bool           utf8;
 
 	memset(c, 0, sizeof *c);
@@ -182,7 +194,7 @@ vrfy_parse(struct bytes line, const struct grammar *g, struct arena *a, struct r
 	utf8 = g->extensions & EXTENSION_SMTPUTF8 && scan_skip_word(&r, "SMTPUTF8");
 	*reply = NULL;
 	if (!scan_done(&r))
-		*reply = "555 5.5.4 Unsupported option";
+		*reply = "501 5.1.3 Bad recipient address syntax";
 	else if (g->ascii && !utf8 && is_beyond_ascii(from))
 		*reply = undeclared;
 	c->utf8 = utf8;

@@ -179,6 +179,8 @@ CASES = {
                             mail("reject@x.example", U) + [FROM % "a@x.example", f"RCPT TO:<{U}>"]),
     "at once: put off to the recipient": ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "defer_if_permit", **RELAY}, mail("a@x.example", X, U)),
     "verified": (recipient("check_recipient_access hash:{t}/access"), ["EHLO x.example", f"VRFY {U}", "VRFY nosuch@here.example", f"VRFY {X}"]),
+    "verified by the name of a user": (RELAY, ["EHLO x.example", f"VRFY Jill Smith <{U}>", f'VRFY "Jill Smith" <{U}>', f"VRFY <{U}> SMTPUTF8", "VRFY u v", f"VRFY {U} SMTPUTF8 x",
+                                               f"VRFY Jill <nosuch@here.example>", f"VRFY a@b.example <{U}", f"VRFY {U},{U}", "VRFY Jill <>"]),
     "verified, refused": (recipient("reject"), ["EHLO x.example", f"VRFY {U}"]),
     "many recipients, one refused": (recipient("check_recipient_access inline:{{v@here.example=REJECT}}"), mail("a@x.example", U, "v@here.example", U)),
     "a footer": ({**RELAY, "smtpd_reject_footer": "call +1 555, from $client_address"}, mail("a@x.example", X)),
