@@ -51,12 +51,22 @@ service_of(const struct recipient *r)
 	                                       : SERVICE_VIRTUAL;
 }
 
-void
-queue_note(const struct recipient *r, const char *how, const struct queue_attempt *by)
+/* Who had it in hand; of a host that could not be reached the reason speaks alone, as in Postfix. */
+static const char *
+relay_of(const struct recipient *r, const struct queue_attempt *by)
 {
 	static const char *const relays[SERVICES] = {
 		[SERVICE_VIRTUAL] = "virtual", [SERVICE_LOCAL] = "local", [SERVICE_SMTP] = "none"
 	};
+
+	if (by == NULL)
+		return relays[service_of(r)];
+	return bytes_starts(bytes_of(r->text), BYTES("connect to ")) ? "none" : by->relay;
+}
+
+void
+queue_note(const struct recipient *r, const char *how, const struct queue_attempt *by)
+{
 	const struct letter *l = r->letter;
 	int64_t              now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
 	int64_t              heard = r->tries > 1 ? begun : l->heard_us;
@@ -71,9 +81,8 @@ queue_note(const struct recipient *r, const char *how, const struct queue_attemp
 	note_as(by != NULL ? by->service : queue_services[service_of(r)],
 	        "%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)%s%.*s",
 	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
-	        aliased ? ">, " : "", by != NULL ? by->relay : relays[service_of(r)],
-	        delay_of(now - l->arrived_us).text, delay_of(heard - l->arrived_us).text,
-	        delay_of(said - heard).text,
+	        aliased ? ">, " : "", relay_of(r, by), delay_of(now - l->arrived_us).text,
+	        delay_of(heard - l->arrived_us).text, delay_of(said - heard).text,
 	        delay_of(by != NULL ? (int64_t)by->connect_us : 0).text,
 	        delay_of(by != NULL ? (int64_t)by->transfer_us : now - begun).text, r->status, how,
 	        r->text, level.len > 0 ? " tls=" : "", (int)level.len, level.at);

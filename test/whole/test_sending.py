@@ -511,7 +511,7 @@ def test_R170_tls_where_it_is_offered_and_where_it_is_demanded(tmp_path):
             wait_for(lambda: empty(h))
             assert h.count("status=sent (250") == 1
             assert f"Untrusted TLS connection established to 127.0.0.1[127.0.0.1]:{port}: TLSv1.3 with cipher" in h.text()
-            assert "starttls=1" in there.text()
+            wait_for(lambda: "starttls=1" in there.text())     # when the session has ended
     with Sink() as plain, house(relayhost=f"[127.0.0.1]:{plain.port}", smtp_tls_security_level="encrypt") as h:
         send(h, ["b@there.example"])
         wait_for(lambda: "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]" in h.text())
