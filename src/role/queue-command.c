@@ -260,6 +260,8 @@ order(struct house *h, struct caller *caller, const struct word_ask *w, enum ord
 	                                 .end = order_end,
 	                                 .missed = "nothing of it can be moved so now",
 	                                 .acts = true,
+	                                 .again = o == ORDER_HOLD || o == ORDER_DELETE ||
+	                                          o == ORDER_BOUNCE,
 	                                 .order = (int)o });
 }
 

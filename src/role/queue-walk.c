@@ -111,8 +111,14 @@ letter_more(struct queue_walk *w)
 		w->meant = w->each(w, l) || w->meant;
 		(void)queue_save(w->house);
 	}
-	if (behind <= 0)
-		letter_over(w);
+	if (behind > 0)
+		return;
+	l = queue_find(k->queue, w->letter);
+	if (l != NULL && w->again && !w->choice.dry) {
+		w->until = NULL;
+		w->meant = w->each(w, l) || w->meant;
+	}
+	letter_over(w);
 }
 
 static void

@@ -359,6 +359,7 @@ struct queue_walk {
 	int        (*begin)(struct queue_walk *);                /* NULL; the status, when it cannot be */
 	void       (*end)(struct queue_walk *);                  /* NULL                       */
 	const char  *missed;
+	bool         again;                                      /* those in memory once more behind the others: some have come there meanwhile */
 	bool         acts;                                       /* to its end though nobody hears; ALL is a name */
 	/* Of a letter some of whose recipients are not in memory: each of these in a letter of its own, or, where the walk acts, those
 	   this names, brought into memory; NULL for who does not act.  `each` is told of them up to `until`; then `after`, or NULL. */

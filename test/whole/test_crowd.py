@@ -12,11 +12,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
 from house import free_ports, wait_for
-from test_sending import Receiver, empty, house
+from test_sending import Receiver, Sink, empty, house
 
 SINK = shutil.which("smtp-sink", path="/usr/sbin:/usr/bin")
 pytestmark = pytest.mark.skipif(SINK is None, reason="smtp-sink (Postfix) is not installed")
@@ -239,3 +240,22 @@ def test_a_domain_is_tried_again(waiting):
         h.command("queue", "retry", "--domain", "c.example")
         wait_for(lambda: {n for n in sink.got() if n.endswith("@c.example")} == {f"c{i}@c.example" for i in range(30)})
         assert set(sink.got().values()) == {1}
+
+
+@pytest.mark.parametrize("order", ["hold", "delete"])
+def test_an_order_means_those_that_come_into_memory_while_it_is_obeyed(order):
+    """Of very many the rows are read in pages, and room that becomes free meanwhile is taken by others of the letter: behind more
+    than five thousand that wait for another time, so behind the first page."""
+    dead, taken = free_ports(1)[0], []
+    with Sink(lambda verb, *_: taken.append(1) if verb == "DATA" else None) as sink, \
+         house(transport_maps=f"inline:{{{{far.example=smtp:[127.0.0.1]:{sink.port}}}, {{dead.example=smtp:[127.0.0.1]:{dead}}}}}",
+               default_destination_recipient_limit="1", initial_destination_concurrency="2", default_destination_concurrency_limit="2",
+               smtpd_recipient_limit="20000", minimal_backoff_time="1h", maximal_backoff_time="1h",
+               **(SMALL | {"qmgr_message_recipient_limit": "500"})) as h:
+        send(h, [f"m{i}@dead.example" for i in range(5500)] + [f"m{i}@far.example" for i in range(3500)])
+        wait_for(lambda: len(taken) > 100, 60)
+        h.command("queue", order, "ALL")
+        before = len(taken)
+        wait_for(lambda: all(r["state"] == "hold" for r in rows(h)), 60)
+        # Whom a host was at is nobody's to hold any more.
+        assert 100 < before < 3400 and len(taken) - before <= 2
