@@ -139,8 +139,8 @@ is_meant(const struct recipient *r, enum order o)
 	case ORDER_BOUNCE:
 	case ORDER_REROUTE: break;
 	}
-	return r->state == RECIPIENT_WAITING ||
-	       ((r->state == RECIPIENT_HELD || r->state == RECIPIENT_NEW) && !asked);
+	return r->state == RECIPIENT_WAITING || r->state == RECIPIENT_HELD ||
+	       r->state == RECIPIENT_NEW;
 }
 
 /* The reason it waited for, if any, is what its sender needs to know. */
@@ -171,6 +171,9 @@ obey(struct house *h, struct recipient *r, enum order o)
 		r->tries--;
 		queue_event(queue_of(h)->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}
+	/* Who it is need not be known any more. */
+	if (r->ticket != 0 && o != ORDER_HOLD)
+		(void)queue_asked_drop(queue_of(h)->resolving, r->ticket);
 	r->asked_for = o == ORDER_RETRY;
 	if (o == ORDER_RELEASE && r->kept_by == KEPT_BY_TABLE)
 		r->kept_by = KEPT_NO_MORE;
