@@ -103,7 +103,8 @@ crowd_absent(struct queue *q, struct letter *l, uint32_t number, int64_t due_ms,
 {
 	l->recipients++;
 	l->open++;
-	left(q, crowd_of(l), number, held ? INT64_MAX : due_ms);
+	left(q, crowd_of(l), number,
+	     held ? INT64_MAX : queue_no_later(q, due_ms, clock_wall_us() / 1000));
 }
 
 struct recipient *
@@ -280,10 +281,11 @@ crowd_leap(struct letter *l, int64_t ms)
 /* ---- they come ------------------------------------------------------------------------------- */
 
 struct coming {
-	struct crowd *crowd;
-	int64_t       now_ms;
-	size_t        room;
-	bool          full;
+	const struct queue *queue;
+	struct crowd       *crowd;
+	int64_t             now_ms;
+	size_t              room;
+	bool                full;
 };
 
 static enum ledger_choice
@@ -293,7 +295,8 @@ who_is_due(void *ctx, const struct recipient *r)
 
 	if (r->state == RECIPIENT_HELD)
 		return LEDGER_PASS;
-	if (r->due_ms > c->now_ms) {
+	/* One that was put off while the clock was ahead comes, too, and has its time anew. */
+	if (r->due_ms > c->now_ms && queue_no_later(c->queue, r->due_ms, c->now_ms) == r->due_ms) {
 		if (r->due_ms < c->crowd->round_ms)
 			c->crowd->round_ms = r->due_ms;
 		return LEDGER_PASS;
@@ -318,7 +321,7 @@ bool
 crowd_more(struct queue *q, struct ledger *g, struct letter *l, int64_t now_ms)
 {
 	struct crowd *c = l->crowd;
-	struct coming coming = { .crowd = c, .now_ms = now_ms, .room = room_for(q, l) };
+	struct coming coming = { .queue = q, .crowd = c, .now_ms = now_ms, .room = room_for(q, l) };
 	int           behind;
 
 	if (coming.room == 0) {

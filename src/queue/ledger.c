@@ -487,6 +487,9 @@ come(struct queue *q, struct letter *l, sqlite3_stmt *s)
 
 	fill_shared(q, r, s);
 	queue_recipient_enter(q, r);
+	r->changed = r->due_ms != sqlite3_column_int64(s, 8);
+	if (r->changed)
+		queue_change(q, l);
 }
 
 int

@@ -466,8 +466,8 @@ not_before(const struct letter *l, int64_t ms)
 }
 
 /* Nothing is put off for longer than the longest wait: where it is, the clock was ahead when that was said. */
-static int64_t
-no_later(const struct queue *q, int64_t due_ms, int64_t now_ms)
+int64_t
+queue_no_later(const struct queue *q, int64_t due_ms, int64_t now_ms)
 {
 	int64_t most = q->patience.most_ms + q->patience.most_ms / 8;
 
@@ -478,7 +478,7 @@ no_later(const struct queue *q, int64_t due_ms, int64_t now_ms)
 static void
 recipient_enter(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	r->due_ms = not_before(r->letter, no_later(q, r->due_ms, now_ms));
+	r->due_ms = not_before(r->letter, queue_no_later(q, r->due_ms, now_ms));
 	if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
 		queue_schedule(q, r, now_ms);
 	else if (r->opened != OPENED_NOT)

@@ -363,6 +363,35 @@ test_leap(void **state)
 	}
 }
 
+/* They were put off while the clock was four days ahead: after a start with the right one none waits longer than any may. */
+static void
+test_the_clock_was_ahead(void **state)
+{
+	struct kit        k;
+	struct recipient *r;
+	int64_t           ahead_ms = NOW_MS + INT64_C(345600000);
+	int               tried = 0;
+	(void)state;
+
+	fresh(&k, 1000, 2);
+	(void)to_many(&k, 1, 0, 22);
+	while ((r = next(&k, ahead_ms)) != NULL)
+		queue_event(k.queue, r, EVENT_LATER, "4.0.0", "later", ahead_ms);
+	written(&k);
+	HOLDS("they have left", crowd_count(queue_oldest(k.queue)) == 20);
+	again(&k, 1000, 2);
+	queue_patience(k.queue, &(struct queue_patience){ 300 * 1000, 4000 * 1000, 432000LL * 1000, 86400LL * 1000, false });
+	for (int64_t now_ms = NOW_MS; now_ms < NOW_MS + 10000 * 1000; now_ms += 100 * 1000) {
+		while ((r = next(&k, now_ms)) != NULL) {
+			queue_event(k.queue, r, EVENT_DELIVERED, NULL, NULL, now_ms);
+			tried++;
+		}
+		written(&k);
+	}
+	HOLDS("all are tried", tried == 22 && k.finished == 1);
+	cleared(&k);
+}
+
 /* Nobody takes it, and all are tried again after a second: there is room for one, and each has it in turn. */
 static void
 test_turns_of_those_put_off(void **state)
@@ -398,4 +427,4 @@ test_turns_of_those_put_off(void **state)
 	}
 }
 
-UNIT(test_each_once, test_held, test_everything_is_kept, test_who_stays, test_leap, test_turns_of_those_put_off)
+UNIT(test_the_clock_was_ahead, test_each_once, test_held, test_everything_is_kept, test_who_stays, test_leap, test_turns_of_those_put_off)
