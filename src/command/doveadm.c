@@ -210,6 +210,29 @@ do_expunge(struct dove *d, const char *verb)
 	return do_message(d, verb);
 }
 
+static bool
+system_flags_known(const char *flags)
+{
+	static const char *const known[] = { "\\Answered", "\\Flagged", "\\Deleted", "\\Seen",
+		                             "\\Draft" };
+	struct bytes             rest = bytes_of(flags), word;
+
+	while (bytes_split(&rest, ' ', &word)) {
+		size_t i = 0;
+		while (word.len > 0 && word.at[0] == '\\' && i < COUNT(known) &&
+		       !bytes_is(word, known[i]))
+			i++;
+		if (i < COUNT(known))
+			continue;
+		(void)fprintf(stderr,
+		              "doveadm: %.*s is not a flag; right would be \\Answered, \\Flagged, "
+		              "\\Deleted, \\Seen, \\Draft, or a keyword without \\\n",
+		              (int)word.len, word.at);
+		return false;
+	}
+	return true;
+}
+
 static int
 do_flags(struct dove *d, const char *verb)
 {
@@ -217,6 +240,8 @@ do_flags(struct dove *d, const char *verb)
 		.call = d->call, .who = d->who, .argc = d->argc, .argv = d->argv, .doveadm = true
 	};
 
+	if (!system_flags_known(d->argv[0]))
+		return COMMAND_WRONG;
 	w.how = verb[0] == 'a' ? "+FLAGS" : strcmp(verb, "remove") == 0 ? "-FLAGS" : "FLAGS";
 	return message_do("flags", &w);
 }
@@ -265,9 +290,8 @@ do_who(struct dove *d, const char *verb)
 static int
 do_kick(struct dove *d, const char *verb)
 {
-	int status = run_as(d, &command_kick, (const char *const[]){ verb, d->argv[0], NULL });
-
-	return status == COMMAND_FAILED ? COMMAND_NOT_FOUND : status;
+	(void)verb;
+	return who_kick(d->call, d->argv[0]);
 }
 
 static int
@@ -397,12 +421,35 @@ do_password(struct dove *d, const char *verb)
 	               : EXIT_LATER;
 }
 
+/* Where it is not, none is made. */
+static int
+is_there(struct dove *d, const char *mailbox)
+{
+	struct people  people;
+	int            status = client_people(d->call, d->who, &people);
+	struct client *c = status == COMMAND_DONE ? client_open(d->call, &people.one[0]) : NULL;
+
+	if (c != NULL) {
+		buffer_add_string(client_begin(c), "STATUS ");
+		client_put_mailbox(c, mailbox);
+		buffer_add_string(client_out(c), " (MESSAGES)");
+		status = mailbox_refused(c, mailbox, client_run(c, NULL, NULL));
+	} else if (status == COMMAND_DONE)
+		status = COMMAND_FAILED;
+	client_close(&c);
+	people_close(&people);
+	return status;
+}
+
 static int
 do_save(struct dove *d, const char *verb)
 {
 	const char *mailbox = d->value['m'] != NULL ? d->value['m'] : "INBOX";
+	int         status = is_there(d, mailbox);
 
 	(void)verb;
+	if (status != COMMAND_DONE)
+		return status;
 	return run_as(d, &command_message,
 	              (const char *const[]){ "message", "append", d->who, mailbox,
 	                                     d->argc > 0 ? "--file" : NULL,

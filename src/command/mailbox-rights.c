@@ -181,7 +181,7 @@ acl_by_words(struct client *c, struct mailbox_work *w)
 	if (verb[0] == 'a' || strcmp(verb, "remove") == 0)
 		buffer_add_char(&rights, verb[0] == 'a' ? '+' : '-');
 	for (int i = 2; i < w->argc && status == COMMAND_DONE; i++)
-		status = read_word(w->argv[i], &rights) ? COMMAND_DONE : COMMAND_FAILED;
+		status = read_word(w->argv[i], &rights) ? COMMAND_DONE : MAILBOX_NO_SUCH_RIGHT;
 	buffer_add_char(&rights, '\0');
 	if (status == COMMAND_DONE)
 		status = run_acl(c, w, who.at, verb[0] == 'd' ? NULL : rights.at);

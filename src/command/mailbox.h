@@ -29,7 +29,7 @@ struct mailbox_work {
 	struct status_work *status;    /* the fields of status, read       */
 };
 /* A status; the caller prints how the command is called when it is this one. */
-enum { MAILBOX_CALLED_WRONGLY = -1 };
+enum { MAILBOX_CALLED_WRONGLY = -1, MAILBOX_NO_SUCH_RIGHT = 64 };       /* the latter of doveadm alone */
 int mailbox_do(const char *verb, const char *who, struct mailbox_work *);
 
 /* What the server said of this mailbox, and the status for it. */

@@ -202,19 +202,20 @@ who_readers(struct call *c, const char *what, bool apart, enum output_form form)
 {
 	static const struct output_column columns[] = { { .title = "username" },
 		                                        { "#", "connections", false, false },
-		                                        { .title = "proto" },
+		                                        { "proto", "service", false, false },
 		                                        { "(pids)", "pids", false, false },
 		                                        { "(ips)", "ips", false, false } };
-	static const struct output_column single[] = {
-		{ .title = "username" }, { .title = "proto" }, { .title = "pid" }, { .title = "ip" }
-	};
-	static const char *const ask[] = { "who" };
-	struct buffer            said = { 0 };
-	struct bytes             rest, line, field[SESSION_FIELDS];
-	struct reader_rows       all = { .known = map_open() };
-	size_t                   lines = 1;
-	int                      status = keepers_ask(c, 1, ask, &said);
-	struct output           *o;
+	static const struct output_column single[] = { { .title = "username" },
+		                                       { "proto", "service", false, false },
+		                                       { .title = "pid" },
+		                                       { .title = "ip" } };
+	static const char *const          ask[] = { "who" };
+	struct buffer                     said = { 0 };
+	struct bytes                      rest, line, field[SESSION_FIELDS];
+	struct reader_rows                all = { .known = map_open() };
+	size_t                            lines = 1;
+	int                               status = keepers_ask(c, 1, ask, &said);
+	struct output                    *o;
 
 	for (size_t i = 0; i < said.len; i++)
 		lines += said.at[i] == '\n';
@@ -255,33 +256,62 @@ who_readers(struct call *c, const char *what, bool apart, enum output_form form)
 	return status;
 }
 
-/* Each session by its own name, so that those are ended that were seen. */
+/* Each session by its own name, so that those are ended that were seen; *users hears whose they were. */
 static int
-run_kick(struct call *c)
+kick(struct call *c, const char *what, unsigned *count, struct buffer *users)
 {
 	static const char *const who[] = { "who" };
 	struct buffer            said = { 0 }, ended = { 0 };
 	struct bytes             rest, line, field[SESSION_FIELDS];
 	char                     session[256];
-	unsigned                 n = 0;
-	int                      status;
+	int                      status = keepers_ask(c, 1, who, &said);
 
-	if (c->argc != 2)
-		return command_wrong(c, "kick wants to know whom");
-	status = keepers_ask(c, 1, who, &said);
+	*count = 0;
 	rest = buffer_bytes(&said);
 	while (status == COMMAND_DONE && bytes_split(&rest, '\n', &line)) {
 		const char *ask[] = { "kick", "session", session };
-		if (!split_row(line, field) || !row_fits(field, c->argv[1]) ||
+		if (!split_row(line, field) || !row_fits(field, what) ||
 		    !bytes_string(field[FIELD_SESSION], session, sizeof session))
 			continue;
 		status = keepers_ask(c, 3, ask, &ended);
-		n++;
+		add_word(users, field[FIELD_USER]);
+		++*count;
 	}
 	buffer_free(&said);
 	buffer_free(&ended);
+	return status;
+}
+
+static int
+run_kick(struct call *c)
+{
+	struct buffer users = { 0 };
+	unsigned      n = 0;
+	int           status;
+
+	if (c->argc != 2)
+		return command_wrong(c, "kick wants to know whom");
+	status = kick(c, c->argv[1], &n, &users);
+	buffer_free(&users);
 	if (status != COMMAND_DONE)
 		return status;
 	(void)printf("%u session%s ended\n", n, n == 1 ? "" : "s");
 	return n > 0 ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+int
+who_kick(struct call *c, const char *what)
+{
+	struct buffer users = { 0 };
+	unsigned      n = 0;
+	int           status = kick(c, what, &n, &users);
+
+	if (status == COMMAND_DONE && n == 0) {
+		(void)puts("no users kicked");
+		status = COMMAND_NOT_FOUND;
+	} else if (status == COMMAND_DONE)
+		(void)printf("kicked connections from the following users:\n%.*s \n",
+		             (int)users.len, users.at);
+	buffer_free(&users);
+	return status;
 }

@@ -349,7 +349,7 @@ def test_acl_in_the_words_of_doveadm(jack):
     assert {"who": JILL, "rights": "ls"} in rows(jack, "mailbox", "acl", JACK, "Club")
     assert doveadm(jack, "acl", "delete", "-u", JACK, "Club", f"user={JILL}").returncode == 0
     assert len(rows(jack, "mailbox", "acl", JACK, "Club")) == 1
-    assert doveadm(jack, "acl", "set", "-u", JACK, "Club", f"user={JILL}", "fly").returncode == 65
+    assert doveadm(jack, "acl", "set", "-u", JACK, "Club", f"user={JILL}", "fly").returncode == 64
 
 
 def test_rights_by_command(jack):
@@ -449,6 +449,19 @@ def test_doveadm_who_is_by_user_and_protocol(jack):
         assert found[JILL][0] == "1" and found[JILL][2].strip("()").isdigit()
         assert len(doveadm(jack, "-f", "tab", "who", "-1").stdout.splitlines()) == 4
         assert len(doveadm(jack, "-f", "tab", "who", "jill*").stdout.splitlines()) == 2
+
+
+def test_doveadm_kick_says_whom(jack):
+    boxes = [jack.imap(user) for user in ("jack", "jack", "jill")]
+    try:
+        done = doveadm(jack, "kick", "jack*")
+        assert (done.returncode, done.stdout) == (0, f"kicked connections from the following users:\n{JACK} \n")
+        wait_for(lambda: len(doveadm(jack, "-f", "tab", "who").stdout.splitlines()) == 2)
+        done = doveadm(jack, "kick", "jack*")
+        assert (done.returncode, done.stdout) == (68, "no users kicked\n")
+    finally:
+        for box in boxes:
+            box.shutdown()
 
 
 @pytest.mark.parametrize("scheme", ["SHA512-CRYPT", "SHA256-CRYPT", "BLF-CRYPT", "CRYPT", "ARGON2ID", "SCRAM-SHA-256", "PLAIN"])
