@@ -418,6 +418,16 @@ chain_wrong(struct exchange *e, const char *text)
 	chain_next(e);
 }
 
+void
+chain_doubt(struct exchange *e, const char *why)
+{
+	e->wrong = why;
+	e->mode = CREDENTIAL_PING;
+	e->at = 0;
+	e->hashed = true; /* nothing was for anybody */
+	chain_next(e);
+}
+
 /* Not before a hash was compared, as for those whom another back end knows. */
 static void
 chain_late(struct exchange *e, const char *text)
@@ -477,6 +487,8 @@ chain_next(struct exchange *e)
 	e->asked = NULL;
 	if (e->mode == CREDENTIAL_USER)
 		chain_unknown(e);
+	else if (e->wrong != NULL && e->late != NULL)
+		exchange_later(e, e->late);
 	else if (e->wrong != NULL)
 		exchange_refuse(e, AUTH_BAD, e->wrong);
 	else if (e->hashed)
@@ -535,8 +547,10 @@ chain_stored(struct exchange *e, struct bytes *stored)
 		e->asked = b;
 		if (is == STORED_ASKED && ask_role(e, PROXYMAP, b->word) == CREDENTIAL_WAIT)
 			return STORED_WAIT;
-		if (is == STORED_ASKED)
-			return STORED_LATER;
+		if (is == STORED_ASKED) {
+			e->late = "back end is not available";
+			is = STORED_NONE;
+		}
 		if (is == STORED_NONE)
 			e->asked = NULL;
 		return is;
@@ -544,15 +558,13 @@ chain_stored(struct exchange *e, struct bytes *stored)
 	return STORED_NONE;
 }
 
-/* The mechanism makes its step again. */
+/* The mechanism makes its step again: of whom nobody can be asked now as of nobody, and is put off in the end. */
 static void
 secret_said(struct exchange *e, enum credential_outcome o, const char *text)
 {
-	if (o == CREDENTIAL_LATER) {
-		exchange_later(e, text);
-		return;
-	}
-	e->secret = o;
+	if (o == CREDENTIAL_LATER)
+		e->late = text;
+	e->secret = o == CREDENTIAL_LATER ? CREDENTIAL_FAIL : o;
 	exchange_again(e);
 }
 

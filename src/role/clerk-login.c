@@ -402,10 +402,9 @@ exchange_apop(struct exchange *e)
 		    bytes_equal_secret(bytes_of(right), e->digest))
 			chain_proved(e, BYTES(""));
 		else
-			exchange_refuse(e, AUTH_BAD, "password mismatch");
+			chain_doubt(e, "password mismatch");
 	} else
-		exchange_refuse(e, AUTH_BAD,
-		                e->who.account == 0 ? "unknown user" : "no plain secret is kept");
+		chain_doubt(e, e->who.account == 0 ? "unknown user" : "no plain secret is kept");
 }
 
 static void

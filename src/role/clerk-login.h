@@ -47,7 +47,7 @@ struct exchange {
 	bool                  unsaid;   /* one of them cannot tell who there is   */
 	const char           *unsure;   /* nor whether only the password was wrong: words for the log, NULL */
 	const char           *wrong;    /* who knows the user says no; the rest is asked whether they answer */
-	const char           *late;     /* one does not: said when as much was hashed as for others */
+	const char           *late;     /* one does not: said when as much was done as for others */
 	struct bytes          secret_user; /* whose secret was asked for            */
 	enum credential_outcome secret; /* and what came of it; WAIT: not asked   */
 	struct bytes          fields;   /* what the back end said with PASS         */
@@ -98,6 +98,8 @@ void exchange_forget(struct exchange *);               /* what a mechanism holds
 /* clerk-chain.c: user and password are known; the guard lets it go on. */
 void chain_begin(struct exchange *);
 void chain_compared(struct exchange *);
+/* What a mechanism compared by itself is wrong, or nobody's: he is told so, or "later" while a back end is away. */
+void chain_doubt(struct exchange *, const char *why);
 enum stored {
 	STORED_NONE, STORED_FOUND, STORED_LATER,
 	STORED_WAIT,                   /* another process was asked: exchange_again() comes, and it is the time to ask once more */

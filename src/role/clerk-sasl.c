@@ -573,6 +573,7 @@ static void
 exchange_stepped(struct exchange *e, enum sasl_outcome o, struct bytes said)
 {
 	struct link *l;
+	const char  *why;
 
 	if (o != SASL_MORE && *sasl_note(e->sasl) != '\0')
 		note("login by SASL from %s: %s", e->network, sasl_note(e->sasl));
@@ -594,11 +595,14 @@ exchange_stepped(struct exchange *e, enum sasl_outcome o, struct bytes said)
 	case SASL_REFUSED:
 		if (e->user.len == 0)
 			e->user = sasl_user(e->sasl);
-		exchange_refuse(e, AUTH_BAD,
-		                *sasl_note(e->sasl) != '\0' ? sasl_note(e->sasl)
-		                : e->counted.len == 0       ? "may not act for another"
-		                : e->who.account == 0       ? "unknown user"
-		                                            : "password mismatch");
+		why = *sasl_note(e->sasl) != '\0' ? sasl_note(e->sasl)
+		      : e->counted.len == 0       ? "may not act for another"
+		      : e->who.account == 0       ? "unknown user"
+		                                  : "password mismatch";
+		if (e->counted.len > 0 && sasl_by_stored(e->sasl))
+			chain_doubt(e, why);
+		else
+			exchange_refuse(e, AUTH_BAD, why);
 		break;
 	case SASL_SYNTAX:
 		if (e->user.len == 0)

@@ -273,6 +273,14 @@ sasl_proves_otherwise(const struct sasl *s)
 }
 
 bool
+sasl_by_stored(const struct sasl *s)
+{
+	enum sasl_source by = s->mechanism->source;
+
+	return by == SASL_BY_VERIFIER || by == SASL_BY_SECRET;
+}
+
+bool
 sasl_slow(const struct sasl *s)
 {
 	return (s->mechanism->traits & SASL_SLOW) != 0;

@@ -92,6 +92,7 @@ struct bytes sasl_user(const struct sasl *);            /* who they say they are
 struct bytes sasl_password(const struct sasl *);
 struct bytes sasl_acting(const struct sasl *);          /* GSSAPI, PLAIN: as whom they want to act, "" as themselves */
 bool sasl_slow(const struct sasl *);
+bool sasl_by_stored(const struct sasl *);              /* checked with what is stored of the user, by us */
 bool sasl_proves_otherwise(const struct sasl *);        /* than by a password or what was made of one */
 const char *sasl_note(const struct sasl *);             /* what the mechanism wants in the log, "" nothing */
 

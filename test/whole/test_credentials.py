@@ -422,6 +422,24 @@ def test_who_there_is_cannot_be_told_while_a_back_end_is_away(users):
                     assert submission_login(house, password, user).startswith("454 4.7.0"), (away, user)
 
 
+def test_nor_by_a_mechanism_that_shows_no_password(users):
+    """SCRAM and CRAM-MD5, of users of the directory and of nobody's, while a database or a file is away; and both are wrong when all are there."""
+    cf = users.parent / "dead.cf"
+    cf.write_text(f"driver = sqlite\ndbpath = {users.parent}/none.db\npassword_query = SELECT name AS user, hash AS password FROM people WHERE name = '%Lu'\n")
+    users.parent.chmod(0o755)
+
+    def said(house, user, mechanism, password):
+        done = subprocess.run(["gsasl", "--imap", "--mechanism", mechanism, "--no-cb", "-a", user, "-p", password, "--x509-ca-file=", "--no-starttls",
+                               "127.0.0.1", str(house.ports["imap"])], input="", capture_output=True, text=True, timeout=60)
+        return True if done.returncode == 0 else next((word for word in (LATER, NO) if word in done.stdout), done.stdout)
+    for away, answer in ((f"sql:{cf}", LATER), (f"passwd-file:{users}.none", LATER), (f"passwd-file:{users}", NO)):
+        with village(auth_backends=f"directory {away}", sasl_mechanisms="PLAIN SCRAM-SHA-256 CRAM-MD5", disable_plaintext_auth="no") as house:
+            assert said(house, "jack@example.com", "SCRAM-SHA-256", PASSWORD) is True
+            for mechanism in ("SCRAM-SHA-256", "CRAM-MD5", "PLAIN"):
+                for user in ("jack@example.com", "nobody@example.com", "nobody@elsewhere.example"):
+                    assert said(house, user, mechanism, "falsch") == answer, (away, mechanism, user)
+
+
 def test_the_first_of_several_does_not_say_who_it_knows(users):
     """saslauthd and Dovecot refuse a stranger as they refuse a wrong password: the next is asked."""
     with Refusing(users.parent / "mux") as mux, village(auth_backends=f"saslauthd:{mux.path} passwd-file:{users} directory") as house:
