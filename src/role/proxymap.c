@@ -13,6 +13,7 @@
 #include "role/confine.h"
 #include "role/house.h"
 #include "role/lanes.h"
+#include "role/places.h"
 #include "role/proxymap-credential.h"
 #include "role/tables.h"
 
@@ -63,6 +64,7 @@ struct proxymap {
 	struct asked_table      *first;
 	struct remote_backends  *backends;
 	struct reach             reach; /* what the cage was built around */
+	struct places           *places;
 	struct timer            *leave, *tidy;
 	struct lane             *tidying;
 	struct lane_job          tidy_job;
@@ -544,6 +546,21 @@ proxymap_prepare(struct house *h)
 	look_at_tables(p);
 	find_reach(p, &p->reach);
 	confine_lead(&p->reach);
+	p->places = places_open(&p->reach);
+}
+
+static void
+begin_anew(struct proxymap *p, const char *why)
+{
+	note("%s: starting anew", why);
+	p->house->leaving = true;
+	timer_set(p->leave, p->open == 0 ? 0 : LEAVE_MS);
+}
+
+static void
+places_changed(void *ctx)
+{
+	begin_anew(ctx, "a directory that the tables lead to is another one now");
 }
 
 static bool
@@ -554,6 +571,7 @@ proxymap_start(struct house *h)
 	p->lanes = lanes_open(h->loop);
 	p->leave = timer_open(h->loop, leave_now, p);
 	p->tidy = timer_open(h->loop, tidy_now, p);
+	places_watch(p->places, h->loop, places_changed, p);
 	return p->lanes != NULL && house_settings(h, &proxymap_setting_table, NULL, &p->rows);
 }
 
@@ -565,11 +583,8 @@ proxymap_tables(struct house *h)
 
 	look_at_tables(p);
 	find_reach(p, &now);
-	if (!is_within(&now, &p->reach)) {
-		note("the tables lead elsewhere now: starting anew");
-		h->leaving = true;
-		timer_set(p->leave, p->open == 0 ? 0 : LEAVE_MS);
-	}
+	if (!is_within(&now, &p->reach))
+		begin_anew(p, "the tables lead elsewhere now");
 	reach_free(&now);
 }
 

@@ -188,6 +188,40 @@ def test_a_database_that_is_replaced_is_read_anew_while_it_is_in_use(place, relo
         assert process == next(p["pid"] for p in house.status() if p["role"] == "proxymap"), "none of it takes a restart"
 
 
+@pytest.mark.parametrize("how", ["the directory is moved", "a link is switched", "the directory comes after the server"])
+def test_a_directory_that_takes_the_place_of_another_is_seen(place, how):  # noqa: F811
+    """From inside of a cage it is not."""
+    for name, people in (("one", ["adam@example.com"]), ("two", ["seth@example.com", "new@v.example"])):
+        (place / name).mkdir(mode=0o755)
+        database(place / name, *people)
+    now = place / "now"
+    if how == "a link is switched":
+        now.symlink_to("one")
+    elif how == "the directory is moved":
+        (place / "one").rename(now)
+    path = now / database(place / "two", "seth@example.com", "new@v.example").name
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
+    aliases = file_for(place, "aliases.cf", f"dbpath = {path}\nquery = SELECT 'jack@example.com' FROM people WHERE name = '%s'\n")
+    with village(auth_backends=f"directory sql:{cf}", table_cache_time="0",
+                 virtual_alias_domains="v.example", virtual_alias_maps=f"sqlite:{aliases}") as house:
+        if now.exists():
+            assert imap_login(house, "geheim", "adam@example.com") is True
+            assert rcpt(house, "new@v.example")[0] == 550
+        else:
+            assert rcpt(house, "new@v.example")[0] == 451
+        if how == "a link is switched":
+            (place / "link").symlink_to("two")
+            (place / "link").rename(now)
+        else:
+            if now.exists():
+                now.rename(place / "gone")
+            (place / "two").rename(now)
+        wait_for(lambda: "is another one now: starting anew" in house.text())
+        wait_for(lambda: rcpt(house, "new@v.example")[0] == 250)
+        wait_for(lambda: imap_login(house, "geheim", "seth@example.com") is True)
+        assert imap_login(house, "geheim", "adam@example.com") is not True
+
+
 def test_mail_for_a_user_of_a_virtual_mailbox_domain(place):  # noqa: F811
     path = database(place, "eva@virtual.example")
     cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
