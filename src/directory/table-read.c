@@ -160,8 +160,18 @@ table_lines_end(struct table_lines *l)
 bool
 table_unbrace(struct bytes text, struct bytes *inner)
 {
+	int depth = 0;
+
 	text = bytes_trim(text);
 	if (text.len < 2 || text.at[0] != '{' || text.at[text.len - 1] != '}')
+		return false;
+	/* "{a}}" and "{a}{b}" are not in one pair of braces. */
+	for (size_t i = 0; i < text.len; i++) {
+		depth += (text.at[i] == '{') - (text.at[i] == '}');
+		if (depth == 0 && i + 1 < text.len)
+			return false;
+	}
+	if (depth != 0)
 		return false;
 	*inner = bytes_trim(bytes_cut(text, 1, text.len - 2));
 	return true;

@@ -516,7 +516,7 @@ def test_where_files_of_aliases_and_of_settings_are_is_obeyed(place, program, wo
 
 @needs_postfix
 @pytest.mark.parametrize("table", ["randmap:{a}", "randmap:{ {b c} }", "randmap:{ , ,a}", "randmap:{{a}}", "randmap:{a,a,,}", "randmap:{}", "randmap:{ }", "randmap: {a}",
-                                   "randmap:{a} x", "randmap:a,b", "pipemap:{randmap:{x},inline:{x=y}}", "unionmap:{randmap:{x},static:z}"])
+                                   "randmap:{a} x", "randmap:a,b", "inline:{key=b}}", "inline:{key=b}{x=y}", "inline:{ {key = a {b} c} }", "static:{a}b", "static:{a {b}}", "pipemap:{randmap:{x},inline:{x=y}}", "unionmap:{randmap:{x},static:z}"])
 def test_a_value_by_chance_is_written_as_postfix_has_it(place, table):
     wanted, got = theirs(place, "-q", "key", table), ours(place, "-q", "key", table)
     assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode), (wanted.stderr, got.stderr)
