@@ -171,7 +171,7 @@ checks_refused(struct passage *p, const char *reply)
 	for (uint32_t i = 0; s != NULL && i < s->notes; i++)
 		if (is_reject(&s->note[i]))
 			n = &s->note[i];
-	if (n == NULL || reply == NULL || reply[0] != '5' || l->session == NULL)
+	if (n == NULL || reply == NULL || reply[0] != '5' || l->session == NULL || l->explained)
 		return reply;
 	r.by = l->refused_by.len > 0 ? l->refused_by : n->what;
 	(void)bytes_string(need_remember(p->house, l->session, &r), p->refusal, sizeof p->refusal);

@@ -452,28 +452,51 @@ say_letter(struct passage *p)
 	buffer_free(&fields);
 }
 
+/* `by` and the id are of a refusal. */
 static void
-log_letter(struct passage *p, const char *deed, const char *text)
+log_letter(struct passage *p, const char *deed, const char *text, struct bytes by, struct bytes id)
 {
 	struct letter *l = p->letter;
 	struct bytes   to = l->rcpts > 0 ? l->rcpt[0].address : BYTES("");
 
 	note_as(l->config->service,
 	        "%s: milter-%s: END-OF-MESSAGE from %.*s: %s; from=<%.*s> to=<%.*s> proto=%s "
-	        "helo=<%.*s>",
+	        "helo=<%.*s>%s%.*s%s%.*s",
 	        p->filtering->transaction, deed, (int)l->client.len, l->client.at, text,
 	        (int)l->sender.len, l->sender.at, (int)to.len, to.at, l->protocol, (int)l->helo.len,
-	        l->helo.at);
+	        l->helo.at, id.len > 0 ? " rule=" : "", id.len > 0 ? (int)by.len : 0, by.at,
+	        id.len > 0 ? " id=" : "", (int)id.len, id.at);
+}
+
+/* Remembered, told and said under one id. */
+static const char *
+explain_letter(struct passage *p, const char *reply, struct bytes by)
+{
+	struct letter         *l = p->letter;
+	struct session_refusal r = { .verb = "END-OF-MESSAGE", .reply = bytes_of(reply), .by = by };
+	struct bytes           id;
+
+	if (reply[0] != '5' || l->session == NULL)
+		return reply;
+	(void)bytes_string(need_remember(p->house, l->session, &r), p->refusal, sizeof p->refusal);
+	id = bytes_of(p->refusal);
+	need_told(p->house, l->session,
+	          &(struct session_told){ .verb = r.verb, .reply = r.reply, .rule = by, .id = id });
+	l->explained = true;
+	return id.len == 0 ? reply : arena_printf(l->life, "%s (%s)", reply, p->refusal);
 }
 
 static void
-refuse_letter(struct passage *p, const char *reply)
+refuse_letter(struct passage *p, const char *reply, struct bytes by)
 {
-	log_letter(p, "reject", strlen(reply) > 4 ? reply + 4 : reply);
-	p->letter->told = true;
-	p->letter->refused_by = BYTES("smtpd_milters");
+	struct letter *l = p->letter;
+	const char    *said = explain_letter(p, reply, by);
+
+	log_letter(p, "reject", strlen(reply) > 4 ? reply + 4 : reply, by, bytes_of(p->refusal));
+	l->told = true;
+	l->refused_by = by;
 	passage_refuse(p, reply[0] == '5' ? VERDICT_REFUSE : VERDICT_LATER,
-	               arena_copy(p->letter->life, bytes_of(reply)));
+	               arena_copy(l->life, bytes_of(said)));
 }
 
 static void
@@ -483,7 +506,7 @@ default_letter(struct passage *p)
 
 	default_answer(receiver_of(p->house), p->letter->config, &said);
 	if (said.reply.len > 0) {
-		refuse_letter(p, said.reply.at);
+		refuse_letter(p, said.reply.at, BYTES("smtpd_milters"));
 		return;
 	}
 	if (said.hold)
@@ -632,17 +655,18 @@ obey(struct passage *p, const struct word_milter_made *w, const struct edits *ed
 	bool           discard = false;
 
 	if (w->said.reply[0] != '\0') {
-		refuse_letter(p, w->said.reply);
+		refuse_letter(p, w->said.reply, BYTES("smtpd_milters"));
 		return false;
 	}
 	if (w->said.hold) {
-		log_letter(p, "hold", "milter triggers HOLD action");
+		log_letter(p, "hold", "milter triggers HOLD action", BYTES(""), BYTES(""));
 		l->handling.hold =
 			quarantine(receiver_of(p->house), l->config, l->life, w->said.reason);
 	}
 	change_envelope(p, w);
 	if (w->checks.len > 0 && (!checks_add(p, w->checks, &reply, &discard) || reply != NULL)) {
-		refuse_letter(p, reply != NULL ? reply : "451 4.3.0 Error: queue file write error");
+		refuse_letter(p, reply != NULL ? reply : "451 4.3.0 Error: queue file write error",
+		              BYTES("milter_header_checks"));
 		return false;
 	}
 	if (discard) {
@@ -650,7 +674,7 @@ obey(struct passage *p, const struct word_milter_made *w, const struct edits *ed
 		return false;
 	}
 	if (w->said.discard || l->rcpts == 0) {
-		log_letter(p, "discard", "milter triggers DISCARD action");
+		log_letter(p, "discard", "milter triggers DISCARD action", BYTES(""), BYTES(""));
 		passage_discard(p);
 		return false;
 	}

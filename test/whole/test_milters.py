@@ -297,6 +297,32 @@ def test_a_filter_that_fails_costs_no_more_than_its_time(deal):
     strange.close()
 
 
+@pytest.mark.parametrize("told, at", [("connect=reject", "CONNECT"), ("mail=reply:550:5.7.9:no", "MAIL"), ("rcpt=reject", "RCPT"), ("data=reject", "DATA"),
+                                      ("header@X-A=reject", "END-OF-MESSAGE"), ("eom=lines:554:5.6.0:no|way", "END-OF-MESSAGE")])
+def test_what_a_filter_refuses_is_explained_by_the_id_in_the_reply_and_in_the_log(told, at):
+    port = free_ports(1)[0]
+    with Told(f"inet:{port}@127.0.0.1", told), House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no") as house:
+        house.command("domain", "add", "here.example")
+        house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+        house.at_work()
+        with socket.create_connection(("127.0.0.1", house.ports["smtp"]), 20) as s, s.makefile("rb") as f:
+            def hear():
+                while (line := f.readline().decode())[3:4] == "-":
+                    pass
+                return line
+            replies = [hear()]
+            for line in (b"EHLO c", b"MAIL FROM:<s@out.example>", b"RCPT TO:<u@here.example>", b"DATA", LETTER + b"."):
+                if replies[-1][0] not in "23":
+                    break
+                s.sendall(line + b"\r\n")
+                replies.append(hear())
+        this = re.search(r" \((P[A-Z0-9]{10})\)\r\n$", replies[-1]).group(1)
+        why = wait_for(lambda: (d := house.command("policy", "why", this, check=False)).returncode == 0 and d.stdout)
+        assert "  rule: smtpd_milters\n" in why, why
+        if at != "CONNECT":              # the greeting has an id of its own
+            assert re.search(rf"milter-reject: {at} from .* rule=smtpd_milters id={this}$", house.text(), re.MULTILINE), house.text()
+
+
 def test_a_filter_that_is_away_is_asked_again():
     port = free_ports(1)[0]
     with House(smtpd_milters=f"inet:127.0.0.1:{port}", milter_default_action="accept", smtpd_peername_lookup="no") as house:

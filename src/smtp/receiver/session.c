@@ -403,12 +403,28 @@ session_named(struct session *s, enum named how, struct bytes name, struct bytes
  * The course of a session
  */
 
+/* What a mail filter refused when the client came is shown by the greeting, too. */
+static void
+greet_refused(struct session *s)
+{
+	struct buffer b = { 0 };
+	struct bytes  id;
+
+	buffer_printf(&b, "554 %s ESMTP not accepting connections", s->config->myhostname);
+	say(s, "%s",
+	    remembered(s,
+	               &(struct session_refusal){ "CONNECT", BYTES(""), buffer_bytes(&b),
+	                                          BYTES("smtpd_milters") },
+	               &id));
+	buffer_free(&b);
+}
+
 void
 greet(struct session *s)
 {
 	s->since = s->heard = clock_patient_ms();
 	if (s->filters_deny)
-		say(s, "554 %s ESMTP not accepting connections", s->config->myhostname);
+		greet_refused(s);
 	else
 		say(s, "220 %s", s->config->set.banner);
 }
