@@ -296,7 +296,7 @@ look_at_networks(struct looking *l, const char *listener)
 		put_place(l, line_of(l, listener, "mynetworks"));
 		buffer_printf(
 			l->warnings,
-			"%s: it has %s, a client of the Internet: whoever comes from there may send to "
+			"%s: it has %s, a client of the Internet, and so perhaps everybody may send to "
 			"anybody, which makes an open relay; write your own networks\n",
 			settings_line(l->settings, own) > 0 ? own : "mynetworks", l->client);
 		return true;
