@@ -9,18 +9,36 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "smtp/receiver/screen-list.h"
-#include "smtp/reply.h"
 
-enum { SHOWN_MOST = 100 };
+enum { SHOWN_MOST = 100, HEARD_MOST = 400 };
+
+static bool
+stands_here(const struct session *s)
+{
+	const struct receiver_config *c = s->config;
+
+	return c->set.screen && c->kind == KIND_SMTP && !c->set.tls_wrappermode &&
+	       s->peer.family != AF_UNIX;
+}
 
 /* Whom we know, and who has passed not long ago, is greeted at once. */
 bool
 screen_wanted(const struct session *s)
 {
-	const struct receiver_config *c = s->config;
+	return stands_here(s) && !networks_hold(&s->config->screen_allow, &s->peer);
+}
 
-	return c->set.screen && c->kind == KIND_SMTP && !c->set.tls_wrappermode &&
-	       s->peer.family != AF_UNIX && !networks_hold(&c->screen_allow, &s->peer);
+static void
+tell_allowed(const struct session *s)
+{
+	note_as(s->config->service, "ALLOWLISTED [%s]:%u", s->peer.text, s->peer.port);
+}
+
+void
+screen_passed_by(const struct session *s)
+{
+	if (stands_here(s) && !screen_wanted(s))
+		tell_allowed(s);
 }
 
 static bool
@@ -36,17 +54,60 @@ find(void *ctx, const char *table, struct arena *a, struct bytes *out)
  * Speaking first
  */
 
+/* As C writes it, and Postfix its log. */
 static void
-tell(struct session *s, const char *what, struct bytes said)
+escape(struct bytes said, struct buffer *out)
+{
+	static const char plain[] = "\a\b\f\n\r\t\v\\", words[] = "abfnrtv\\";
+
+	for (size_t i = 0; i < said.len && i < HEARD_MOST; i++) {
+		unsigned char c = (unsigned char)said.at[i];
+		const char   *at = c != 0 ? strchr(plain, c) : NULL;
+
+		if (at != NULL)
+			buffer_printf(out, "\\%c", words[at - plain]);
+		else if (c >= ' ' && c < 127)
+			buffer_add_char(out, (char)c);
+		else
+			buffer_printf(out, "\\%03o", c);
+	}
+}
+
+static void
+tell_early(struct session *s, struct bytes said)
 {
 	struct buffer text = { 0 };
 	int64_t       after = clock_patient_ms() - s->since;
 
-	reply_text(&text, bytes_cut(said, 0, SHOWN_MOST));
-	note_as(s->config->service, "%s %zu after %lld.%02lld from [%s]:%u: %.*s", what, said.len,
+	escape(said, &text);
+	note_as(s->config->service, "PREGREET %zu after %lld.%02lld from [%s]:%u: %.*s", said.len,
 	        (long long)after / 1000, (long long)after % 1000 / 10, s->peer.text, s->peer.port,
-	        (int)text.len, text.at);
+	        text.len < SHOWN_MOST ? (int)text.len : SHOWN_MOST, text.at);
 	buffer_free(&text);
+}
+
+static void
+tell_pipelining(struct session *s)
+{
+	struct buffer text = { 0 };
+
+	escape(s->beyond, &text);
+	note_as(s->config->service, "COMMAND PIPELINING from [%s]:%u after %s: %.*s", s->peer.text,
+	        s->peer.port, s->where, (int)text.len, text.at);
+	buffer_free(&text);
+}
+
+/* It goes while it is tested. */
+void
+screen_left(const struct session *s)
+{
+	int64_t after = clock_patient_ms() - s->since;
+
+	if (s->screened)
+		note_as(s->config->service,
+		        "HANGUP after %lld.%02lld from [%s]:%u in tests %s SMTP handshake",
+		        (long long)after / 1000, (long long)after % 1000 / 10, s->peer.text,
+		        s->peer.port, s->resting ? "before" : "after");
 }
 
 /* True: it is sent away. */
@@ -78,7 +139,7 @@ pass(struct session *s)
 size_t
 room_early(struct session *s, struct bytes arrived)
 {
-	tell(s, "PREGREET", arrived);
+	tell_early(s, arrived);
 	if (punish(s, s->config->set.greet_action, "5.5.1 Protocol error"))
 		return arrived.len;
 	hold(s);
@@ -94,6 +155,7 @@ screen_begin(struct session *s)
 
 	s->since = s->heard = clock_patient_ms();
 	if (access == ACCESS_ALLOWED) {
+		tell_allowed(s);
 		greet_met(s);
 		return;
 	}
@@ -104,6 +166,7 @@ screen_begin(struct session *s)
 			return;
 	}
 	if (s->needs->pass(s->house, s, 0)) {
+		note_as(s->config->service, "PASS OLD [%s]:%u", s->peer.text, s->peer.port);
 		greet_met(s);
 		return;
 	}
@@ -126,7 +189,7 @@ screen_over(struct session *s)
 
 /* HELO or EHLO was said, and perhaps more without waiting.  True: it is sent away. */
 bool
-screen_hello(struct session *s, struct bytes line)
+screen_hello(struct session *s)
 {
 	if (!s->screened)
 		return false;
@@ -134,6 +197,6 @@ screen_hello(struct session *s, struct bytes line)
 		pass(s);
 		return false;
 	}
-	tell(s, "COMMAND PIPELINING", line);
+	tell_pipelining(s);
 	return punish(s, s->config->set.pipelining_action, "5.5.1 Protocol error");
 }

@@ -509,6 +509,7 @@ session_open(struct receiver_config *config, const struct peer *peer,
 		begin_tls(s);
 		return s;
 	}
+	screen_passed_by(s);
 	if (s->greets_late && !screen_wanted(s)) {
 		s->room = room_nothing; /* met() */
 		hold(s);
@@ -753,6 +754,7 @@ room_command(struct session *s, struct bytes arrived)
 		return used;
 	}
 	s->behind = arrived.len > used;
+	s->beyond = bytes_cut(arrived, used, arrived.len);
 	history_add(&s->history, true, line);
 	verb_run(s, line);
 	return used;
@@ -853,6 +855,7 @@ session_lost(struct session *s, const char *why)
 	(void)why;
 	if (s->over)
 		return;
+	screen_left(s);
 	if (is_in_letter(s))
 		note_as(s->config->service, "lost connection after %s (%llu bytes) from %s",
 		        s->where, (unsigned long long)s->taken, client_of(s));

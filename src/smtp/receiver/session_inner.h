@@ -97,6 +97,7 @@ struct session {
 	const char *unwelcome;         /* it could not: nothing is taken, and why    */
 	bool tested;                   /* postscreen_access_list does not let it past the tests */
 	bool behind;                   /* more came with the command being done      */
+	struct bytes beyond;           /* and that is it, while the room is in it    */
 	bool bare_lf;                  /* it ended a line with LF alone              */
 	uint32_t mails;                /* transactions of this connection            */
 	bool may_expn;
@@ -193,9 +194,11 @@ void letter_spends(struct session *, struct letter *);
 /* screen.c */
 room_fn room_early;
 bool screen_wanted(const struct session *);
+void screen_passed_by(const struct session *);
 void screen_begin(struct session *);
 void screen_over(struct session *);
-bool screen_hello(struct session *, struct bytes line);
+bool screen_hello(struct session *);
+void screen_left(const struct session *);
 
 /* verb-client.c */
 void verb_xclient(struct session *, struct bytes argument);

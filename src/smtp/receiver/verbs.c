@@ -291,10 +291,10 @@ session_out_of_turn(const struct session *s)
 
 /* A client that does not wait for what it must hear. */
 static bool
-sent_away(struct session *s, const struct verb *v, struct bytes line)
+sent_away(struct session *s, const struct verb *v)
 {
 	if (v->run == verb_helo || v->run == verb_ehlo)
-		if (screen_hello(s, line))
+		if (screen_hello(s))
 			return true;
 	if (!s->config->set.forbid_pipelining || !s->behind || !(v->when & LAST) || s->excepted)
 		return false;
@@ -320,7 +320,7 @@ obey(struct session *s, struct bytes line)
 	    s->junk++ > receiver_patience(s->config)->junk_commands)
 		s->errors++;
 	s->pipelined = s->pipelined || session_out_of_turn(s);
-	if (sent_away(s, v, line))
+	if (sent_away(s, v))
 		return;
 	if (s->denied && v->run != verb_quit) {
 		say(s, "503 5.7.0 Error: access denied for %s", client_of(s));
