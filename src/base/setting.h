@@ -69,7 +69,7 @@ struct setting {
 	size_t            where;      /* offsetof in the struct to fill          */
 	const char       *standard;   /* the default, in the grammar of the file; may use $name */
 	const char       *about;      /* one sentence for main.cf(5)             */
-	const char       *choices;    /* for CHOICE: words by comma              */
+	const char       *choices;    /* for CHOICE: words by comma; for NUMBER "ports": smtp is 25 */
 	int64_t           least, most;/* as stored; most below least: no upper end; both 0: from 0 up */
 	const char       *since;      /* the stage it came with: "0.3" is the third on the way to 0.1.0; no version has been given out before that */
 };

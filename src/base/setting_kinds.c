@@ -86,12 +86,36 @@ put_number_within(struct put *p, int64_t n)
 	                    written(p, most));
 }
 
+/* A port may go by its name. */
+static bool
+take_port(const struct setting *row, struct bytes text, int64_t *n)
+{
+	static const struct {
+		const char *name;
+		int64_t     port;
+	} names[] = { { "smtp", 25 },
+		      { "submission", 587 },
+		      { "smtps", 465 },
+		      { "submissions", 465 },
+		      { "lmtp", 24 } };
+
+	for (size_t i = 0;
+	     row->choices != NULL && strcmp(row->choices, "ports") == 0 && i < COUNT(names); i++)
+		if (bytes_is(text, names[i].name)) {
+			*n = names[i].port;
+			return true;
+		}
+	return false;
+}
+
 static const char *
 put_number(struct put *p, struct bytes text)
 {
 	struct bytes rest;
 	int64_t      n;
 
+	if (take_port(p->row, text, &n))
+		return put_number_within(p, n);
 	if (!take_number(text, &n, &rest) || rest.len > 0)
 		return "write a whole number such as 100";
 	return put_number_within(p, n);

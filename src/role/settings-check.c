@@ -25,6 +25,7 @@
 #include "role/tls-settings.h"
 #include "role/transports.h"
 #include "smtp/receiver/settings.h"
+#include "smtp/sender/route.h"
 #include "store/location.h"
 #include "store/mbox-lock.h"
 
@@ -602,6 +603,23 @@ check_transports(struct check *c)
 	memory_free(all);
 }
 
+/* All mail would wait for a destination that is none. */
+static void
+check_relays(struct check *c)
+{
+	static const char *const names[] = { "relayhost", "address_verify_relayhost",
+		                             "smtp_fallback_relay", "lmtp_fallback_relay" };
+	struct bytes             wrong;
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (!route_is_list(bytes_of(settings_value(c->settings, names[i])), &wrong))
+			complain(c, settings_line(c->settings, names[i]),
+			         "%s = %s: \"%.*s\" is no destination: write host, [host] or "
+			         "[host]:port",
+			         names[i], settings_value(c->settings, names[i]), (int)wrong.len,
+			         wrong.at);
+}
+
 static void
 check_origin(struct check *c, const char *origin)
 {
@@ -734,6 +752,7 @@ check_common(struct check *c)
 	check_words(c);
 	check_classes(c);
 	check_transports(c);
+	check_relays(c);
 	tables_named(c->settings, check_table_name, c);
 	check_trusted(c, &common);
 	letter_settings_check(c->settings, &c->listeners, complain_of_letters, c);

@@ -33,6 +33,35 @@ def test_every_name_of_postfix_is_known_or_explained(tmp_path):
     assert not unknown, "\n".join(unknown)
 
 
+@pytest.mark.parametrize("line, part", [
+    ("relayhost = [mail.example.com]:587", None), ("relayhost = mail.example.com:submission, [192.0.2.1], [IPv6:2001:db8::1]:25", None),
+    ("relayhost = [2001:db8::1]:465", None), ("smtp_fallback_relay = [a.example] b.example:2525", None),
+    ("relayhost = [mail.example.com", "[mail.example.com"), ("relayhost = smtps:[mail.example.com]", "smtps:[mail.example.com]"),
+    ("relayhost = [a.example], b.example:nothing", "b.example:nothing"), ("smtp_fallback_relay = [a.example]587", "[a.example]587"),
+    ("address_verify_relayhost = :25", ":25")])
+def test_a_relay_that_is_no_destination_is_told_of(tmp_path, line, part):
+    """All mail would wait for it."""
+    path = tmp_path / "main.cf"
+    path.write_text(f"mail_directory = {tmp_path}/mail\n{line}\n")
+    done = subprocess.run([BINARY, "-c", str(path), "config", "check"], capture_output=True, text=True, timeout=60)
+    said = done.stdout + done.stderr
+    assert (done.returncode == 0) == (part is None), said
+    assert part is None or f'{path}:2: {line}: "{part}" is no destination' in said
+
+
+def test_a_port_goes_by_the_name_postfix_has_for_it(tmp_path):
+    """What postconf prints of the ports stands in a main.cf as it is."""
+    path = tmp_path / "main.cf"
+    lines = subprocess.run(["postconf", "-d", "smtp_tcp_port", "lmtp_tcp_port"], capture_output=True, text=True, check=True).stdout
+    assert "smtp_tcp_port = smtp\n" in lines
+    path.write_text(f"mail_directory = {tmp_path}/mail\n{lines}submissions_port/transport = smtp\nsubmissions_port/smtp_tcp_port = submissions\n")
+    done = subprocess.run([BINARY, "-c", str(path), "config", "check"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    path.write_text(f"mail_directory = {tmp_path}/mail\nsmtp_tcp_port = imap\n")
+    done = subprocess.run([BINARY, "-c", str(path), "config", "check"], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and f"{path}:2: smtp_tcp_port = imap: " in done.stdout + done.stderr
+
+
 def xforward(sink):
     return [c for c in sink.commands if c.upper().startswith("XFORWARD")]
 

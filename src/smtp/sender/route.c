@@ -491,30 +491,70 @@ misconfigured(struct finding *f, struct bytes text)
 	return ROUTE_LATER;
 }
 
+/* "host", "[host]", with ":port" behind it.  False: it is none of these; the port stays where none is named. */
+static bool
+parse_destination(struct bytes text, struct bytes *name, bool *brackets, uint16_t *port)
+{
+	struct bytes behind = { NULL, 0 };
+	ptrdiff_t    end;
+
+	*brackets = text.len > 0 && text.at[0] == '[';
+	end = bytes_find(text, *brackets ? ']' : ':');
+	if (*brackets && end < 0)
+		return false;
+	*name = text;
+	if (*brackets) {
+		*name = bytes_cut(text, 1, (size_t)end - 1);
+		behind = bytes_cut(text, (size_t)end + 1, SIZE_MAX);
+		if (behind.len > 0 && behind.at[0] != ':')
+			return false;
+		behind = bytes_cut(behind, 1, SIZE_MAX);
+	} else if (end >= 0) {
+		*name = bytes_cut(text, 0, (size_t)end);
+		behind = bytes_cut(text, (size_t)end + 1, SIZE_MAX);
+	}
+	return name->len > 0 && (behind.len == 0 || parse_port(behind, port));
+}
+
+/* The next of a list, by commas or blanks. */
+static bool
+next_destination(struct bytes *rest, struct bytes *one)
+{
+	size_t from = 0, to;
+
+	while (from < rest->len && strchr(", \t", rest->at[from]) != NULL)
+		from++;
+	for (to = from; to < rest->len && strchr(", \t", rest->at[to]) == NULL;)
+		to++;
+	*one = bytes_cut(*rest, from, to - from);
+	*rest = bytes_cut(*rest, to, SIZE_MAX);
+	return one->len > 0;
+}
+
+bool
+route_is_list(struct bytes text, struct bytes *wrong)
+{
+	struct bytes name;
+	uint16_t     port = 0;
+	bool         brackets;
+
+	while (next_destination(&text, wrong))
+		if (!parse_destination(*wrong, &name, &brackets, &port))
+			return false;
+	return true;
+}
+
 static enum route_outcome
 add_destination(struct finding *f, struct bytes text)
 {
-	struct bytes       whole = text, name = text, behind = { NULL, 0 };
+	struct bytes       name;
 	uint16_t           port = f->q->port;
 	enum route_outcome o = ROUTE_FOUND;
-	bool               brackets = text.at[0] == '[';
-	ptrdiff_t          end = bytes_find(text, brackets ? ']' : ':');
+	bool               brackets;
 	struct peer        p;
 
-	if (brackets && end < 0)
-		return misconfigured(f, whole);
-	if (brackets) {
-		name = bytes_cut(text, 1, (size_t)end - 1);
-		behind = bytes_cut(text, (size_t)end + 1, SIZE_MAX);
-		if (behind.len > 0 && behind.at[0] != ':')
-			return misconfigured(f, whole);
-		behind = bytes_cut(behind, 1, SIZE_MAX);
-	} else if (end >= 0) {
-		name = bytes_cut(text, 0, (size_t)end);
-		behind = bytes_cut(text, (size_t)end + 1, SIZE_MAX);
-	}
-	if (name.len == 0 || (behind.len > 0 && !parse_port(behind, &port)))
-		return misconfigured(f, whole);
+	if (!parse_destination(text, &name, &brackets, &port))
+		return misconfigured(f, text);
 	f->begun = f->hosts;
 	f->names = 0;
 	f->named = false;
@@ -543,19 +583,14 @@ static enum route_outcome
 add_list(struct finding *f, struct bytes text)
 {
 	enum route_outcome best = ROUTE_NEVER, one;
+	struct bytes       rest = text, destination;
 	bool               some = false;
 
-	for (size_t i = 0, from = 0; i <= text.len; i++) {
-		if (i < text.len && strchr(", \t", text.at[i]) == NULL)
-			continue;
-		if (i > from) {
-			one = add_destination(f, bytes_cut(text, from, i - from));
-			if (!some || one == ROUTE_FOUND ||
-			    (one == ROUTE_LATER && best == ROUTE_NEVER))
-				best = one;
-			some = true;
-		}
-		from = i + 1;
+	while (next_destination(&rest, &destination)) {
+		one = add_destination(f, destination);
+		if (!some || one == ROUTE_FOUND || (one == ROUTE_LATER && best == ROUTE_NEVER))
+			best = one;
+		some = true;
 	}
 	return some ? best : misconfigured(f, text);
 }

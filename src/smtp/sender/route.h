@@ -25,6 +25,7 @@
  * A null MX (rfc7505) takes no mail. An answer that has been found with no record in it is one that nothing was left of
  * (smtp_dns_reply_filter): mail waits for it.
  *
+ * route_is_list()     whether a text names destinations so; where not, *wrong is the part that is none.
  * route_is_nowhere()  an address that means nobody, or is one of `forbidden`.
  * route_is_inside()   one of this machine's loopback or of its link: no web server of the world is there.
  */
@@ -77,6 +78,7 @@ struct route {
 	bool        absent;            /* ROUTE_NEVER: the DNS has neither MX nor address for the name */
 	const char *no_fallback;       /* why nothing of the fallback is to be found; NULL: it is, or there is none */
 };
+bool route_is_list(struct bytes text, struct bytes *wrong);
 bool route_is_nowhere(const struct setting_list *forbidden, const struct peer *);
 bool route_is_inside(const struct peer *);
 enum route_outcome route_find(const struct route_request *, struct arena *, struct route *);
