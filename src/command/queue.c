@@ -26,7 +26,7 @@ const struct command command_queue = {
 		 "queue reroute --to TRANSPORT:NEXTHOP [--json] [--dry-run] [FILTER ...] [ID ...]",
 	.about =
 		"Shows the letters that are not delivered yet, or tries them now; holds letters back, lets those go on "
-		"that are held, by hand, by a check or for a virus, returns letters to their senders, leads them another way, "
+		"that are held, by hand, by a check, for a virus or by a hold: of transport_maps, returns letters to their senders, leads them another way, "
 		"and takes letters out for good, of which nobody is told.  ALL instead of an id means each.",
 	.more = "A FILTER is --sender MASK, --recipient MASK, --domain MASK (.example.com: all below it), --age 2h (older; -2h younger), "
 		"--size 10k (larger; -10k smaller), --state new,active,deferred,hold, or --reason WORDS.  A letter is meant when all "
