@@ -12,11 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RECORD_HEAD = 8, ADDRESS_MOST = 2048, FILE_MOST = 256 << 20 };
+enum { RECORD_HEAD = 8, ADDRESS_MOST = 2048, FILE_MOST = 256 << 20, LEAN_FROM = 1 << 20 };
 
 struct sent {
 	int           fd;
 	uint64_t      end;    /* of the file, as far as it is whole   */
+	uint64_t      lean;   /* its end when it had only what is needed */
 	struct map   *before; /* letter -> struct buffer of addresses, a NUL behind each */
 	struct buffer added, gathered;
 };
@@ -181,12 +182,35 @@ sent_keep(struct sent *s, bool (*known)(void *ctx, uint64_t letter), void *ctx)
 	}
 }
 
+/* Somebody who has it is not asked about, one that is held: for as long as that takes the rest does not stay, too. */
+static void
+sent_slim(struct sent *s)
+{
+	struct buffer needed = { 0 };
+
+	for (struct map_place p = { 0 }; map_next(s->before, &p);) {
+		struct bytes rest = buffer_bytes(p.value), one;
+		uint64_t     letter;
+
+		memcpy(&letter, p.key.at, sizeof letter);
+		while (bytes_split(&rest, '\0', &one))
+			if (one.len > 0)
+				record_add(&needed, letter, one);
+	}
+	if (disk_write(s->fd, needed.at, needed.len, 0) == 0 && disk_sync(s->fd) == 0 &&
+	    disk_cut(s->fd, needed.len) == 0)
+		s->end = s->lean = needed.len;
+	buffer_free(&needed);
+}
+
 void
 sent_clear(struct sent *s)
 {
 	buffer_reset(&s->added);
-	if (s->end == 0 || map_count(s->before) > 0)
+	if (s->end == 0)
 		return;
-	if (disk_cut(s->fd, 0) == 0)
-		s->end = 0;
+	if (map_count(s->before) == 0 && disk_cut(s->fd, 0) == 0)
+		s->end = s->lean = 0;
+	else if (s->end > LEAN_FROM + 2 * s->lean)
+		sent_slim(s);
 }

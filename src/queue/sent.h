@@ -15,7 +15,7 @@
  * sent_finished() the letter is gone: nothing of it matters any more.
  * sent_keep()    at the beginning, when the queue knows its letters: of others nothing is kept.
  * sent_clear()   after a checkpoint of the ledger: all that was added is in it.  What a queue before us wrote stays until it was asked
- *                about, or its letter is gone.
+ *                about, or its letter is gone; when the file has become long, it alone stays.
  *
  * A torn record at the end was never relied on, and is left out.  docs/format.md has the bytes.
  */

@@ -98,4 +98,37 @@ test_damaged(void **state)
 	(void)unlink(path);
 }
 
-UNIT(test_sent, test_damaged)
+/* One of the queue before is never asked about, and a hundred thousand are sent after it. */
+static void
+test_does_not_grow_for_ever(void **state)
+{
+	struct sent *s;
+	char         text[40];
+	(void)state;
+
+	(void)unlink(path);
+	s = opened();
+	sent_add(s, 7, "held@x");
+	sent_add(s, 7, "other@x");
+	HOLDS("written", sent_gather(s) && sent_sync(s) == 0);
+	sent_close(&s);
+	s = opened();
+	for (uint64_t n = 0; n < 100000; n++) {
+		(void)snprintf(text, sizeof text, "somebody-%u@example.com", (unsigned)n);
+		sent_add(s, 1000 + n, text);
+		if (n % 1000 != 999)
+			continue;
+		HOLDS("written", sent_gather(s) && sent_sync(s) == 0);
+		sent_clear(s);
+		HOLDS("it is not long", size_now() < 1200 * 1024);
+	}
+	sent_add(s, 8, "last@x");
+	HOLDS("written", sent_gather(s) && sent_sync(s) == 0);
+	sent_close(&s);
+	s = opened();
+	HOLDS("they are still known", sent_before(s, 7, "other@x") && sent_before(s, 7, "held@x") && sent_before(s, 8, "last@x"));
+	sent_close(&s);
+	(void)unlink(path);
+}
+
+UNIT(test_does_not_grow_for_ever, test_sent, test_damaged)
