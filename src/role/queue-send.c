@@ -27,7 +27,7 @@ enum {
 	DESTINATIONS_IDLE_MOST = 1000,
 	PUT_OFF_EACH_TURN = 500,
 	SHARE = 4,
-	WAKE_EACH = 2,
+	WAKE_EACH = 8,
 	LOOK_PAST = 64
 };
 /* So many letters, and for so long, a destination goes on by a place it has, before another gets that. */
@@ -549,7 +549,7 @@ may_have_slot(struct house *h, const struct destination *d)
 
 	if (d->transport.kind == BY_PIPE || !slots_count(h, &all, &used))
 		return true; /* when a sender comes it goes on */
-	if (!trust_has_slot(queue_of(h), d->trust, all, used))
+	if (used >= all || !trust_has_slot(queue_of(h), d->trust, all, used))
 		return false;
 	return d->busy == 0 || d->trust == SILENT ||
 	       (d->trust == UNKNOWN ? d->busy * SHARE < all - used
@@ -665,9 +665,12 @@ slots_free(struct house *h)
 	int                t;
 
 	(void)slots_count(h, &all, &used);
-	for (int n = 0; n < WAKE_EACH && (t = trust_first(k, asked, all, used)) >= 0; n++)
+	for (uint32_t n = 0; n < WAKE_EACH && used + n < all; n++) {
+		if ((t = trust_first(k, asked, all, used)) < 0)
+			return;
 		if (!slot_give(h, (enum trust)t))
 			asked |= 1U << t;
+	}
 }
 
 /* Who waited has the slot that was found for it; who has just come stands behind those that wait. */
