@@ -249,6 +249,16 @@ look_for_room(const struct work *w, const struct clerk *c, struct word_resolved 
 		answer->class = c->full_later ? RESOLVE_FULL_NOW : RESOLVE_FULL;
 }
 
+/* The queue gets the address as it was written where the account's own can be had from it. */
+static struct bytes
+written(const struct work *w, const struct directory_target *t)
+{
+	if (w->from == QUEUE && t->typed.len > 0 &&
+	    bytes_equal(house_plain_address(w->house, w->life, t->typed, t->detail), t->address))
+		return t->typed;
+	return t->address;
+}
+
 static void
 answer_resolve(struct work *w, enum resolve_class class, const struct resolve_answer *found)
 {
@@ -269,9 +279,9 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 
 	for (size_t i = 0; i < found->count; i++) {
 		const struct directory_target *t = &found->target[i];
-		struct bytes written = w->from == QUEUE && t->typed.len > 0 ? t->typed : t->address;
 
-		target[i] = (struct resolve_target){ t->account, written, t->detail, t->sender };
+		target[i] =
+			(struct resolve_target){ t->account, written(w, t), t->detail, t->sender };
 	}
 	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0)
 		look_for_room(w, c, &answer);

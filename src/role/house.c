@@ -336,6 +336,25 @@ house_keeper_of(struct house *h, uint64_t account)
 	return keepers > 0 ? (uint32_t)(by % keepers) : 0;
 }
 
+struct bytes
+house_plain_address(struct house *h, struct arena *a, struct bytes written, struct bytes detail)
+{
+	const char  *delimiters = settings_value(h->settings, "recipient_delimiter");
+	struct bytes plain = arena_lower(a, written), local = plain;
+	ptrdiff_t    at = bytes_find_last(plain, '@');
+	char         before;
+
+	if (at >= 0)
+		local = bytes_cut(plain, 0, (size_t)at);
+	if (detail.len == 0 || local.len <= detail.len + 1 || !bytes_ends_nocase(local, detail))
+		return plain;
+	before = local.at[local.len - detail.len - 1];
+	if (delimiters == NULL || before == '\0' || strchr(delimiters, before) == NULL)
+		return plain;
+	return bytes_of(arena_printf(a, "%.*s%.*s", (int)(local.len - detail.len - 1), local.at,
+	                             (int)(plain.len - local.len), plain.at + local.len));
+}
+
 bool
 house_call(struct house *h, enum role role, uint16_t word, struct bytes body, uint16_t *answer,
            struct buffer *reply, int ms)

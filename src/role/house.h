@@ -104,6 +104,8 @@ void house_rest_for_good(struct house *);
    An operating-system user's is KEEPER_OF_USER and the uid. */
 uint32_t house_keeper_of(struct house *, uint64_t account);
 bool house_shares(struct house *);
+/* The account's own address, of one as somebody wrote it: "jill@example.com" of "Jill+Tag@example.com", whose detail is "Tag". */
+struct bytes house_plain_address(struct house *, struct arena *, struct bytes written, struct bytes detail);
 /* Ask the signer and wait; from here it has no link.  False: no answer in time. */
 bool house_call(struct house *, enum role, uint16_t word, struct bytes body, uint16_t *answer,
                 struct buffer *reply, int ms);

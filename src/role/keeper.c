@@ -129,6 +129,7 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	struct keeper         *k = keeper_of(h);
 	struct delivery_answer got;
 	struct word_deliver    w;
+	struct bytes           own;
 	int                    kept = -1;
 
 	arena_clear(k->scratch);
@@ -159,8 +160,9 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 			close(kept);
 		return true;
 	}
-	if (!keeper_place_known(h, w.account, w.address) ||
-	    (k->user == NULL && keeper_locate(k, w.account, w.address) == EAGAIN)) {
+	own = house_plain_address(h, k->scratch, w.address, w.detail);
+	if (!keeper_place_known(h, w.account, own) ||
+	    (k->user == NULL && keeper_locate(k, w.account, own) == EAGAIN)) {
 		put_off(&k->early, &head, body);
 		return true;
 	}
@@ -171,7 +173,7 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 		                                           .text = k->misplaced });
 		return true;
 	}
-	keeper_limit(h, w.account, w.address);
+	keeper_limit(h, w.account, own);
 	struct delivery d = { w.letter,
 		              w.envelope_segment,
 		              w.envelope_at,

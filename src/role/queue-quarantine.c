@@ -74,13 +74,15 @@ queue_holds_back(struct house *h, struct recipient *r)
 	const struct queue_settings *set = &queue_of(h)->rows;
 	struct arena                *a;
 	const char                  *why;
+	struct bytes                 own;
 	bool                         held;
 
 	if (!handling_is_aside(&r->letter->handling))
 		return false;
 	a = arena_open(NULL);
 	why = arena_copy(a, handling_why(&r->letter->handling));
-	held = !has_mailbox(r) || !has_user(&set->quarantine_users, r->address) ||
+	own = house_plain_address(h, a, bytes_of(r->address), bytes_of(r->detail));
+	held = !has_mailbox(r) || !has_user(&set->quarantine_users, arena_copy(a, own)) ||
 	       !has_finding(&set->quarantine_released, why);
 	if (held)
 		hold(h, r, why);

@@ -161,3 +161,21 @@ def test_each_copy_says_of_itself_what_postfix_says(both, case):
     wait_for(lambda: f"{queued}: removed" in house.text())
     assert shown(place.copies("ours")) == shown(place.copies("postfix")) != []
     assert told(house.text()[ours_before:], names) == told(postfix.log()[before:], names)
+
+
+@pytest.mark.parametrize("to", ["jill@here.example", "Jill+Tag@Here.Example", "JILL+tag@here.example"])
+def test_the_first_letter_to_an_extension_lies_where_its_user_reads(to):
+    """mail_location is of the account, however the address of its first letter was written; so are its limits."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-mail-"))
+    place.chmod(0o777)
+    with House(mail_location=f"maildir:{place}/%d/%n", recipient_delimiter="+") as h:
+        h.command("domain", "add", "here.example")
+        h.command("account", "add", "jill@here.example", input="secret-of-hers\n")
+        with smtplib.SMTP("127.0.0.1", h.ports["smtp"], timeout=30) as s:
+            s.sendmail("a@there.example", [to], "Subject: x\n\nx\n")
+        wait_for(lambda: "status=sent" in h.text())
+        letters = [f for f in place.glob("*/*/new/*")]
+        assert [str(f.parent.parent.relative_to(place)) for f in letters] == ["here.example/jill"]
+        assert f"Delivered-To: {to.rpartition('@')[0]}@here.example" in letters[0].read_text()
+        assert not [d for d in (place / "here.example").iterdir() if d.name != "jill"]
+    shutil.rmtree(place)
