@@ -429,6 +429,7 @@ const struct imap_needs keeper_imap_needs = {
 	.decode_drop = keeper_decode_drop,
 	.who = keeper_who,
 	.who_drop = keeper_who_drop,
+	.locate = keeper_locate_shared,
 	.limits = keeper_limits_ask,
 	.limits_drop = keeper_limits_drop,
 	.give_back = keeper_session_back,

@@ -29,26 +29,38 @@ enum { CHECK_TURN_MS = 5, CHECK_WAIT_MS = 20 };
 static void
 run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 {
+	keeper_session_command(h, caller, w->argv[1], w->argv[2], caller_fd(caller));
+}
+
+void
+keeper_session_command(struct house *h, struct caller *caller, const char *number, const char *user,
+                       int fd)
+{
 	struct keeper *k = keeper_of(h);
 	struct visit  *v;
 	uint64_t       id;
 	char           name[32];
-	int            fd = caller_fd(caller), why;
+	int            why;
 
-	if (fd < 0 || !bytes_number(bytes_of(w->argv[1]), &id) ||
-	    house_keeper_of(h, id) != h->index || map_get(k->gone, map_number(&id)) != NULL) {
+	if (fd < 0 || !bytes_number(bytes_of(number), &id) || house_keeper_of(h, id) != h->index ||
+	    map_get(k->gone, map_number(&id)) != NULL) {
 		if (fd >= 0)
 			close(fd);
 		caller_complain(caller, "mansio: this keeper does not have the account %s\n",
-		                w->argv[1]);
+		                number);
 		caller_done(caller, 1);
 		return;
 	}
-	if ((why = keeper_locate(k, id, bytes_of(w->argv[2]))) != 0 &&
-	    (k->user != NULL || k->misplaced != NULL)) {
+	if (!keeper_place_known(h, id, bytes_of(user)) ||
+	    ((why = keeper_locate(k, id, bytes_of(user))) == EAGAIN && k->user == NULL &&
+	     !k->told)) {
+		keeper_early_add(k, caller, fd, number, user);
+		return;
+	}
+	if (why != 0 && (k->user != NULL || k->misplaced != NULL)) {
 		close(fd);
-		caller_complain(caller, "mansio: %s: the mailboxes cannot be opened: %s\n",
-		                w->argv[2], k->misplaced != NULL ? k->misplaced : strerror(why));
+		caller_complain(caller, "mansio: %s: the mailboxes cannot be opened: %s\n", user,
+		                k->misplaced != NULL ? k->misplaced : strerror(why));
 		caller_done(caller, 1);
 		return;
 	}
@@ -56,7 +68,7 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 	*v = (struct visit){ .command = true };
 	uint32_t            ticket = keeper_visit(h, v);
 	struct access_facts facts = {
-		.user = w->argv[2],
+		.user = user,
 		.account = id,
 		.session = name,
 		.tag = "session",

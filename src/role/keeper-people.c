@@ -96,6 +96,7 @@ hear_limits(struct house *h, struct bytes body)
 		k->told = true;
 		(void)keeper_deliver_early(h);
 		keeper_admit_early(h);
+		keeper_early_over(h);
 		return true;
 	}
 	l = memory_take(sizeof *l + location.len + 1);
@@ -109,15 +110,31 @@ hear_limits(struct house *h, struct bytes body)
 	/* One that is open, or full, hears at once; others when they are needed next. */
 	if (id != 0 && (account_is_open(k->store, id) || map_get(k->full, map_number(&id)) != NULL))
 		keeper_limit(h, id, name);
+	if (id != 0 && account_is_open(k->store, id))
+		keeper_locate_again(h, id, name);
 	return true;
 }
 
+struct inhabitant {
+	uint64_t account;
+	char    *user;
+};
+struct inhabitants {
+	struct house *house;
+	struct buffer all; /* struct inhabitant */
+};
+
 static void
-limit_again(void *house, uint32_t ticket, const struct access_facts *facts, const char *state)
+limit_again(void *ctx, uint32_t ticket, const struct access_facts *facts, const char *state)
 {
+	struct inhabitants *r = ctx;
+	size_t              len = strlen(facts->user) + 1;
+	struct inhabitant   one = { facts->account, memcpy(memory_take(len), facts->user, len) };
+
 	(void)ticket;
 	(void)state;
-	keeper_limit(house, facts->account, bytes_of(facts->user));
+	keeper_limit(r->house, facts->account, bytes_of(facts->user));
+	buffer_add(&r->all, (struct bytes){ (const char *)&one, sizeof one });
 }
 
 /* A domain's limits, or those of main.cf, are new: for the accounts somebody reads, and for the full ones,
@@ -125,11 +142,19 @@ limit_again(void *house, uint32_t ticket, const struct access_facts *facts, cons
 void
 keeper_limits_again(struct house *h)
 {
-	struct keeper *k = keeper_of(h);
-	struct buffer  full = { 0 };
+	struct keeper     *k = keeper_of(h);
+	struct buffer      full = { 0 };
+	struct inhabitants readers = { .house = h };
 
-	imap_service_each(k->imap, limit_again, h);
-	pop3_service_each(k->pop3, limit_again, h);
+	imap_service_each(k->imap, limit_again, &readers);
+	pop3_service_each(k->pop3, limit_again, &readers);
+	for (size_t at = 0; at < readers.all.len; at += sizeof(struct inhabitant)) {
+		struct inhabitant one;
+		memcpy(&one, readers.all.at + at, sizeof one);
+		keeper_locate_again(h, one.account, bytes_of(one.user));
+		memory_free(one.user);
+	}
+	buffer_free(&readers.all);
 	for (struct map_place p = { 0 }; map_next(k->full, &p);)
 		buffer_add(&full, p.key);
 	for (size_t at = 0; at < full.len; at += sizeof(uint64_t)) {

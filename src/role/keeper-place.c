@@ -80,6 +80,7 @@ keeper_place_told(struct house *h)
 	(void)map_put(k->places, map_number(&id), &place_told);
 	(void)keeper_deliver_early(h);
 	keeper_admit_early(h);
+	keeper_early_over(h);
 }
 
 /* Its successor tells of all, and is asked again. */
@@ -118,18 +119,110 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 	if (!location_expand(text, k->common.mail_home, user, &whole)) {
 		/* One that has mail needs none. */
 		if ((a = account_take(k->store, id, &why)) != NULL && !account_is_settled(a))
-			misplace(k, user, text, EINVAL);
+			misplace(k, user, text, why = EINVAL);
 		account_drop(&a);
 		buffer_free(&whole);
-		return EINVAL;
+		return why;
 	}
 	buffer_add_char(&whole, '\0');
 	if ((a = account_take(k->store, id, &why)) != NULL &&
-	    (why = account_locate(a, whole.at)) != 0 && why != EBUSY)
+	    (why = account_locate(a, whole.at)) != 0)
 		misplace(k, user, whole.at, why);
 	account_drop(&a);
 	buffer_free(&whole);
 	return why;
+}
+
+/* The settings may say otherwise now: who reads an account without mail reads it where it belongs, or not at all. */
+void
+keeper_locate_again(struct house *h, uint64_t id, struct bytes user)
+{
+	struct keeper *k = keeper_of(h);
+
+	if (k->user != NULL || !k->told)
+		return;
+	(void)keeper_locate(k, id, user);
+	if (k->misplaced == NULL)
+		return;
+	(void)imap_service_kick(
+		k->imap, id, "[UNAVAILABLE] The mailboxes cannot be opened now, try again later.");
+	(void)pop3_service_kick(k->pop3, id,
+	                        "The mailboxes cannot be opened now, try again later.");
+}
+
+/* A session may reach another's account before that one's owner came. */
+int
+keeper_locate_shared(void *house, uint64_t id, const char *address)
+{
+	struct keeper *k = keeper_of(house);
+
+	if (k->user != NULL)
+		return 0;
+	return keeper_locate(k, id, bytes_of(address)) == EAGAIN || k->misplaced != NULL ? EAGAIN
+	                                                                                 : 0;
+}
+
+/* ---- commands that came before it was known where ---- */
+
+struct early {
+	struct early  *next;
+	struct caller *caller;
+	int            fd;
+	char          *id, *user;
+};
+
+static char *
+copy_of(const char *text)
+{
+	size_t len = strlen(text) + 1;
+
+	return memcpy(memory_take(len), text, len);
+}
+
+static void
+early_free(struct early *e)
+{
+	memory_free(e->id);
+	memory_free(e->user);
+	memory_free(e);
+}
+
+void
+keeper_early_add(struct keeper *k, struct caller *caller, int fd, const char *id, const char *user)
+{
+	struct early *e = memory_take(sizeof *e), **p = &k->early_commands;
+
+	*e = (struct early){ NULL, caller, fd, copy_of(id), copy_of(user) };
+	while (*p != NULL)
+		p = &(*p)->next;
+	*p = e;
+}
+
+void
+keeper_early_over(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+	struct early  *e, *all = k->early_commands;
+
+	k->early_commands = NULL;
+	while ((e = all) != NULL) {
+		all = e->next;
+		keeper_session_command(h, e->caller, e->id, e->user, e->fd);
+		early_free(e);
+	}
+}
+
+void
+keeper_early_drop(struct keeper *k)
+{
+	struct early *e;
+
+	while ((e = k->early_commands) != NULL) {
+		k->early_commands = e->next;
+		close(e->fd);
+		caller_done(e->caller, 1);
+		early_free(e);
+	}
 }
 
 /* locate ID USER: said by `mansio account set ... --mail-location` after it changed that. */

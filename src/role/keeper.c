@@ -884,6 +884,7 @@ keeper_stop(struct house *h)
 {
 	struct keeper *k = keeper_of(h);
 
+	keeper_early_drop(k);
 	keeper_commands_end(h);
 	keeper_readings_end(k);
 	imap_service_close(&k->imap);

@@ -78,6 +78,7 @@ struct keeper {
 	uint32_t             parcels;        /* deliveries that are not safe yet */
 	struct buffer        early;          /* DELIVER words (ticket, length, body) that came before the clerk told */
 	struct buffer        guests;         /* SESSION words whose account's place the clerk was asked for, as early */
+	struct early        *early_commands; /* and commands (keeper-place.c)     */
 	struct map          *places;         /* accounts without mail whose place it was asked for, or has told */
 	struct buffer        places_asked;   /* their ids, in the order of its answers */
 	struct buffer        locked;         /* DELIVER words for mailboxes that another program has locked */
@@ -126,6 +127,12 @@ int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /
 /* After it: k->misplaced, if not NULL, says what is wrong with the place the account belongs to.  It must not be used then:
    its mail would come into the letter log, and stay there. */
 void keeper_locate_new(struct house *, struct caller *, const struct word_ask *);
+void keeper_locate_again(struct house *, uint64_t account, struct bytes user);
+int  keeper_locate_shared(void *house, uint64_t account, const char *address);    /* 0 or EAGAIN */
+/* Sessions of commands that wait until it is known where mailboxes lie. */
+void keeper_early_add(struct keeper *, struct caller *, int fd, const char *id, const char *user);
+void keeper_early_over(struct house *);
+void keeper_early_drop(struct keeper *);
 void keeper_digest(void *house, int fd, uint64_t at, uint64_t len,
                    void (*answered)(void *who, int why, struct bytes digest), void *who);
 void keeper_news_open(struct house *);
@@ -227,5 +234,7 @@ void keeper_session_back(void *house, uint32_t ticket, int fd, struct bytes unre
 
 bool keeper_deliver_early(struct house *);
 void keeper_admit_early(struct house *);
+/* A session of a command, whose caller is answered; takes fd. */
+void keeper_session_command(struct house *, struct caller *, const char *id, const char *user, int fd);
 
 #endif

@@ -181,7 +181,8 @@ static bool
 has_mail(struct account *a)
 {
 	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
-		if (!m->gone && (mailbox_load(m) != 0 || m->rows.count > 0 || m->uidnext > 1))
+		if (!m->gone && (mailbox_load(m) != 0 || m->rows.count > 0 || m->uidnext > 1 ||
+		                 m->promised > 0))
 			return true;
 	return false;
 }
@@ -213,6 +214,23 @@ put_location(struct account *a, const char *location)
 	return why == 0 ? 0 : account_fail(a, why);
 }
 
+/* What was loaded was of the letter log, and empty: whoever has it open goes on in the place. */
+static void
+load_anew(struct account *a)
+{
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		mailbox_unload(m);
+		if (m->gone || m->users == 0)
+			continue;
+		if (mailbox_load(m) != 0)
+			m->gone = true;
+		seen_reload(m);
+		if (m->folder != NULL && m->watches != NULL)
+			folder_watch(m);
+		mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
+	}
+}
+
 int
 account_locate(struct account *a, const char *location)
 {
@@ -220,10 +238,10 @@ account_locate(struct account *a, const char *location)
 	struct place *p;
 	int           why;
 
-	if (strcmp(account_location(a), location) == 0)
+	if (a->warned || strcmp(account_location(a), location) == 0)
 		return 0;
 	if (account_is_settled(a)) {
-		if (!a->warned && a->place == NULL)
+		if (a->place == NULL)
 			warn_("account %" PRIu64
 			      ": mail_location is \"%s\" now, but its mail lies in \"%s\" and stays there; "
 			      "mansio mailbox convert moves it",
@@ -234,19 +252,14 @@ account_locate(struct account *a, const char *location)
 	}
 	if ((why = place_make(a, location, &p)) != 0)
 		return why;
-	/* What was loaded belongs to the letter log. */
-	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
-		if (m->users > 0) {
-			place_free(p);
-			return EBUSY;
-		}
-	a->place = p;
-	if ((why = put_location(a, location)) != 0)
+	if ((why = put_location(a, location)) != 0) {
+		place_free(p);
 		return why;
+	}
+	a->place = p;
 	memory_free(a->location);
 	a->location = memcpy(memory_take(n), location, n);
-	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
-		mailbox_unload(m);
+	load_anew(a);
 	place_look(a);
 	return 0;
 }

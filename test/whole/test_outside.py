@@ -561,6 +561,75 @@ def comes(demo, place):
     assert sum(1 for part in ("new", "cur") for _ in (place / part).iterdir()) == 1
 
 
+def files(place):
+    return sum(1 for part in ("new", "cur") for _ in (place / part).iterdir()) if place.exists() else 0
+
+
+def appended(box, subject):
+    return box.append("INBOX", None, None, (BODY % subject).encode())[0]
+
+
+def test_who_has_an_empty_account_open_goes_on_in_its_place(tmp_path):
+    """The place is set while sessions are open: nothing of theirs, and nothing that comes, is in the letter log."""
+    demo = demo_with(tmp_path, f"mail_location_directories = {tmp_path}/other")
+    other = tmp_path / "other"
+    try:
+        for user in ("one", "two", "three"):
+            demo.command("account", "add", f"{user}@example.com", input=demo.password + "\n")
+        boxes = {user: demo.imap(user) for user in ("one", "two", "three")}
+        for box in boxes.values():
+            assert box.select()[1] == [b"0"]
+        # A delivery is the next that happens.
+        demo.command("account", "set", "one@example.com", "--mail-location", f"maildir:{other}/first/%n")
+        demo.send(letter("came", to="one@example.com"), to="one@example.com")
+        wait_for(lambda: (boxes["one"].noop(), boxes["one"].search(None, "ALL")[1] == [b"1"])[1])
+        assert appended(boxes["one"], "appended") == "OK"
+        wait_for(lambda: files(other / "first/one") == 2)
+        # One that cannot be had is nobody's.
+        (other / "shut").mkdir()
+        (other / "shut").chmod(0)
+        said = demo.command("account", "set", "three@example.com", "--mail-location", f"maildir:{other}/shut/%n", check=False)
+        assert "Permission denied" in said.stderr
+        with pytest.raises(imaplib.IMAP4.abort, match="UNAVAILABLE|EOF|closed"):
+            appended(boxes["three"], "appended")
+            boxes["three"].noop()
+        demo.command("account", "set", "three@example.com", "--mail-location", f"maildir:{other}/third/%n")
+        box = demo.imap("three")
+        assert appended(box, "appended") == "OK"
+        wait_for(lambda: files(other / "third/three") == 1)
+        assert box.select()[1] == [b"1"]
+        # What the session itself does, is.
+        demo.command("domain", "set", "example.com", "--mail-location", f"maildir:{other}/second/%n")
+        assert appended(boxes["two"], "appended") == "OK"
+        wait_for(lambda: files(other / "second/two") == 1)
+    finally:
+        demo.stop()
+
+
+def test_who_comes_before_it_is_known_where_waits(tmp_path):
+    """A keeper that has just begun has not heard from the clerk yet."""
+    demo = demo_with(tmp_path, f"mail_location_directories = {tmp_path}/other")
+    try:
+        for n in range(4):
+            demo.command("account", "add", f"u{n}@example.com", input=demo.password + "\n")
+            demo.imap(f"u{n}").logout()
+        demo.command("domain", "set", "example.com", "--mail-location", f"maildir:{tmp_path}/other/place/%n")
+        for n in range(4):
+            for p in demo.processes():
+                if p["role"] == "keeper":
+                    os.kill(p["pid"], signal.SIGKILL)
+
+            def comes(n=n):
+                try:
+                    return appended(demo.imap(f"u{n}"), "appended") == "OK"
+                except (imaplib.IMAP4.error, OSError):
+                    return False
+            wait_for(comes)
+            wait_for(lambda n=n: files(tmp_path / f"other/place/u{n}") >= 1)
+    finally:
+        demo.stop()
+
+
 def test_a_place_set_by_reload_is_there_after_a_restart_and_nothing_is_in_the_log(tmp_path):
     demo = Demo(tmp_path / "demo").start()
     try:

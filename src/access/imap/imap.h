@@ -126,6 +126,8 @@ struct imap_needs {
 	struct imap_who *(*who)(void *ctx, const char *address,
 	                        void (*found)(void *who, const struct access_facts *), void *who);
 	void (*who_drop)(struct imap_who *);
+	/* Another's account is about to be opened: 0, its mailboxes lie where they belong; or errno.  May be NULL. */
+	int (*locate)(void *ctx, uint64_t account, const char *address);
 	/* Whose account has this address, and, with `limits`, that it may hold so much from now on, durably.
 	   `done` comes once: why 0 and the account (0: one that is not here), or errno.  NULL with errno: EACCES when this reader may not ask. */
 	struct imap_limits *(*limits)(void *ctx, const struct access_facts *, const char *address, const struct quota_limits *limits,

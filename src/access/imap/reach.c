@@ -104,8 +104,9 @@ whose(struct imap *s, struct bytes who, bool group, struct share *out)
 static int
 reach_other(struct imap *s, struct bytes rest, bool group, struct reach *out)
 {
-	struct bytes who;
-	int          why = 0;
+	const struct imap_needs *needs = &s->service->needs;
+	struct bytes             who;
+	int                      why = 0;
 
 	if (!s->facts.shares || !bytes_split(&rest, '/', &who) || rest.len == 0)
 		return ENOENT;
@@ -115,6 +116,9 @@ reach_other(struct imap *s, struct bytes rest, bool group, struct reach *out)
 		return EXDEV;
 	if (!whose(s, who, group, &out->whose) || out->whose.account == s->facts.account)
 		return ENOENT;
+	if (needs->locate != NULL &&
+	    (why = needs->locate(s->service->ctx, out->whose.account, out->whose.address)) != 0)
+		return why;
 	out->account = account_take(s->service->store, out->whose.account, &why);
 	out->name = arena_copy(s->scratch, rest);
 	return why;
