@@ -416,8 +416,10 @@ unwatch_others(struct notify *n)
 
 /* ---- what is told -------------------------------------------------------------------- */
 
+/* `first`: what NOTIFY itself tells.  Who asked for flags is told their modseq then, whether it has said CONDSTORE or not
+   (rfc5465:3.1). */
 static unsigned
-status_for(const struct imap *s, unsigned event)
+status_for(const struct imap *s, unsigned event, bool first)
 {
 	bool        messages = event & (EVENT_NEW | EVENT_EXPUNGE);
 	const char *words = !messages             ? "(UIDVALIDITY UNSEEN)"
@@ -425,7 +427,8 @@ status_for(const struct imap *s, unsigned event)
 	                                          : "(MESSAGES UIDNEXT UIDVALIDITY)";
 	struct scan r = scan_of(bytes_of(words)), more = scan_of(BYTES("(HIGHESTMODSEQ)"));
 
-	return status_items(&r) | (s->condstore ? status_items(&more) : 0);
+	return status_items(&r) |
+	       (s->condstore || (first && (event & EVENT_FLAGS)) ? status_items(&more) : 0);
 }
 
 static void
@@ -468,7 +471,7 @@ notice_tell(struct imap *s, const struct notice *one)
 	if (one->event == EVENT_NAME && tell_no_access(s, one->name))
 		return;
 	if (one->event & EVENT_MESSAGES)
-		(void)status_write(s, one->name, status_for(s, one->event));
+		(void)status_write(s, one->name, status_for(s, one->event, false));
 	else if (one->event & (EVENT_METADATA | EVENT_SERVER))
 		tell_metadata(s, one);
 	else
@@ -736,7 +739,7 @@ notify_run(struct imap *s)
 		if (imap_full(s) || imap_turn_over(s))
 			return STEP_AGAIN;
 		if (event != 0 && !is_selected(s, m->name))
-			(void)status_write(s, m->name, status_for(s, event));
+			(void)status_write(s, m->name, status_for(s, event, true));
 	}
 	return imap_ok(s, "Notify completed.");
 }
