@@ -251,7 +251,7 @@ static enum imap_step
 subscribe_run(struct imap *s)
 {
 	struct create_work *w = s->work;
-	return after(s, account_subscribe(s->account, w->name, true));
+	return after(s, account_subscribe(s->account, reach_full_name(s, w->name), true));
 }
 
 /* A name that was never subscribed is not subscribed afterwards: that is what was asked. */
@@ -261,6 +261,8 @@ unsubscribe_run(struct imap *s)
 	struct create_work *w = s->work;
 	int                 why = account_subscribe(s->account, w->name, false);
 
+	if (why == ENOENT)
+		why = account_subscribe(s->account, reach_full_name(s, w->name), false);
 	return after(s, why == ENOENT ? 0 : why);
 }
 

@@ -596,7 +596,7 @@ read_names(struct imap *s, struct scan *r, struct notify *n, struct group *g)
 		if (n->names++ >= NAMES_MOST)
 			scan_fail(r, "fewer mailboxes");
 		if (scan_ok(r))
-			kept[g->names++] = arena_copy(n->life, bytes_of(name));
+			kept[g->names++] = arena_copy(n->life, bytes_of(reach_full_name(s, name)));
 	} while (many && scan_ok(r) && scan_skip(r, ' '));
 	if (many)
 		scan_expect(r, ")");

@@ -156,6 +156,24 @@ reach_is_others(struct imap *s, const char *name)
 	       account_find(s->account, name) == 0;
 }
 
+const char *
+reach_full_name(struct imap *s, const char *name)
+{
+	bool         group = bytes_starts(bytes_of(name), bytes_of(GROUPS));
+	size_t       prefix = strlen(group ? GROUPS : OTHERS);
+	struct bytes rest, who;
+
+	if (!reach_is_others(s, name))
+		return name;
+	rest = bytes_of(name + prefix);
+	if (!bytes_split(&rest, '/', &who) || who.len == 0 || bytes_find(who, '@') >= 0)
+		return name;
+	who = arena_lower(s->scratch, who);
+	return arena_printf(s->scratch, "%s%.*s@%s%s%.*s", group ? GROUPS : OTHERS, (int)who.len,
+	                    who.at, domain_of(s->facts.user), rest.len > 0 ? "/" : "",
+	                    (int)rest.len, rest.at);
+}
+
 bool
 reach_reserved(const struct imap *s, const char *name)
 {

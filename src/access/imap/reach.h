@@ -16,6 +16,7 @@
  * reach_name()   fills *out; the account is held until reach_drop().  ENOENT: nothing by that name may be seen; EXDEV:
  *                of another domain.  The mailbox itself need not exist: `mailbox` is 0 then, and rights are
  *                those of the nearest level above.
+ * reach_full_name() the name with the domain that was left out: as LIST tells it.
  * reach_reserved() is this the level above others' names itself?  It can be no mailbox.
  * reach_take()   the mailbox, if the reader has these rights: which command needs what is rfc4314:4, and stands with
  *                each call.  NULL with *why: EACCES when only the right is missing.
@@ -45,6 +46,7 @@ struct reach {
 };
 int  reach_name(struct imap *, const char *name, struct reach *out);
 void reach_drop(struct reach *);
+const char *reach_full_name(struct imap *, const char *name);
 bool reach_reserved(const struct imap *, const char *name);
 struct mailbox *reach_take(struct imap *, const char *name, unsigned needs, int *why);
 struct mailbox *reach_glance(struct imap *, const char *name, unsigned needs, int *why);
