@@ -11,12 +11,15 @@ enum { ANSWER_MOST = 4096 };
 enum { UNUSED_MS = 5 * 60 * 1000, TIDY_MS = 60 * 1000 };
 /* Uids of a block, blocks and bits of the table at first. */
 enum { BLOCK_UIDS = 64, BLOCKS_FIRST = 8, BITS_FIRST = 4 };
+/* Bytes of a leaf: what is full is never moved, and of much memory a leaf at most is empty.  A place is the number of a
+   leaf and, below LEAF_BITS, where in it. */
+enum { LEAF_BITS = 16, LEAF = 1 << LEAF_BITS, LEAVES_MOST = UINT32_MAX >> LEAF_BITS };
 
 /* Neighbours stand together, and which block is theirs tells a table, at most half full, in which block numbers are
    scattered: many uids in a row make no long row of slots. */
 struct block {
 	uint32_t number;         /* uid / BLOCK_UIDS                               */
-	uint32_t at[BLOCK_UIDS]; /* in `text`, plus one: length, counted, the bytes; 0: not kept */
+	uint32_t at[BLOCK_UIDS]; /* a place, plus one: length, counted, the bytes; 0: not kept */
 };
 struct answers_column {
 	struct answers        *answers;
@@ -26,7 +29,9 @@ struct answers_column {
 	uint32_t              *slot; /* number of a block, plus one */
 	uint32_t               bits; /* 1 << bits slots; 0: none yet */
 	uint32_t               last; /* the block that was asked for last */
-	struct buffer          text;
+	struct buffer         *leaf;
+	uint32_t               leaves;
+	size_t                 text;   /* memory of the leaves */
 	size_t                 memory; /* as counted in answers */
 	uint32_t               users;
 	int64_t                used_ms;
@@ -50,7 +55,7 @@ static void
 recount(struct answers_column *c)
 {
 	size_t now = sizeof *c + c->key.len + c->blocks_room * sizeof *c->block + slots_size(c) +
-	             c->text._room;
+	             c->text;
 
 	c->answers->memory += now - c->memory;
 	c->memory = now;
@@ -67,7 +72,9 @@ column_free(struct answers_column *c)
 	*p = c->next;
 	(void)map_drop(all->columns, c->key);
 	all->memory -= c->memory;
-	buffer_free(&c->text);
+	for (uint32_t i = 0; i < c->leaves; i++)
+		buffer_free(&c->leaf[i]);
+	memory_free(c->leaf);
 	memory_free(c->block);
 	memory_free(c->slot);
 	memory_free((char *)(uintptr_t)c->key.at);
@@ -232,11 +239,13 @@ answers_find(struct answers_column *c, uint32_t uid, struct answer *out)
 {
 	const struct block *b = block_of(c, uid);
 	uint32_t            head[2], at = b != NULL ? b->at[uid % BLOCK_UIDS] : 0;
+	const char         *place;
 
 	if (at == 0)
 		return false;
-	memcpy(head, c->text.at + at - 1, sizeof head);
-	out->text = (struct bytes){ c->text.at + at - 1 + sizeof head, head[0] };
+	place = c->leaf[(at - 1) >> LEAF_BITS].at + ((at - 1) & (LEAF - 1));
+	memcpy(head, place, sizeof head);
+	out->text = (struct bytes){ place + sizeof head, head[0] };
 	out->counted = head[1];
 	return true;
 }
@@ -270,19 +279,42 @@ block_make(struct answers_column *c, uint32_t uid)
 	return b;
 }
 
-/* What one more answer would take; what is full doubles. */
+static bool
+last_has_room(const struct answers_column *c, size_t bytes)
+{
+	return c->leaves > 0 && c->leaf[c->leaves - 1].len + bytes <= LEAF;
+}
+
+/* What one more answer would take; what is full doubles, and of leaves there is one more. */
 static size_t
 growth(const struct answers_column *c, size_t bytes, bool block)
 {
-	size_t more = bytes;
+	const struct buffer *last = c->leaves > 0 ? &c->leaf[c->leaves - 1] : NULL;
+	size_t               more = bytes;
 
 	if (block && c->blocks == c->blocks_room)
 		more += (c->blocks_room + (size_t)BLOCKS_FIRST) * sizeof *c->block;
 	if (block && (c->bits == 0 || 2 * (size_t)(c->blocks + 1) > (size_t)1 << c->bits))
 		more += slots_size(c) + (sizeof *c->slot << BITS_FIRST);
-	if (c->text.len + bytes > c->text._room)
-		more += c->text._room;
+	if (!last_has_room(c, bytes))
+		more += bytes + sizeof *last;
+	else if (last->len + bytes > last->_room)
+		more += last->_room;
 	return more;
+}
+
+static struct buffer *
+leaf_for(struct answers_column *c, size_t bytes)
+{
+	if (!last_has_room(c, bytes)) {
+		if ((c->leaves & (c->leaves - 1)) == 0) /* a power of two: it is full */
+			c->leaf =
+				memory_resize(c->leaf, (c->leaves > 0 ? 2 * (size_t)c->leaves : 1) *
+			                                       sizeof *c->leaf);
+		c->leaf[c->leaves++] = (struct buffer){ 0 };
+		c->text += sizeof *c->leaf;
+	}
+	return &c->leaf[c->leaves - 1];
 }
 
 void
@@ -291,6 +323,7 @@ answers_keep(struct answers_column *c, uint32_t uid, const struct answer *a)
 	struct answers *all = c->answers;
 	struct block   *b = block_of(c, uid);
 	uint32_t        head[2] = { (uint32_t)a->text.len, a->counted };
+	struct buffer  *leaf;
 	size_t          more;
 
 	if (a->text.len > ANSWER_MOST || (b != NULL && b->at[uid % BLOCK_UIDS] != 0))
@@ -298,12 +331,15 @@ answers_keep(struct answers_column *c, uint32_t uid, const struct answer *a)
 	more = growth(c, sizeof head + a->text.len, b == NULL);
 	if (all->memory + more > all->most)
 		make_fit(all, more);
-	if (all->memory + more > all->most || c->text.len > UINT32_MAX / 2)
+	if (all->memory + more > all->most || c->leaves == LEAVES_MOST)
 		return;
 	if (b == NULL)
 		b = block_make(c, uid);
-	b->at[uid % BLOCK_UIDS] = (uint32_t)c->text.len + 1;
-	buffer_add(&c->text, (struct bytes){ (const char *)head, sizeof head });
-	buffer_add(&c->text, a->text);
+	leaf = leaf_for(c, sizeof head + a->text.len);
+	b->at[uid % BLOCK_UIDS] = ((c->leaves - 1) << LEAF_BITS | (uint32_t)leaf->len) + 1;
+	c->text -= leaf->_room;
+	buffer_add(leaf, (struct bytes){ (const char *)head, sizeof head });
+	buffer_add(leaf, a->text);
+	c->text += leaf->_room;
 	recount(c);
 }

@@ -118,6 +118,46 @@ memory_has_an_end(void **state)
 	lab_close(lab);
 }
 
+/* Not half of it, as when what is full doubles: a mailbox that is twice as large is kept as long. */
+static void
+memory_is_used_to_its_end(void **state)
+{
+	enum { MOST = 1250000, LEN = 500, COUNTED = 8 };
+	struct lab            *lab = lab_open();
+	struct account        *account;
+	struct mailbox        *inbox;
+	struct answers        *all;
+	struct answers_column *c;
+	struct answer          a;
+	char                   text[LEN];
+	uint32_t               kept = 0;
+	int                    why;
+
+	(void)state;
+	account = account_take(lab->store, LAB_ACCOUNT, &why);
+	inbox = mailbox_take(account, "INBOX", &why);
+	all = answers_open(lab->loop, MOST);
+	c = answers_take(all, inbox, BYTES("ENVELOPE "), false);
+	for (uint32_t uid = 1; uid <= MOST / LEN; uid++) {
+		memset(text, (int)('a' + uid % 26), sizeof text);
+		a = (struct answer){ { text, LEN - uid % 7 }, uid };
+		answers_keep(c, uid, &a);
+		HOLDS("never more than was said", answers_memory(all) <= MOST);
+	}
+	for (uint32_t uid = 1; uid <= MOST / LEN && answers_find(c, uid, &a); uid++, kept++) {
+		assert_int_equal(a.text.len, LEN - uid % 7);
+		assert_int_equal(a.counted, uid);
+		HOLDS("each is its own", a.text.at[0] == (char)('a' + uid % 26) && a.text.at[a.text.len - 1] == (char)('a' + uid % 26));
+	}
+	HOLDS("nine tenths of it are answers", (uint64_t)kept * (LEN + COUNTED) > MOST / 10 * 9);
+	answers_drop(&c);
+	HOLDS("all of it is given back", (answers_most(all, 0), answers_memory(all) == 0));
+	answers_close(&all);
+	mailbox_drop(&inbox);
+	account_drop(&account);
+	lab_close(lab);
+}
+
 /* The same FETCH twice in one session and once in the next: three times the same words. */
 static void
 the_second_answer_is_the_first(void **state)
@@ -156,4 +196,4 @@ the_second_answer_is_the_first(void **state)
 	lab_close(lab);
 }
 
-UNIT(kept_answers_are_found, memory_has_an_end, the_second_answer_is_the_first)
+UNIT(kept_answers_are_found, memory_has_an_end, memory_is_used_to_its_end, the_second_answer_is_the_first)
