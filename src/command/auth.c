@@ -23,7 +23,7 @@ const struct command command_auth = {
 		"failures are the last 4096 since the server started, the newest last. A network (an address, for IPv6 its "
 		"/64) with auth_ban_failures of them within auth_ban_find_time is banned for auth_ban_time, twice as long each time; its "
 		"connections are refused where people log in. A network from which somebody has logged in is not banned by "
-		"itself. ban takes an address or a range, as 198.51.100.0/24; without --for it holds until unban.\n\n"
+		"itself. ban, and failures --network, take an address or a range, as 198.51.100.0/24; without --for a ban holds until unban.\n\n"
 		"bridge answers ejabberd's external authentication by SOCKET, one of auth_socket: auth_method: [external], "
 		"extauth_program: \"mansio auth bridge /run/mansio/auth\", with auth_socket_owner = ejabberd. Who is asked about (isuser) is "
 		"said to be there; only who logs in is proved.",
