@@ -436,8 +436,8 @@ run_postmap(struct call *c)
 	int           option, status = 0;
 
 	w.grammar = c->command == &command_postalias ? TABLE_ALIASES : TABLE_PLAIN;
-	if (directory != NULL && !config_at(c, directory, arena))
-		status = COMMAND_FAILED;
+	if (directory != NULL)
+		c->config = lookup_config(directory, arena);
 	optind = 0;
 	while (status == 0 &&
 	       (option = getopt(c->argc, c->argv, "+bc:d:fFhimnNopq:rsuUvw")) != OPTIONS_USED_UP)
@@ -494,11 +494,12 @@ run_newaliases(struct call *c)
 	struct wish      w = { .call = c, .grammar = TABLE_ALIASES, .source = table_source_files };
 	struct arena    *arena = arena_open(NULL);
 	const char      *directory = getenv("MAIL_CONFIG");
-	struct settings *s = NULL;
+	struct settings *s;
 	int              status = COMMAND_FAILED;
 
-	if (directory == NULL || config_at(c, directory, arena))
-		s = lookup_settings(c);
+	if (directory != NULL)
+		c->config = lookup_config(directory, arena);
+	s = lookup_settings(c);
 	if (s != NULL)
 		status = look_at_aliases(&w, s, database_named(c), arena);
 	arena_close(&arena);
