@@ -248,12 +248,12 @@ end(struct output *o, bool large)
 		switch (o->form) {
 		case OUTPUT_JSON: (void)fputs(last ? "\"}" : "\"", stdout); break;
 		case OUTPUT_PAGER: (void)fputs(o->broken_before ? "" : "\n", stdout); break;
-		case OUTPUT_TABLE:
 		case OUTPUT_FLOW:
 		case OUTPUT_TAB:
 		case OUTPUT_VALUES:
 			(void)fputs(last && !o->broken_before ? "\n" : "", stdout);
 			break;
+		case OUTPUT_TABLE:
 		case OUTPUT_FORMS: break;
 		}
 	o->broken_before = o->large = o->piece = false;
@@ -364,8 +364,7 @@ print_table(const struct output *o)
 {
 	int        *width = memory_take(o->columns * sizeof *width);
 	const char *cell = o->cells.at, *end = cell + o->cells.len;
-
-	bool titled = false;
+	bool        titled = false;
 
 	for (size_t i = 0; i < o->columns; i++) {
 		width[i] = width_of(o->column[i].title);

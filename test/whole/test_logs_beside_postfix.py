@@ -156,7 +156,8 @@ def test_hosts_that_were_no_good_have_lines_of_their_own(limits, by, last):
             finally:
                 server.close()
         assert theirs.got() == ours.got() == (["x@there.example", "z@there.example"] if last == "good" else [])
-        assert said[1] == said[0] and len(said[0]) == (6 if last == "good" else 7), said
+        # In which order lines of two things at once come is chance, with Postfix too.
+        assert sorted(said[1]) == sorted(said[0]) and len(said[0]) == (6 if last == "good" else 7), said
 
 
 def test_R373_pflogsumm_has_the_same_tables_for_both():
