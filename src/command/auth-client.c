@@ -30,6 +30,7 @@ auth_client_open(const char *path)
 	return c;
 }
 
+/* Nobody is connected to any more, and what was half heard is forgotten. */
 static void
 hang_up(struct auth_client *c)
 {
@@ -52,6 +53,7 @@ auth_client_close(struct auth_client **cp)
 	memory_free(c);
 }
 
+/* All of it; false: it cannot be said there. */
 static bool
 send_whole(int fd, struct bytes text)
 {
@@ -147,6 +149,7 @@ answer_wait(struct auth_client *c, int64_t until, struct buffer *words)
 	return said;
 }
 
+/* One login, by the connection there is or a new one; one that was of no use is given up. */
 static enum auth_client_said
 try_once(struct auth_client *c, const char *facts, struct bytes proof, struct buffer *words)
 {

@@ -64,6 +64,7 @@ fields_print(struct bytes words)
 	}
 }
 
+/* By the auth socket that is named, as any other program would. */
 static int
 ask_socket(const struct auth_work *w, struct bytes password)
 {

@@ -1,6 +1,9 @@
 /*
  * doveadm-auth -- `doveadm auth test`: whether a password lets somebody in, told as doveadm(1) does
  *
+ * From:     command doveadm
+ * Touches:  the clerk's control socket, or the auth socket that is named; the terminal
+ *
  * auth_print()   asks our own server, or the auth socket that is named; returns the status.  The password is asked for where it
  *                is not given.
  */

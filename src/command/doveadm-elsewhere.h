@@ -1,6 +1,8 @@
 /*
  * doveadm-elsewhere -- what Dovecot's doveadm has and ours has not: what does it here
  *
+ * From:     command doveadm
+ *
  * doveadm_elsewhere()  the sentence for a command ("backup", or "log" with "test" behind it); NULL: there is no such command
  *                      there, either.
  */

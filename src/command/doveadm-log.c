@@ -116,6 +116,7 @@ read_end(const char *path, struct buffer *out)
 	return true;
 }
 
+/* As a line of Dovecot's, or as a row of the form that was asked for. */
 static void
 print_line(struct output *o, const struct log_line *l)
 {
@@ -130,6 +131,7 @@ print_line(struct output *o, const struct log_line *l)
 	output_value(o, l->text);
 }
 
+/* The last of them, the oldest first. */
 static void
 print_errors(struct bytes log, int64_t since, struct output *o)
 {

@@ -68,6 +68,7 @@ add_backend(struct logins *l, const char *kind, struct bytes path)
 	buffer_printf(&l->backends, " %s:%.*s", kind, (int)path.len, path.at);
 }
 
+/* A back end, or the file of masters.  What is to be said of it; NULL: nothing. */
 static const char *
 passdb_ends(struct logins *l)
 {

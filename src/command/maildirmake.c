@@ -36,6 +36,7 @@ make_directory(const char *path, const struct passwd *owner)
 	return false;
 }
 
+/* The directory and the three in it. */
 static bool
 make_maildir(const char *path, const struct passwd *owner)
 {

@@ -61,6 +61,7 @@ again(struct html *h, enum state to)
 
 /* ---- text ---- */
 
+/* A blank before it, if one is due. */
 static void
 put(struct html *h, struct bytes text, struct buffer *out)
 {
@@ -156,6 +157,7 @@ read_number(struct bytes word, uint32_t *out)
 	return n > from ? n : 0;
 }
 
+/* The name as it is written, without & and semicolon; NULL: there is none. */
 static const struct html_name *
 name_of(struct bytes word)
 {
@@ -214,6 +216,7 @@ put_reference(struct html *h, bool semicolon, struct buffer *out)
 	return semicolon && len > 0 && len == word.len;
 }
 
+/* A word behind "&", as long as it may be one. */
 static bool
 reference(struct html *h, char c, struct buffer *out)
 {
@@ -257,6 +260,7 @@ tag_ends(struct html *h)
 	return go(h, !h->closing && is_among(h, unseen, COUNT(unseen)) ? UNSEEN : TEXT);
 }
 
+/* What stands behind "<" says what this is. */
 static bool
 opened(struct html *h, char c, struct buffer *out)
 {

@@ -53,6 +53,7 @@ set(struct rota *r, size_t place, struct rota_member *m)
 	m->place = place;
 }
 
+/* Up the heap, past those it goes before. */
 static void
 rise(struct rota *r, size_t place)
 {
@@ -63,6 +64,7 @@ rise(struct rota *r, size_t place)
 	set(r, place, m);
 }
 
+/* Down the heap, below those that go before it. */
 static void
 sink(struct rota *r, size_t place)
 {

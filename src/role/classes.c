@@ -70,6 +70,7 @@ is_here(const struct looking *k, const char *name)
 	       strncmp(name, "sqlite:", 7) == 0 || strncmp(name, "proxy:sqlite:", 13) == 0;
 }
 
+/* A word, the words of a file, or a table that can be opened here; of others nothing is known. */
 static void
 add_item(struct looking *k, int class, const char *item)
 {

@@ -90,6 +90,7 @@ due(void *ctx)
 	p->changed(p->ctx);
 }
 
+/* A name we know has something else now: told of when it has been quiet for a moment. */
 static void
 look(struct places *p, const struct inotify_event *e)
 {
@@ -98,6 +99,7 @@ look(struct places *p, const struct inotify_event *e)
 			timer_set(p->timer, SETTLE_MS);
 }
 
+/* What the kernel has seen since. */
 static void
 ready(void *ctx, int bits)
 {

@@ -40,6 +40,7 @@ has_row(const struct setting_table *t, const char *name)
 	return false;
 }
 
+/* Learned for all listeners: said of one it would be wrong. */
 static bool
 is_shared(const char *name)
 {
@@ -49,6 +50,7 @@ is_shared(const char *name)
 	return false;
 }
 
+/* Read once, for the whole server. */
 static bool
 is_whole(const char *name)
 {
@@ -75,6 +77,7 @@ asks(void *ctx, struct bytes name)
 	a->found = a->found || bytes_is(name, a->name);
 }
 
+/* Some value has it as $name. */
 static bool
 is_asked_for(const struct settings *s, const char *name)
 {

@@ -179,6 +179,7 @@ foreign(struct arena *a)
 	return value;
 }
 
+/* Names lead to the client, and it has no other records. */
 static enum rule_answer
 say_dns(const struct looking *l, const char *type, struct bytes *value)
 {
@@ -191,6 +192,7 @@ say_dns(const struct looking *l, const char *type, struct bytes *value)
 	return RULE_ANSWER_FOUND;
 }
 
+/* What a list wants to know of the client: nothing speaks for it, and nothing against it. */
 static enum rule_answer
 ask(void *ctx, enum rule_question_kind kind, const char *name, struct bytes key, struct arena *a,
     struct bytes *value)
@@ -281,6 +283,7 @@ put_place(struct looking *l, int line)
 	buffer_printf(l->warnings, line > 0 ? "%s:%d: " : "%s: ", l->file, line);
 }
 
+/* True: mynetworks has a stranger, and that is told; more need not be asked. */
 static bool
 look_at_networks(struct looking *l, const char *listener)
 {
@@ -304,6 +307,7 @@ look_at_networks(struct looking *l, const char *listener)
 	return false;
 }
 
+/* The first stranger the lists let through is told of; one is enough. */
 static void
 look_at_lists(struct looking *l, const char *listener)
 {
