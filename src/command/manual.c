@@ -287,6 +287,45 @@ put_row(const struct setting *row)
 	}
 }
 
+/* What stands behind the types of lookup tables: mansio postconf -m tells their names. */
+static void
+put_tables(void)
+{
+	static const struct {
+		const char *types, *about;
+	} rows[] = {
+		{ "hash:/path, btree, lmdb, cdb, dbm, texthash",
+		  "A text file, read as it is: a key, blanks, its value, a line for each." },
+		{ "inline:{key=value, {key = two words}}", "What stands there." },
+		{ "static:value", "This value for every key." },
+		{ "randmap:{value, value}", "One of these for every key, by chance." },
+		{ "regexp:/path, pcre:/path",
+		  "A file of /pattern/ and a value for each; the first that fits counts." },
+		{ "cidr:/path",
+		  "A file of networks and a value for each; the first that fits counts." },
+		{ "unionmap:{TYPE:NAME, TYPE:NAME}",
+		  "What all of these say, with commas between." },
+		{ "pipemap:{TYPE:NAME, TYPE:NAME}", "What the first says is asked of the next." },
+		{ "unix:passwd.byname, unix:group.byname",
+		  "Users and groups of the operating system." },
+		{ "sqlite:/path, pgsql, mysql, ldap",
+		  "A database; the next chapter is about their files." },
+		{ "socketmap:inet:host:port:name, socketmap:unix:/path:name, tcp:host:port",
+		  "A server that is asked for each key." },
+	};
+
+	(void)puts(".Sh LOOKUP TABLES");
+	put_sentences(
+		"Where a setting takes tables, each is TYPE:NAME; a name without a type is of default_database_type. "
+		"proxy:TYPE:NAME is TYPE:NAME.");
+	(void)puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		(void)printf(".It %s\n", rows[i].types);
+		put_sentences(rows[i].about);
+	}
+	(void)puts(".El");
+}
+
 /* The files that sqlite:/path and its like name, and sql:/path and ldap:/path of auth_backends. */
 static void
 put_databases(void)
@@ -345,6 +384,7 @@ manual_main_cf(void)
 			put_row(&t->row[r]);
 		(void)puts(".El");
 	}
+	put_tables();
 	put_databases();
 	(void)puts(".Sh SEE ALSO\n.Xr mansio 8");
 	return COMMAND_DONE;
