@@ -104,7 +104,7 @@ crowd_absent(struct queue *q, struct letter *l, uint32_t number, int64_t due_ms,
 	l->recipients++;
 	l->open++;
 	left(q, crowd_of(l), number,
-	     held ? INT64_MAX : queue_no_later(q, due_ms, clock_wall_us() / 1000));
+	     held ? INT64_MAX : queue_no_later(q, l, due_ms, clock_wall_us() / 1000));
 }
 
 struct recipient *
@@ -296,7 +296,8 @@ who_is_due(void *ctx, const struct recipient *r)
 	if (r->state == RECIPIENT_HELD)
 		return LEDGER_PASS;
 	/* One that was put off while the clock was ahead comes, too, and has its time anew. */
-	if (r->due_ms > c->now_ms && queue_no_later(c->queue, r->due_ms, c->now_ms) == r->due_ms) {
+	if (r->due_ms > c->now_ms &&
+	    queue_no_later(c->queue, r->letter, r->due_ms, c->now_ms) == r->due_ms) {
 		if (r->due_ms < c->crowd->round_ms)
 			c->crowd->round_ms = r->due_ms;
 		return LEDGER_PASS;

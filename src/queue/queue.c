@@ -465,20 +465,21 @@ not_before(const struct letter *l, int64_t ms)
 	return ms < least ? least : ms;
 }
 
-/* Nothing is put off for longer than the longest wait: where it is, the clock was ahead when that was said. */
+/* Nothing is put off for longer than the longest wait: where it is, the clock was ahead when that was said, or its client wants it so. */
 int64_t
-queue_no_later(const struct queue *q, int64_t due_ms, int64_t now_ms)
+queue_no_later(const struct queue *q, const struct letter *l, int64_t due_ms, int64_t now_ms)
 {
 	int64_t most = q->patience.most_ms + q->patience.most_ms / 8;
 
-	return most > 0 && due_ms > now_ms + most ? now_ms + (int64_t)random_below((uint64_t)most)
-	                                          : due_ms;
+	if (most > 0 && due_ms > now_ms + most)
+		due_ms = now_ms + (int64_t)random_below((uint64_t)most);
+	return not_before(l, due_ms);
 }
 
 static void
 recipient_enter(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	r->due_ms = not_before(r->letter, queue_no_later(q, r->due_ms, now_ms));
+	r->due_ms = queue_no_later(q, r->letter, r->due_ms, now_ms);
 	if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
 		queue_schedule(q, r, now_ms);
 	else if (r->opened != OPENED_NOT)

@@ -37,8 +37,8 @@ struct queue {
 /* Among those that wait, or those that are due, by its time; in neither. */
 void queue_schedule(struct queue *, struct recipient *, int64_t now_ms);
 void queue_unschedule(struct queue *, struct recipient *);
-/* When one that waits until then is due: no later than any may be put off. */
-int64_t queue_no_later(const struct queue *, int64_t due_ms, int64_t now_ms);
+/* When one of this letter that waits until then is due: no later than any may be put off, and not before its client wants. */
+int64_t queue_no_later(const struct queue *, const struct letter *, int64_t due_ms, int64_t now_ms);
 /* A recipient in front of its letter's others, in a life of its own or in the letter's. */
 struct recipient *queue_recipient_make(struct queue *, struct letter *, struct bytes original, bool alone);
 /* It is in none of its letter's lists any more. */

@@ -392,6 +392,51 @@ test_the_clock_was_ahead(void **state)
 	cleared(&k);
 }
 
+/* rfc4865: it is wanted in four days, which no setting shortens; after a start nobody of it comes before, and others have the room. */
+static void
+test_wanted_later(void **state)
+{
+	struct kit        k;
+	struct recipient *r;
+	struct letter    *l;
+	int64_t           later_ms = NOW_MS + INT64_C(345600000);
+	int               tried = 0;
+	(void)state;
+
+	fresh(&k, 10, 2);
+	clock_pretend(NOW);
+	l = queue_add(k.queue, 1);
+	l->arrived_us = NOW_MS * 1000;
+	l->sender = "news@example.com";
+	l->handling.not_before_us = later_ms * 1000;
+	for (int i = 0; i < 22; i++)
+		letter_recipient(k.queue, l, BYTES("a@example.com"))->due_ms = later_ms;
+	queue_enter(k.queue, l);
+	written(&k);
+	queue_close(&k.queue);
+	ledger_close(&k.ledger);
+	kit_open(&k);
+	queue_limits(k.queue, &(struct queue_limits){ 10, 2 });
+	queue_patience(k.queue, &(struct queue_patience){ 300 * 1000, 4000 * 1000, 864000LL * 1000, 864000LL * 1000, false });
+	ledger_begin(&k);
+	HOLDS("read", ledger_load(k.ledger, k.queue, 100) >= 0);
+	l = queue_oldest(k.queue);
+	for (int64_t now_ms = NOW_MS; now_ms < later_ms; now_ms += 3600 * 1000) {
+		HOLDS("nobody is due", next(&k, now_ms) == NULL);
+		written(&k);
+		HOLDS("and nobody came", l->alone == 0 && crowd_count(l) == 20);
+	}
+	for (int64_t now_ms = later_ms; now_ms < later_ms + 1000 * 1000; now_ms += 10 * 1000) {
+		while ((r = next(&k, now_ms)) != NULL) {
+			queue_event(k.queue, r, EVENT_DELIVERED, NULL, NULL, now_ms);
+			tried++;
+		}
+		written(&k);
+	}
+	HOLDS("then all are tried", tried == 22 && k.finished == 1);
+	cleared(&k);
+}
+
 /* Nobody takes it, and all are tried again after a second: there is room for one, and each has it in turn. */
 static void
 test_turns_of_those_put_off(void **state)
@@ -427,4 +472,4 @@ test_turns_of_those_put_off(void **state)
 	}
 }
 
-UNIT(test_the_clock_was_ahead, test_each_once, test_held, test_everything_is_kept, test_who_stays, test_leap, test_turns_of_those_put_off)
+UNIT(test_wanted_later, test_the_clock_was_ahead, test_each_once, test_held, test_everything_is_kept, test_who_stays, test_leap, test_turns_of_those_put_off)
