@@ -37,6 +37,18 @@ rota_served(struct rota_turns *t, int64_t turn)
 		t->served = turn;
 }
 
+/* Else whose letters are put off again and again would come behind all who have had much, and have had nothing. */
+void
+rota_back(struct rota_turns *t, uint64_t party)
+{
+	int64_t last = (int64_t)(uintptr_t)map_get(t->last, map_number(&party));
+
+	if (last - 1 > t->served)
+		(void)map_put(t->last, map_number(&party), (void *)(uintptr_t)(last - 1));
+	else if (last > t->served)
+		(void)map_drop(t->last, map_number(&party));
+}
+
 /* A heap, its first at 1. */
 static bool
 is_before(const struct rota_member *a, const struct rota_member *b)

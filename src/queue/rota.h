@@ -14,6 +14,7 @@
  * rota_free()   nobody waits, and nothing is kept.
  * rota_turn()   a letter of this party comes: its turn.
  * rota_served() the one with this turn has its place.
+ * rota_back()   one of this party waits no more, and was not served: its next has a turn that much earlier.
  */
 #ifndef QUEUE_ROTA_H
 #define QUEUE_ROTA_H
@@ -43,6 +44,7 @@ struct rota_turns {
 
 int64_t rota_turn(struct rota_turns *, uint64_t party);
 void rota_served(struct rota_turns *, int64_t turn);
+void rota_back(struct rota_turns *, uint64_t party);
 void rota_join(struct rota *, struct rota_member *, int8_t priority, int64_t turn);
 struct rota_member *rota_first(const struct rota *);
 void rota_leave(struct rota *, struct rota_member *);

@@ -168,6 +168,7 @@ obey(struct house *h, struct recipient *r, enum order o)
 	/* It waits for its destination, and has not been tried. */
 	if (r->line != NULL) {
 		line_quit(r);
+		rota_back(&queue_of(h)->turns, queue_party(r->letter, queue_sender_name(r)));
 		r->tries--;
 		queue_event(queue_of(h)->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}

@@ -565,6 +565,7 @@ put_line_off(struct house *h, struct destination *d)
 	for (int n = 0; n < PUT_OFF_EACH_TURN; n++) {
 		if ((r = line_leave(&d->line)) == NULL)
 			return false;
+		rota_back(&queue_of(h)->turns, queue_party(r->letter, queue_sender_name(r)));
 		put_off(h, d, r);
 	}
 	return d->line.waiting > 0;

@@ -115,4 +115,32 @@ test_turns(void **state)
 	map_close(&t.last);
 }
 
-UNIT(test_turns, test_order, test_joined_twice, test_like_a_list)
+/* A thousand are put off ten times, and none was served: its next is no farther behind than that of who comes with one. */
+static void
+test_turns_given_back(void **state)
+{
+	struct rota_turns t = { 0 };
+	(void)state;
+
+	for (int round = 0; round < 10; round++) {
+		for (int n = 0; n < 1000; n++)
+			(void)rota_turn(&t, 7);
+		for (int n = 0; n < 1000; n++)
+			rota_back(&t, 7);
+	}
+	HOLDS("as if it had never come", rota_turn(&t, 7) == 1 && rota_turn(&t, 8) == 1);
+	rota_back(&t, 7);
+	rota_back(&t, 7);
+	HOLDS("no more than it had", rota_turn(&t, 7) == 1);
+	for (int n = 2; n <= 100; n++)
+		(void)rota_turn(&t, 7);
+	rota_served(&t, 60);
+	for (int n = 0; n < 50; n++)
+		rota_back(&t, 7);
+	HOLDS("what was served is not given back", rota_turn(&t, 7) == 61);
+	rota_back(&t, 9);
+	HOLDS("who never came has nothing to give", rota_turn(&t, 9) == 61);
+	map_close(&t.last);
+}
+
+UNIT(test_turns_given_back, test_turns, test_order, test_joined_twice, test_like_a_list)
