@@ -338,17 +338,6 @@ missing(const struct folder *f)
 	return n;
 }
 
-/* Whoever has it open knows it under another. */
-static int
-validity_of_theirs(struct mailbox *m, uint32_t uidvalidity)
-{
-	int why = mailbox_validity(m, uidvalidity);
-
-	if (why == 0)
-		mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
-	return why;
-}
-
 /* What the owner before us called it, so that clients need not fetch it all again. */
 static int
 take_over(struct folder *f)
@@ -373,7 +362,7 @@ take_over(struct folder *f)
 	if (uidnext > FOREIGN_UID_MOST)
 		uidnext = 0;
 	if (begun == 0 && uidvalidity != 0 && uidvalidity != m->uidvalidity)
-		why = validity_of_theirs(m, uidvalidity);
+		why = mailbox_validity(m, uidvalidity);
 	if (why == 0 && uidnext > begun && (why = account_change(a)) == 0 &&
 	    (why = account_meta_put(a, taking_name(m, name), uidnext)) != 0)
 		why = account_fail(a, why);
