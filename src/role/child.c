@@ -418,8 +418,11 @@ children_want(struct children *all, enum role role, bool wanted)
 	all->wanted = (all->wanted & ~FROM(role)) | (wanted ? FROM(role) : 0);
 	if (wanted && c->pid == 0 && !all->stopping)
 		child_begin(c);
-	else if (!wanted && c->link != NULL)
-		link_say(c->link, WORD_STOP, 0, (struct bytes){ NULL, 0 }, -1);
+	if (wanted || c->link == NULL)
+		return;
+	link_say(c->link, WORD_STOP, 0, (struct bytes){ NULL, 0 }, -1);
+	/* It did nothing wrong: whoever wants it while it leaves has it soon. */
+	c->wait_ms = WAIT_LEAST_MS;
 }
 
 /* Whoever asks about an operating-system user needs it, whatever the settings say. */

@@ -305,6 +305,14 @@ enquiries_heard(struct enquiries *e, uint32_t ticket, struct bytes body)
 	return good;
 }
 
+/* One that left because the settings have no need of it does not come again by itself. */
+static void
+want_again(struct enquiries *e)
+{
+	if (map_count(e->by_ticket) > 0)
+		house_proxymap_want(e->house);
+}
+
 /* What two of them died over is not asked of a third. */
 void
 enquiries_lost(struct enquiries *e)
@@ -328,6 +336,7 @@ enquiries_lost(struct enquiries *e)
 		             BYTES("who was asked died twice"));
 	}
 	buffer_free(&doomed);
+	want_again(e);
 }
 
 void

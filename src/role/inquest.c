@@ -199,10 +199,13 @@ doom(struct inquests *all, bool lost)
 	buffer_free(&doomed);
 }
 
+/* A proxymap that left because the settings have no need of it does not come again by itself. */
 void
 inquests_lost(struct inquests *all)
 {
 	doom(all, true);
+	if (map_count(all->open) > 0)
+		house_proxymap_want(all->house);
 }
 
 void

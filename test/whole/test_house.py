@@ -367,6 +367,16 @@ class Days(unittest.TestCase):
             self.assertEqual(client.noop()[0], 250)
         self.assertEqual({p["pid"] for p in self.house.at_work()}, pids)
 
+    def test_who_is_looked_up_at_a_reload_is_answered(self):
+        """Role proxymap leaves at each, where nothing but users of the operating system is asked of it."""
+        self.house.start()
+        for n in range(60):
+            self.house.command("reload")
+            with self.house.smtp() as client:
+                client.ehlo("client.example")
+                client.mail("x@far.example")
+                self.assertEqual(client.rcpt(f"nobody{n}@localhost")[0], 550)
+
     def refused(self, port):
         try:
             socket.create_connection(("127.0.0.1", port), 5).close()

@@ -163,6 +163,8 @@ test_enquiries(void **state)
 	enquiries_lost(e);
 	turn(h.loop);
 	HOLDS("death is no answer", a.times == 1);
+	HOLDS("and another is wanted, for who was told to leave does not come again",
+	      world.wanted == 2);
 	meet(h.loop);
 	enquiries_met(e);
 	turn(h.loop);
@@ -171,6 +173,7 @@ test_enquiries(void **state)
 	enquiries_lost(e);
 	turn(h.loop);
 	HOLDS("what two died over is put off", a.times == 2 && a.outcome == TABLE_LATER);
+	HOLDS("and nobody is wanted for it", world.wanted == 2);
 
 	meet(h.loop);
 	for (char k = '0'; k <= '9'; k++) {

@@ -229,13 +229,15 @@ test_who_is_asked_dies(void **state)
 	struct letter l = { .all = inquests_open(&h) };
 
 	(void)state;
-	world.heard = 0;
+	world.heard = world.wanted = 0;
 	letter_begins(&l);
 	meet(h.loop);
 	HOLDS("asked", ask(&l, "pgsql:a", 2, 3));
 	turn(h.loop);
 	part();
 	inquests_lost(l.all);
+	HOLDS("another is wanted, for who was told to leave does not come again",
+	      world.wanted == 1);
 	meet(h.loop);
 	inquests_met(l.all);
 	turn(h.loop);
@@ -244,6 +246,7 @@ test_who_is_asked_dies(void **state)
 	inquests_lost(l.all);
 	turn(h.loop);
 	HOLDS("what two died over is put off", l.done == 1 && known(&l, CHECK_LATER) == 2);
+	HOLDS("and nobody is wanted for it", world.wanted == 1);
 	inquest_close(&l.inquest);
 
 	letter_begins(&l);
