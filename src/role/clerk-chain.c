@@ -456,7 +456,10 @@ chain_said(struct exchange *e, enum credential_outcome o, const char *text)
 	switch (o) {
 	case CREDENTIAL_PASS: chain_passed(e); break;
 	case CREDENTIAL_FAIL: chain_wrong(e, text); break;
-	case CREDENTIAL_UNSURE: e->unsure = text; /* fall through */
+	case CREDENTIAL_UNSURE:
+		e->unsure = text;
+		chain_next(e);
+		break;
 	case CREDENTIAL_NOBODY: chain_next(e); break;
 	case CREDENTIAL_CLOSED: exchange_refuse(e, AUTH_DISABLED, text); break;
 	case CREDENTIAL_LATER: chain_late(e, text); break;
