@@ -197,9 +197,12 @@ sent_slim(struct sent *s)
 			if (one.len > 0)
 				record_add(&needed, letter, one);
 	}
-	if (disk_write(s->fd, needed.at, needed.len, 0) == 0 && disk_sync(s->fd) == 0 &&
-	    disk_cut(s->fd, needed.len) == 0)
+	if (disk_write(s->fd, needed.at, needed.len, 0) == 0) {
+		/* What is behind is not read in order any more, cut or not: the next is written here. */
 		s->end = s->lean = needed.len;
+		if (disk_sync(s->fd) == 0)
+			(void)disk_cut(s->fd, needed.len);
+	}
 	buffer_free(&needed);
 }
 

@@ -1,6 +1,7 @@
 /* Who has got a letter elsewhere is known after a crash, wherever the file was torn. */
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "queue/sent.h"
+#include "spool/disk.h"
 
 static char path[64];
 
@@ -131,4 +133,53 @@ test_does_not_grow_for_ever(void **state)
 	(void)unlink(path);
 }
 
-UNIT(test_does_not_grow_for_ever, test_sent, test_damaged)
+static const char *fails;
+
+static int
+step(const char *what, int fd)
+{
+	(void)fd;
+	return fails != NULL && strcmp(what, fails) == 0 ? EIO : 0;
+}
+
+/* While it is made short the disk refuses a part of that: what is added then is still read after a crash. */
+static void
+test_disk_refuses(void **state)
+{
+	static const char *const rows[] = { "sync", "cut" };
+	char                     text[40];
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sent *s;
+
+		(void)unlink(path);
+		s = opened();
+		sent_add(s, 6, "asked-about@x");
+		sent_add(s, 7, "held@x");
+		HOLDS("written", sent_gather(s) && sent_sync(s) == 0);
+		sent_close(&s);
+		s = opened();
+		HOLDS("known", sent_before(s, 6, "asked-about@x"));
+		for (uint64_t n = 0; n < 40000; n++) {
+			(void)snprintf(text, sizeof text, "somebody-%u@example.com", (unsigned)n);
+			sent_add(s, 1000 + n, text);
+		}
+		HOLDS("written", sent_gather(s) && sent_sync(s) == 0);
+		disk_step = step;
+		fails = rows[i];
+		sent_clear(s);
+		fails = NULL;
+		disk_step = NULL;
+		sent_add(s, 8, "last@x");
+		HOLDS("written", sent_gather(s) && sent_sync(s) == 0);
+		sent_close(&s);
+		s = opened();
+		if (!sent_before(s, 7, "held@x") || !sent_before(s, 8, "last@x"))
+			fail_msg("%s: somebody who has it is not known", rows[i]);
+		sent_close(&s);
+	}
+	(void)unlink(path);
+}
+
+UNIT(test_disk_refuses, test_does_not_grow_for_ever, test_sent, test_damaged)
