@@ -428,7 +428,9 @@ def run_relay(bench):
 	report = {"machine": bench.machine(), "rows": []}
 	for name in names:
 		print("%s: %s" % (name, ROWS[name].__doc__), flush=True)
+		only = bench.options.only
 		report["rows"].append(ROWS[name](bench))
+		bench.options.only = only	# rows that are ours alone say so
 	marks = [("%s: %s" % (d["row"], m[0]), m[1], m[2], m[3], "")
 	    for d in report["rows"] for m in d["marks"] if m[2] or m[3]]
 	svg = drawing.bars("Relay beside Postfix", "%(cpu)s, %(cores)d cores" % report["machine"], marks) \

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "role/keeper.h"
+#include "store/digests.h"
 #include "store/text.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -126,7 +127,9 @@ indexing_due(void *ctx)
 		return;
 	}
 	x->batch.most = x->alone > 0 ? 1 : TEXT_LETTERS;
-	more = text_next(k->store, x->arena, &x->batch);
+	more = digests_next(k->store, x->arena);
+	arena_clear(x->arena);
+	more |= text_next(k->store, x->arena, &x->batch);
 	if (x->batch.count == 0) {
 		arena_clear(x->arena);
 		x->late &= more;

@@ -46,7 +46,7 @@ static const struct setting rows[] = {
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
 	{ "mbox_write_locks", SETTING_LIST, AT(write_locks), "dotlock fcntl", "The locks an mbox is written under, in the order they are taken.", .since = "0.2" },
-	{ "search_index", SETTING_BOOL, AT(search_index), "yes", "Whether an index of the text of all mail is made in the background, for SEARCH.", .since = "0.1" },
+	{ "search_index", SETTING_BOOL, AT(search_index), "yes", "Whether an index of the text of all mail, for SEARCH, and a file of the digests of each mailbox's letters, for FETCH of many, are made in the background.", .since = "0.1" },
 	{ "search_memory", SETTING_SIZE, AT(search_memory), "512M", "How much of what SORT, THREAD and SEARCH ask of every message each keeper may keep in memory while nobody asks.", .since = "0.1" },
 };
 /* clang-format on */

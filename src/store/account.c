@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "spool/disk.h"
+#include "store/digests.h"
 #include "store/rights.h"
 
 #include <errno.h>
@@ -371,6 +372,7 @@ account_close(struct account **ap)
 	place_close(a);
 	memory_free(a->location);
 	text_close(a);
+	digests_close(a);
 	map_close(&a->by_name);
 	map_close(&a->subscribed);
 	index_close(&a->index);

@@ -1,4 +1,5 @@
 /* ahead.c -- what a reader of many messages will ask for next is brought from the disk before that (store.h) */
+#include "store/digests.h"
 #include "store/foreign.h"
 
 /* From the FOLLOWING-th message on in a row, none further than STEP; so many at a time. */
@@ -16,17 +17,17 @@ content_end(uint64_t letter, uint32_t size)
 }
 
 static void
-expect(struct letters *l, const struct rows *r, uint32_t from, uint32_t end)
+expect(struct account *a, const struct rows *r, uint32_t from, uint32_t end)
 {
-	uint64_t last = r->message[end - 1];
+	struct letters *l = a->store->letters;
+	uint64_t        last = r->message[end - 1];
+	bool            here = !is_foreign(last) &&
+	            letters_are_here(l, letter_segment(last), content_end(last, r->size[end - 1]));
 
-	if (!is_foreign(last) &&
-	    letters_are_here(l, letter_segment(last), content_end(last, r->size[end - 1])))
-		return;
 	for (uint32_t i = from; i < end; i++) {
 		uint64_t at = content_end(r->message[i], r->size[i]);
 
-		if (!is_foreign(r->message[i]))
+		if (!is_foreign(r->message[i]) && !digests_expect(a, r->message[i]) && !here)
 			letters_expect(l, letter_segment(r->message[i]),
 			               at - (r->size[i] < BEFORE ? r->size[i] : BEFORE),
 			               BEFORE + ENVELOPE);
@@ -49,6 +50,6 @@ mailbox_ahead(struct mailbox *m, uint32_t index)
 	if (++a->steps < FOLLOWING || index + LEAD / 2 < a->end)
 		return;
 	end = r->count - index > LEAD ? index + LEAD : r->count;
-	expect(m->account->store->letters, r, a->end > index ? a->end : index, end);
+	expect(m->account, r, a->end > index ? a->end : index, end);
 	a->end = end;
 }

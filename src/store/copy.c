@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "store/digests.h"
 
 #include <errno.h>
 
@@ -80,6 +81,7 @@ bring(struct account *from, struct account *to, uint64_t id, uint32_t *size)
 			             .sent_date = m.sent_date };
 		why = message_put(to->index, &v, true);
 		text_note(to, v.letter);
+		digests_note(to);
 	}
 	*size = m.size > UINT32_MAX ? UINT32_MAX : (uint32_t)m.size;
 	arena_close(&scratch);

@@ -109,6 +109,7 @@ struct account {
 	struct account_watch *watches, *telling;
 	struct map *by_name;
 	struct text *text;               /* its text index, once somebody asked      */
+	struct digests *digests;         /* once somebody asked                      */
 	struct map *subscribed;
 	struct place *place;             /* NULL: the letter log                     */
 	struct landing *landing;         /* files to be synced with the transaction  */
@@ -236,6 +237,8 @@ void tallies_rest(struct account *);             /* those of an account in which
 int  message_put(struct index *, const struct arrival *, bool copied);
 
 struct bytes message_packed_digest(struct account *, const struct message *, struct arena *);
+/* The same with what stands before the letter, of the letter log alone; of NULL when it cannot be read. */
+struct bytes message_packed(struct account *, const struct message *, struct arena *, struct bytes *prefix);
 
 /* keyword.c */
 void mailbox_keyword_add(struct mailbox *, struct bytes name);

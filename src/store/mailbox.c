@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "store/digests.h"
 #include "store/snapshot.h"
 
 #include <errno.h>
@@ -687,6 +688,7 @@ mailbox_arrive_as(struct mailbox *m, const struct arrival *v, uint32_t uid, uint
 	if (!index_changed(a->index) && (why = claim_copied(a, v->letter, &size)) != 0)
 		return why;
 	text_note(a, v->letter);
+	digests_note(a);
 	m->highest = modseq;
 	if (a->modseq < modseq)
 		a->modseq = modseq;

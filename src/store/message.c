@@ -6,6 +6,7 @@
 #include "base/journal.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
+#include "store/digests.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -92,18 +93,28 @@ damaged(const struct account *a, const struct message *m, const char *what, int 
 }
 
 struct bytes
+message_packed(struct account *a, const struct message *m, struct arena *arena,
+               struct bytes *prefix)
+{
+	struct bytes    packed;
+	struct envelope e = { 0 };
+
+	if (letters_envelope(a->store->letters, m->place.envelope_segment, m->place.envelope_at,
+	                     m->id, arena, &packed) != 0 ||
+	    !envelope_unpack(packed, arena, &e))
+		e.digest = (struct bytes){ NULL, 0 };
+	*prefix = e.prefix;
+	return e.digest;
+}
+
+struct bytes
 message_packed_digest(struct account *a, const struct message *m, struct arena *arena)
 {
-	struct bytes    packed = { NULL, 0 };
-	struct envelope e;
-	sqlite3_stmt   *s;
+	struct bytes  packed = { NULL, 0 };
+	sqlite3_stmt *s;
 
 	if (!is_foreign(m->id))
-		return letters_envelope(a->store->letters, m->place.envelope_segment,
-		                        m->place.envelope_at, m->id, arena, &packed) == 0 &&
-		                       envelope_unpack(packed, arena, &e)
-		               ? e.digest
-		               : (struct bytes){ NULL, 0 };
+		return message_packed(a, m, arena, &packed);
 	if ((s = index_ready(a->index, FILE_GET)) == NULL)
 		return packed;
 	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
@@ -142,6 +153,17 @@ foreign_bytes(struct account *a, const struct message *m, uint64_t at, void *out
 	return fd < 0 ? errno : disk_read(fd, out, len, place + at);
 }
 
+/* Where it stands among others of its kind. */
+static bool
+gathered_digest(struct account *a, const struct message *m, struct arena *arena,
+                struct digest *digest, struct bytes *prefix)
+{
+	struct bytes packed;
+
+	return digests_find(a, m, arena, &packed, prefix) && digest_view(packed, digest) &&
+	       digest->content_size == m->place.content_len && digest->sent == m->sent_date;
+}
+
 int
 message_digest(struct account *a, const struct message *m, struct arena *arena,
                struct digest *digest, struct bytes *prefix)
@@ -152,6 +174,8 @@ message_digest(struct account *a, const struct message *m, struct arena *arena,
 
 	if (is_foreign(m->id))
 		return foreign_digest(a, m, arena, digest, prefix);
+	if (gathered_digest(a, m, arena, digest, prefix))
+		return 0;
 	why = letters_envelope(a->store->letters, m->place.envelope_segment, m->place.envelope_at,
 	                       m->id, arena, &packed);
 	if (why != 0)
