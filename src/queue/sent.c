@@ -12,14 +12,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RECORD_HEAD = 8, ADDRESS_MOST = 2048, FILE_MOST = 256 << 20, LEAN_FROM = 1 << 20 };
+/* It is looked at once a second whether the file has become long: a kilobyte is. */
+enum { RECORD_HEAD = 8, ADDRESS_MOST = 2048, FILE_MOST = 256 << 20, LEAN_FROM = 1024 };
 
 struct sent {
-	int           fd;
-	uint64_t      end;    /* of the file, as far as it is whole   */
+	int           dir, fd;
+	const char   *name, *name_new; /* in that directory: the file, and one that is not it yet */
+	char         *names;
+	uint64_t      end;    /* of the file, as far as it is synced  */
 	uint64_t      lean;   /* its end when it had only what is needed */
 	struct map   *before; /* letter -> struct buffer of addresses, a NUL behind each */
-	struct buffer added, gathered;
+	struct buffer added;
+	struct buffer gathered; /* not durable yet: at work, or the disk did not take it */
+	struct buffer needed;   /* what the next file begins with      */
+	bool          slims;    /* that takes the place of this one with the next sync   */
+	bool          unnamed;  /* it has, but its name may not outlive the power        */
+	bool at_work, checked;  /* sent_sync() may be running; sent_clear() came meanwhile */
 };
 
 /* Checksum of the rest, its length, the letter, the address. */
@@ -68,6 +76,38 @@ records_read(struct sent *s, struct bytes text)
 	}
 }
 
+/* The directory, and the two names in it. */
+static int
+names_make(struct sent *s, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t      n = slash != NULL ? (size_t)(slash - path) : 0;
+	const char *name = slash != NULL ? slash + 1 : path;
+	char       *folder;
+
+	s->names = memory_take(n + 1 + 2 * strlen(name) + sizeof ".new" + 1);
+	folder = s->names;
+	memcpy(folder, path, n);
+	s->name = strcpy(folder + n + 1, name);
+	s->name_new = strcat(strcpy(folder + n + 1 + strlen(name) + 1, name), ".new");
+	return open(n > 0 ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* One that has just been made has a name only when that is synced, too.  0 or errno. */
+static int
+file_open(struct sent *s, const char *path)
+{
+	s->fd = -1;
+	if ((s->dir = names_make(s, path)) < 0)
+		return errno;
+	s->fd = openat(s->dir, s->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (s->fd < 0)
+		return errno;
+	(void)disk_unlink(s->dir, s->name_new, 0); /* what became of nothing */
+	s->unnamed = disk_sync_name(s->dir) != 0;
+	return 0;
+}
+
 struct sent *
 sent_open(const char *path, struct buffer *errors)
 {
@@ -76,8 +116,8 @@ sent_open(const char *path, struct buffer *errors)
 	struct stat   st;
 
 	s->before = map_open();
-	s->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_size <= FILE_MOST &&
+	if ((errno = file_open(s, path)) == 0 && fstat(s->fd, &st) == 0 &&
+	    st.st_size <= FILE_MOST &&
 	    (errno = disk_read(s->fd, buffer_room(&text, (size_t)st.st_size + 1),
 	                       (size_t)st.st_size, 0)) == 0) {
 		buffer_took(&text, (size_t)st.st_size);
@@ -106,8 +146,12 @@ sent_close(struct sent **sp)
 	map_close(&s->before);
 	buffer_free(&s->added);
 	buffer_free(&s->gathered);
+	buffer_free(&s->needed);
 	if (s->fd >= 0)
 		(void)close(s->fd);
+	if (s->dir >= 0)
+		(void)close(s->dir);
+	memory_free(s->names);
 	memory_free(s);
 }
 
@@ -153,21 +197,69 @@ sent_add(struct sent *s, uint64_t letter, const char *address)
 bool
 sent_gather(struct sent *s)
 {
-	struct buffer was = s->gathered;
-
-	s->gathered = s->added;
-	s->added = was;
+	buffer_add(&s->gathered, buffer_bytes(&s->added));
 	buffer_reset(&s->added);
-	return s->gathered.len > 0;
+	s->at_work = s->gathered.len > 0;
+	return s->at_work;
+}
+
+/* Whoever loses power finds the one or the other under the name, and each is whole. */
+static int
+slim(struct sent *s)
+{
+	int fd = openat(s->dir, s->name_new, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	                0640);
+	int why;
+
+	if (fd < 0)
+		return errno;
+	why = disk_write(fd, s->needed.at, s->needed.len, 0);
+	if (why == 0)
+		why = disk_write(fd, s->gathered.at, s->gathered.len, s->needed.len);
+	if (why == 0)
+		why = disk_sync(fd);
+	if (why == 0)
+		why = disk_rename(s->dir, s->name_new, s->name);
+	if (why != 0) {
+		(void)close(fd);
+		(void)disk_unlink(s->dir, s->name_new, 0);
+		return why;
+	}
+	(void)close(s->fd);
+	s->fd = fd;
+	s->lean = s->needed.len;
+	s->end = s->lean + s->gathered.len;
+	s->unnamed = true;
+	return 0;
+}
+
+static int
+append(struct sent *s)
+{
+	int why = disk_write(s->fd, s->gathered.at, s->gathered.len, s->end);
+
+	if (why == 0)
+		why = disk_sync(s->fd);
+	if (why == 0)
+		s->end += s->gathered.len;
+	return why;
 }
 
 int
 sent_sync(struct sent *s)
 {
-	int why = disk_write(s->fd, s->gathered.at, s->gathered.len, s->end);
+	bool slims = s->slims;
+	int  why = 0;
 
-	s->end += s->gathered.len;
-	return why == 0 ? disk_sync(s->fd) : why;
+	s->slims = false;
+	if (!slims || slim(s) != 0)
+		why = append(s);
+	if (why != 0)
+		return why;
+	buffer_reset(&s->gathered);
+	if (s->unnamed && (why = disk_sync_name(s->dir)) == 0)
+		s->unnamed = false;
+	return why;
 }
 
 void
@@ -184,10 +276,9 @@ sent_keep(struct sent *s, bool (*known)(void *ctx, uint64_t letter), void *ctx)
 
 /* Somebody who has it is not asked about, one that is held: for as long as that takes the rest does not stay, too. */
 static void
-sent_slim(struct sent *s)
+needed_make(struct sent *s)
 {
-	struct buffer needed = { 0 };
-
+	buffer_reset(&s->needed);
 	for (struct map_place p = { 0 }; map_next(s->before, &p);) {
 		struct bytes rest = buffer_bytes(p.value), one;
 		uint64_t     letter;
@@ -195,25 +286,39 @@ sent_slim(struct sent *s)
 		memcpy(&letter, p.key.at, sizeof letter);
 		while (bytes_split(&rest, '\0', &one))
 			if (one.len > 0)
-				record_add(&needed, letter, one);
+				record_add(&s->needed, letter, one);
 	}
-	if (disk_write(s->fd, needed.at, needed.len, 0) == 0) {
-		/* What is behind is not read in order any more, cut or not: the next is written here. */
-		s->end = s->lean = needed.len;
-		if (disk_sync(s->fd) == 0)
-			(void)disk_cut(s->fd, needed.len);
-	}
-	buffer_free(&needed);
+	s->slims = true;
+}
+
+/* What is in the file, and what the disk did not take, is in the ledger. */
+static void
+trim(struct sent *s)
+{
+	s->checked = false;
+	buffer_reset(&s->gathered);
+	s->slims = false;
+	if (s->end == 0)
+		return;
+	if (map_count(s->before) == 0 && disk_cut(s->fd, 0) == 0)
+		s->end = s->lean = 0;
+	else if (s->end > LEAN_FROM + 2 * s->lean)
+		needed_make(s);
+}
+
+void
+sent_synced(struct sent *s)
+{
+	s->at_work = false;
+	if (s->checked)
+		trim(s);
 }
 
 void
 sent_clear(struct sent *s)
 {
 	buffer_reset(&s->added);
-	if (s->end == 0)
-		return;
-	if (map_count(s->before) == 0 && disk_cut(s->fd, 0) == 0)
-		s->end = s->lean = 0;
-	else if (s->end > LEAN_FROM + 2 * s->lean)
-		sent_slim(s);
+	s->checked = true;
+	if (!s->at_work)
+		trim(s);
 }

@@ -806,6 +806,7 @@ settle_done(void *house)
 	struct sending    *s = k->settling, *next;
 
 	k->settling = NULL;
+	sent_synced(k->sent);
 	if (k->settle_why != 0)
 		fault("spool/sent: %s: after a crash letters may go twice",
 		      strerror(k->settle_why));
@@ -832,15 +833,6 @@ settle(void *house)
 		loop_job_brief(h->loop, settle_run, settle_done, h);
 	else
 		settle_done(h); /* the ledger has it already */
-}
-
-void
-queue_sent_checked(struct house *h)
-{
-	struct queue_role *k = queue_of(h);
-
-	if (k->settling == NULL)
-		sent_clear(k->sent);
 }
 
 static bool

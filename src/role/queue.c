@@ -449,7 +449,7 @@ checkpoint(void *house)
 	int                more = queue_save(house);
 
 	if (more == 0)
-		queue_sent_checked(house);
+		sent_clear(k->sent);
 	timer_set(k->checkpoint,
 	          more == 1 || crowd_hungry(k->queue) ? CHECKPOINT_SOON_MS : CHECKPOINT_MS);
 	queue_pump(house);
