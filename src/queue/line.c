@@ -12,10 +12,11 @@ struct lane {
 	struct recipient *first, *last;
 	struct rank      *rank;
 	struct line      *of;
-	struct lane      *next;
+	struct turns     *in; /* NULL: it has its turn         */
+	struct lane      *next, *before;
 };
 struct turns {
-	struct lane *first, **last;
+	struct lane *first, *last;
 };
 /* Lanes of one priority: those that were not served since they wait, and the others. */
 struct rank {
@@ -27,20 +28,28 @@ struct rank {
 static void
 turns_add(struct turns *t, struct lane *a)
 {
+	a->in = t;
 	a->next = NULL;
-	*t->last = a;
-	t->last = &a->next;
+	a->before = t->last;
+	if (t->last != NULL)
+		t->last->next = a;
+	else
+		t->first = a;
+	t->last = a;
 }
 
-static struct lane *
-turns_next(struct turns *t)
+static void
+turns_leave(struct lane *a)
 {
-	struct lane *a = t->first;
-
-	t->first = a->next;
-	if (t->first == NULL)
-		t->last = &t->first;
-	return a;
+	if (a->next != NULL)
+		a->next->before = a->before;
+	else
+		a->in->last = a->before;
+	if (a->before != NULL)
+		a->before->next = a->next;
+	else
+		a->in->first = a->next;
+	a->in = NULL;
 }
 
 static struct rank *
@@ -54,18 +63,14 @@ rank_of(struct line *line, int8_t priority)
 		return *at;
 	k = memory_take(sizeof *k);
 	k->priority = priority;
-	k->fresh.last = &k->fresh.first;
-	k->old.last = &k->old.first;
 	k->next = *at;
 	return *at = k;
 }
 
-/* Nobody waits; lanes that all have quit may be left. */
+/* Nobody waits. */
 static void
 line_rest(struct line *line)
 {
-	for (struct map_place p = { 0 }; map_next(line->lanes, &p);)
-		memory_free(p.value);
 	map_close(&line->lanes);
 	for (struct rank *k = line->ranks, *next; k != NULL; k = next) {
 		next = k->next;
@@ -130,69 +135,60 @@ leave(struct line *line, struct lane *a, struct recipient *r)
 		--*line->all;
 }
 
-/* A lane whose last has quit is still there. */
-static const struct recipient *
-turns_first(const struct turns *t)
+/* There is one for each priority that was seen since somebody waits; NULL: in none of them anybody does. */
+static struct rank *
+rank_first(const struct line *line)
 {
-	const struct lane *a = t->first;
+	struct rank *k = line->ranks;
 
-	while (a != NULL && a->first == NULL)
-		a = a->next;
-	return a != NULL ? a->first : NULL;
+	while (k != NULL && k->fresh.first == NULL && k->old.first == NULL)
+		k = k->next;
+	return k;
 }
 
 const struct recipient *
 line_first(const struct line *line)
 {
-	const struct recipient *r = NULL;
+	const struct rank *k = rank_first(line);
 
-	for (const struct rank *k = line->ranks; k != NULL && r == NULL; k = k->next)
-		if ((r = turns_first(&k->fresh)) == NULL)
-			r = turns_first(&k->old);
-	return r;
-}
-
-static struct lane *
-turn_take_any(struct line *line)
-{
-	struct rank *k = line->ranks;
-	bool         old = line->turns++ % 4 == 3;
-
-	while (k->fresh.first == NULL && k->old.first == NULL)
-		k = k->next;
-	if (k->fresh.first == NULL || (old && k->old.first != NULL))
-		return turns_next(&k->old);
-	return turns_next(&k->fresh);
-}
-
-static void
-lane_close(struct line *line, struct lane *a)
-{
-	(void)map_drop(line->lanes, map_number(&a->key));
-	memory_free(a);
+	if (k == NULL)
+		return NULL;
+	return k->fresh.first != NULL ? k->fresh.first->first : k->old.first->first;
 }
 
 /* Its lane is not among those that wait for their turn. */
 static struct lane *
 turn_take(struct line *line)
 {
-	struct lane *a;
+	struct rank *k = rank_first(line);
+	bool         old = line->turns++ % 4 == 3;
+	struct lane *a = k->fresh.first;
 
-	while ((a = turn_take_any(line))->first == NULL)
-		lane_close(line, a);
+	if (a == NULL || (old && k->old.first != NULL))
+		a = k->old.first;
+	turns_leave(a);
 	return a;
+}
+
+/* Nobody of it waits any more. */
+static void
+lane_close(struct line *line, struct lane *a)
+{
+	if (a->in != NULL)
+		turns_leave(a);
+	(void)map_drop(line->lanes, map_number(&a->key));
+	memory_free(a);
+	if (line->waiting == 0)
+		line_rest(line);
 }
 
 static void
 turn_over(struct line *line, struct lane *a)
 {
-	if (a->first != NULL) {
+	if (a->first != NULL)
 		turns_add(&a->rank->old, a);
-		return;
-	}
-	lane_close(line, a);
-	if (line->waiting == 0)
-		line_rest(line);
+	else
+		lane_close(line, a);
 }
 
 static int
@@ -252,6 +248,6 @@ line_quit(struct recipient *r)
 	struct line *line = a->of;
 
 	leave(line, a, r);
-	if (line->waiting == 0)
-		line_rest(line);
+	if (a->first == NULL)
+		lane_close(line, a);
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/map.h"
 #include "kit.h"
 #include "queue/line.h"
 
@@ -196,4 +197,33 @@ test_quit(void **state)
 	queue_close(&k.queue);
 }
 
-UNIT(test_quit, test_order_of_coming, test_a_person_beside_a_list, test_nobody_starves, test_priority_first, test_one_transaction)
+/* Of a hundred thousand senders all but the last have their letters taken away: no trace of them is gone through, by nobody. */
+static void
+test_those_that_quit_leave_nothing(void **state)
+{
+	enum { MANY = 100000 };
+	static char    sender[MANY][40];
+	static struct letter *l[MANY];
+	struct kit     k;
+	struct line    line = { 0 };
+	(void)state;
+
+	kit_open(&k);
+	for (int i = 0; i < MANY; i++) {
+		(void)snprintf(sender[i], sizeof sender[0], "jack@%c%d.example", 'a' + i % 26, i);
+		l[i] = waits(&k, &line, (uint64_t)i + 1, sender[i], 1, (int8_t)(i % 3));
+	}
+	HOLDS("each has a lane", map_count(line.lanes) == MANY);
+	for (int i = 0; i < MANY - 1; i++) {
+		line_quit(l[i]->first);
+		if (map_count(line.lanes) != (size_t)(MANY - 1 - i))
+			fail_msg("%zu lanes of %d who wait", map_count(line.lanes), MANY - 1 - i);
+		if (line_first(&line)->letter->id <= (uint64_t)i + 1)
+			fail_msg("one that is gone is the next");
+	}
+	HOLDS("the last", line_first(&line) == l[MANY - 1]->first && line_leave(&line) == l[MANY - 1]->first);
+	HOLDS("nobody", line_first(&line) == NULL && line.lanes == NULL && line.ranks == NULL);
+	queue_close(&k.queue);
+}
+
+UNIT(test_those_that_quit_leave_nothing, test_quit, test_order_of_coming, test_a_person_beside_a_list, test_nobody_starves, test_priority_first, test_one_transaction)
