@@ -259,6 +259,7 @@ text_of(struct arena *a, sqlite3_stmt *s, int at)
 /* In this column stand, too, those that are there to be told of; who was asked for (queue retry, ETRN) is so much more, and
    who was held by a table, or let go then, once or twice so much. */
 enum {
+	STORED_DELIVERED = 16 + OPENED_NOT,
 	STORED_NAME = 16 + OPENED_NAME,
 	STORED_LIST = 16 + OPENED_LIST,
 	STORED_ASKED_FOR = 32,
@@ -272,11 +273,17 @@ is_stored(int state)
 	return state >= 0 && state < STORED_END ? state % STORED_ASKED_FOR : state;
 }
 
+static bool
+is_to_be_told_of(int stored)
+{
+	return stored >= STORED_DELIVERED && stored <= STORED_LIST;
+}
+
 static void
 state_load(struct recipient *r, int stored)
 {
-	if (stored == STORED_NAME || stored == STORED_LIST) {
-		r->opened = (uint8_t)(stored - STORED_NAME + OPENED_NAME);
+	if (is_to_be_told_of(stored)) {
+		r->opened = (uint8_t)(stored - STORED_DELIVERED + OPENED_NOT);
 		r->state = RECIPIENT_DONE;
 		r->reported = true;
 		return;
@@ -361,7 +368,7 @@ stays_away(const struct queue *q, const struct letter *l, sqlite3_stmt *s, int64
 {
 	int state = is_stored(sqlite3_column_int(s, 0));
 
-	if (l->recipients < l->few || state == STORED_NAME || state == STORED_LIST)
+	if (l->recipients < l->few || is_to_be_told_of(state))
 		return false;
 	return state == RECIPIENT_HELD || sqlite3_column_int64(s, 8) > now_ms || !crowd_fits(q, l);
 }
@@ -630,12 +637,13 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_stmt *s = query(g, RECIPIENT_PUT);
 
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)r->letter->id);
-	/* The sender is not told of its end yet: after a crash it is tried again, and ends again as it did. */
+	/* The sender is not told of its end yet.  What came to nothing is tried again after a crash, and ends again as it did;
+	   who has the letter has it. */
 	sqlite3_bind_int(s, 2,
 	                 r->opened == OPENED_NAME   ? STORED_NAME
 	                 : r->opened == OPENED_LIST ? STORED_LIST
 	                 : r->state == RECIPIENT_DONE
-	                         ? RECIPIENT_WAITING
+	                         ? (r->refused ? RECIPIENT_WAITING : STORED_DELIVERED)
 	                         : (int)r->state + (r->asked_for ? STORED_ASKED_FOR : 0) +
 	                                   r->kept_by * STORED_KEPT);
 	sqlite3_bind_int64(s, 3, (sqlite3_int64)r->account);

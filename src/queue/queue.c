@@ -482,7 +482,7 @@ recipient_enter(struct queue *q, struct recipient *r, int64_t now_ms)
 	r->due_ms = queue_no_later(q, r->letter, r->due_ms, now_ms);
 	if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
 		queue_schedule(q, r, now_ms);
-	else if (r->opened != OPENED_NOT)
+	else if (r->state == RECIPIENT_DONE)
 		q->needs->ended(q->ctx, r); /* it was told of before us, or not */
 }
 

@@ -421,6 +421,55 @@ test_a_name_that_was_opened(void **state)
 	}
 }
 
+/* Whose sender wishes to hear that it has arrived (rfc3461:4.1) and has not yet: it has it, and is not tried again by the next queue. */
+static void
+test_delivered_and_to_be_told_of(void **state)
+{
+	struct kit        k, again;
+	struct ledger    *g;
+	struct recipient *r;
+	struct letter    *l;
+	int64_t           wait;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	l = with(&k, 1, 2);
+	l->first->notify = NOTIFY_SUCCESS;
+	queue_enter(k.queue, l);
+	r = l->first;
+	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL, NOW_MS);
+	while (r->state != RECIPIENT_TRYING)
+		HOLDS("its turn comes", queue_next(k.queue, NOW_MS, &wait) != NULL);
+	queue_event(k.queue, r, EVENT_DELIVERED, "2.1.5", "taken", NOW_MS);
+	HOLDS("the role hears", k.reported == 1 && k.last_refused == r);
+	HOLDS("written", ledger_checkpoint(g, k.queue, SIZE_MAX) == 0);
+	ledger_close(&g);
+	kit_open(&again);
+	g = opened();
+	HOLDS("one", ledger_load(g, again.queue, 100) == 1);
+	l = queue_find(again.queue, 1);
+	HOLDS("both are there", l != NULL && l->recipients == 2 && l->open == 2);
+	HOLDS("the role hears again", again.reported == 1 && again.refused == 0);
+	r = again.last_refused;
+	HOLDS("of one that has it", r->state == RECIPIENT_DONE && r->opened == OPENED_NOT && r->notify == NOTIFY_SUCCESS);
+	SAME("in these words", bytes_of(r->text), BYTES("taken"));
+	HOLDS("the other alone is to be tried", queue_next(again.queue, NOW_MS, &wait) != r && queue_next(again.queue, NOW_MS, &wait) == NULL);
+	queue_told(again.queue, r);
+	HOLDS("told", l->open == 1 && ledger_checkpoint(g, again.queue, SIZE_MAX) == 0);
+	ledger_close(&g);
+	queue_close(&again.queue);
+	kit_open(&again);
+	g = opened();
+	HOLDS("and nothing is left of it", ledger_load(g, again.queue, 100) == 1 && again.reported == 0 &&
+	                                           queue_find(again.queue, 1)->recipients == 1);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
 /* A queue.db of version 3 has all that version 4 has; who knows 3 alone is kept from it. */
 static void
 test_version_3(void **state)
@@ -626,5 +675,5 @@ test_shrinks_when_most_have_gone(void **state)
 	cleared();
 }
 
-UNIT(test_over_before_it_is_read, test_shrinks_when_most_have_gone, test_a_name_that_was_opened, test_version_3, test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
+UNIT(test_delivered_and_to_be_told_of, test_over_before_it_is_read, test_shrinks_when_most_have_gone, test_a_name_that_was_opened, test_version_3, test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
      test_killed_between_two_writes, test_refused_in_words, test_strange_rows)
