@@ -18,6 +18,7 @@ enum {
 	DIRECT_AT = 8 << 10,  /* a frame past this is read straight into its place */
 	FDS_MOST = 4,         /* a frame half here and the next: never more than two */
 	SOCKET_BUFFER = 1 << 20,
+	REST_MOST = 64, /* reads: more than a socket holds               */
 	TOO_MANY_REFS_MS = 10,
 };
 
@@ -438,16 +439,17 @@ grow_large(struct link *l, size_t n)
 	return on;
 }
 
-/* One read: into the place of a large frame if one is on its way, and into the
-   scratch of the loop.  A small piece of a frame is moved before it. */
-static bool
-hear(struct link *l)
+enum hearing { HEARD, NOTHING, OVER };
+
+/* One read: into the place of a large frame if one is on its way, and into scratch.
+   A small piece of a frame is moved before it. */
+static enum hearing
+hear(struct link *l, char *scratch)
 {
 	union {
 		struct cmsghdr align;
 		char           room[CMSG_SPACE(sizeof(int) * FDS_MOST)];
 	} control;
-	char        *scratch = loop_scratch_in(l->loop);
 	size_t       lack = l->need > 0 ? l->need - l->in.len : 0;
 	size_t       front = l->need > 0 ? 0 : l->in.len, large;
 	struct iovec iov[2] = {
@@ -461,21 +463,21 @@ hear(struct link *l)
 	ssize_t       n = recvmsg(l->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return errno == EAGAIN || errno == EINTR ? NOTHING : OVER;
 	if (!keep_fds(l, &m) || n == 0)
-		return false;
+		return OVER;
 	large = (size_t)n < lack ? (size_t)n : lack;
 	if (large > 0 && !grow_large(l, large))
-		return false;
+		return OVER;
 	if (front > 0) {
 		memcpy(scratch, l->in.at, front);
 		buffer_reset(&l->in);
 	}
 	if (!read_frames(l, (struct bytes){ scratch, front + (size_t)n - large }))
-		return false;
+		return OVER;
 	if (l->in.len == 0)
 		buffer_free(&l->in);
-	return true;
+	return HEARD;
 }
 
 static void
@@ -491,13 +493,29 @@ ready(void *ctx, int bits)
 	if (!(bits & LOOP_READ) || l->lost)
 		return;
 	l->held++;
-	if (!hear(l) && !l->dead) {
+	if (hear(l, loop_scratch_in(l->loop)) == OVER && !l->dead) {
 		l->lost = true;
 		drop_out(l);
 		want(l);
 		l->events->lost(l->ctx, l);
 	}
 	l->held--;
+	if (l->dead && l->held == 0)
+		memory_free(l);
+}
+
+/* Whoever calls may be hearing another link, in the scratch of the loop. */
+void
+link_hear_out(struct link *l)
+{
+	char *scratch = memory_take(DIRECT_AT + READ_MOST);
+
+	l->held++;
+	for (int n = 0; n < REST_MOST && !l->dead && !l->lost; n++)
+		if (hear(l, scratch) != HEARD)
+			break;
+	l->held--;
+	memory_free(scratch);
 	if (l->dead && l->held == 0)
 		memory_free(l);
 }

@@ -18,6 +18,9 @@
  * `lost`        the other role is gone, or spoke nonsense (bad frame): close it.
  *               Called once, after the last whole frame; what is said then is
  *               dropped.  Both callbacks may close the link.
+ * link_hear_out() another is to take the place of the other role, which is gone: what
+ *               it said before and was not read is heard now.  The link may be
+ *               closed then, by `word`; `lost` is not called.
  * Bodies are at most LINK_BODY_MOST.  Backlog is not bounded here:
  * askers bound what they have asked (link_pending() tells the bytes waiting).
  *
@@ -51,6 +54,7 @@ struct buffer *link_begin(struct link *, uint16_t word, uint32_t ticket);
 void link_end(struct link *);
 void link_end_fd(struct link *, int fd);
 void link_flush(struct link *);
+void link_hear_out(struct link *);
 size_t link_pending(const struct link *);
 /* False: time ran out (ms), the peer is gone, or nonsense. */
 bool link_call(int fd, uint16_t word, struct bytes body, uint16_t *answer, struct buffer *reply, int ms);

@@ -631,6 +631,9 @@ hear_peer(struct home *m, uint32_t ticket, struct bytes body, int fd)
 		n = user_keeper_make(m, w.index);
 	if (n == NULL)
 		return false;
+	/* It is told of before the end of the one that was there is seen. */
+	if (n->link != NULL)
+		link_hear_out(n->link);
 	neighbour_lose(n);
 	n->fd = fd;
 	n->pid = w.pid;

@@ -291,8 +291,10 @@ sending_close(struct queue_role *k, struct sending *s)
 {
 	(void)map_drop(k->sending, number_key(&s->ticket));
 	s->to->busy--;
-	if (s->slot)
+	if (s->slot) {
 		k->slots[s->trust]--;
+		k->at_sender[s->sender]--;
+	}
 	memory_free(s->rcpt);
 	memory_free(s);
 }
@@ -780,8 +782,6 @@ sending_settle(struct house *h, struct sending *s)
 	uint32_t            run = s->run + 1;
 	int64_t             run_ms = s->run_ms;
 
-	if (s->sender < SENDERS_MOST && k->at_sender[s->sender] > 0)
-		k->at_sender[s->sender]--;
 	sending_close(k, s);
 	if (goes_on)
 		destination_goes_on(h, d, run, run_ms);
@@ -982,8 +982,6 @@ queue_sender_lost(struct house *h, uint32_t index)
 		take_turn(h, s->to);
 		sending_fail(h, s, EVENT_LOST, NULL, NULL, NULL);
 	}
-	if (index < SENDERS_MOST)
-		k->at_sender[index] = 0;
 	slots_free(h);
 	queue_pump(h);
 }

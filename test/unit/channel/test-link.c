@@ -258,6 +258,43 @@ test_the_last_words_of_a_lost_link_are_heard(void **state)
 	end();
 }
 
+/* More than is read in a turn, a frame in pieces among it; then its last words are heard, and what comes later is not waited for. */
+static void
+test_a_link_is_heard_out(void **state)
+{
+	enum { MANY = 300 };
+	static char large[40000];
+
+	(void)state;
+	begin();
+	for (uint32_t i = 0; i < MANY; i++) {
+		link_say(a.link, HELLO, i, BYTES("one of many words that wait to be heard"), -1);
+		if (i % 100 == 50)
+			link_say(a.link, LARGE, i, (struct bytes){ large, sizeof large }, -1);
+	}
+	link_flush(a.link);
+	link_hear_out(b.link);
+	HOLDS("all of them", b.frames == MANY + 3 && b.ticket == MANY - 1 && b.lost == 0);
+	link_hear_out(b.link);
+	HOLDS("there is nothing", b.frames == MANY + 3 && b.lost == 0);
+	link_say(a.link, BYE, 1, BYTES("vale"), -1);
+	link_close(&a.link);
+	link_hear_out(b.link);
+	HOLDS("also when it is gone", b.frames == MANY + 4 && b.word == BYE && b.lost == 0);
+	assert_true(kit_run(&kit, 5000));
+	HOLDS("that is seen as ever", b.lost == 1);
+	end();
+
+	begin();
+	for (uint32_t i = 0; i < MANY; i++)
+		link_say(a.link, HELLO, i, BYTES("one"), -1);
+	link_flush(a.link);
+	b.close_at_word = true;
+	link_hear_out(b.link);
+	HOLDS("a word may close it", b.frames == 1 && b.link == NULL);
+	end();
+}
+
 static void
 test_a_link_may_be_closed_by_a_word(void **state)
 {
@@ -505,6 +542,6 @@ test_how_many_frames_go_and_come(void **state)
 
 UNIT(test_words_arrive_as_they_were_said, test_a_frame_may_come_byte_by_byte,
      test_nonsense_ends_a_link, test_the_last_words_of_a_lost_link_are_heard,
-     test_a_link_may_be_closed_by_a_word, test_descriptors_stay_with_their_frames_under_load,
+     test_a_link_is_heard_out, test_a_link_may_be_closed_by_a_word, test_descriptors_stay_with_their_frames_under_load,
      test_the_largest_body, test_a_call_waits_for_its_own_answer,
      test_how_many_frames_go_and_come)
