@@ -290,6 +290,20 @@ look_at_clock(struct house *h)
 	}
 }
 
+/* Its time has come. */
+static void
+begin(struct house *h, struct recipient *r)
+{
+	if (queue_past_its_time(r, queue_now_ms()) && overdue(h, r))
+		return;
+	if (queue_is_filtered(r))
+		filtered(h, r);
+	else if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
+		queue_resolve(h, r);
+	else
+		queue_try(h, r);
+}
+
 /* How many may be begun now.  While very many stand in line already, no more than some in a while: they could not go yet, but some
    of them may be for others than those the line is for. */
 static int
@@ -321,20 +335,13 @@ queue_pump(struct house *h)
 		return;
 	k->pumping = true;
 	look_at_clock(h);
-	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
-		if (++begun == most)
-			wait = most < PUMP_MOST ? SLOW_MS : 0; /* others have a turn */
-		if (queue_past_its_time(r, queue_now_ms()) && overdue(h, r))
-			continue;
-		if (queue_is_filtered(r))
-			filtered(h, r);
-		else if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
-			queue_resolve(h, r);
-		else
-			queue_try(h, r);
-		if (begun == most)
+	for (; begun < most && !hands_full(k); begun++) {
+		if ((r = queue_next(k->queue, queue_now_ms(), &wait)) == NULL)
 			break;
+		begin(h, r);
 	}
+	if (begun == most)
+		wait = most < PUMP_MOST ? SLOW_MS : 0; /* others have a turn */
 	k->pumping = false;
 	if (wait >= 0 && !hands_full(k))
 		timer_set(k->due, wait);
