@@ -45,13 +45,12 @@ const char *
 sender_bind_words(struct delivery *d, const char **why)
 {
 	const struct sender_settings *r = d->rows;
-	const struct word_send       *w = &d->w;
 	struct arena                 *a = d->life;
-	ptrdiff_t                     at = bytes_find_last(w->sender, '@');
+	ptrdiff_t                     at = bytes_find_last(d->sender, '@');
 	const struct bytes            keys[] = {
-			   arena_lower(a, w->sender),
-                at < 0 ? BYTES("") : arena_lower(a, bytes_cut(w->sender, (size_t)at, SIZE_MAX)),
-			   arena_lower(a, bytes_of(w->nexthop))
+			   arena_lower(a, d->sender),
+                at < 0 ? BYTES("") : arena_lower(a, bytes_cut(d->sender, (size_t)at, SIZE_MAX)),
+			   arena_lower(a, bytes_of(d->w.nexthop))
 	};
 	struct bytes value;
 
@@ -236,17 +235,16 @@ sender_name_own(const struct delivery *d, const struct route_host *h, struct are
 enum table_outcome
 sender_password(struct delivery *d, const char *host, struct bytes *value)
 {
-	const struct bytes keys[] = { d->rows->auth_by_sender ? d->w.sender : BYTES(""),
-		                      bytes_of(host), bytes_of(d->w.nexthop) };
+	const struct setting_list *tables = &d->rows->login[d->w.lmtp].passwords;
+	const struct bytes         keys[] = { bytes_of(host), bytes_of(d->w.nexthop) };
+	enum table_outcome         o = TABLE_NONE;
+	struct bytes               extension;
 
-	for (size_t k = 0; k < COUNT(keys); k++) {
-		enum table_outcome o =
-			sender_lookup(d, &d->rows->login[d->w.lmtp].passwords, keys[k], value);
-
-		if (o != TABLE_NONE)
-			return o;
-	}
-	return TABLE_NONE;
+	if (d->rows->auth_by_sender && !d->w.lmtp)
+		o = sender_lookup_address(d, tables, d->sender, value, &extension);
+	for (size_t k = 0; k < COUNT(keys) && o == TABLE_NONE; k++)
+		o = sender_lookup(d, tables, keys[k], value);
+	return o;
 }
 
 unsigned

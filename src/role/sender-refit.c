@@ -51,44 +51,6 @@ has_checks(const struct delivery *d)
 	return false;
 }
 
-/* user@domain, that without the extension, user where the domain is ours, @domain. */
-static enum table_outcome
-find_generic(struct delivery *d, struct bytes address, struct bytes *value, struct bytes *extension)
-{
-	struct sender_role *s = sender_of(d->house);
-	const char         *delimiter = settings_value(d->house->settings, "recipient_delimiter");
-	ptrdiff_t           at = bytes_find_last(address, '@');
-	struct bytes lower = arena_lower(d->life, address), local, domain, name, none = { NULL, 0 };
-	bool         ours, parted;
-	enum table_outcome o;
-
-	*extension = none;
-	if (at <= 0)
-		return TABLE_NONE;
-	local = bytes_cut(lower, 0, (size_t)at);
-	domain = bytes_cut(lower, (size_t)at + 1, SIZE_MAX);
-	ours = bytes_is(domain, s->common.myorigin) ||
-	       resolve_lists(&s->mydestination, arena_copy(d->life, domain));
-	parted = delimiter != NULL && lookup_split(local, bytes_of(delimiter), &name, extension);
-	const struct bytes keys[] = {
-		lower,
-		parted ? bytes_of(arena_printf(d->life, "%.*s@%.*s", (int)name.len, name.at,
-		                               (int)domain.len, domain.at))
-		       : none,
-		ours ? local : none,
-		ours && parted ? name : none,
-		bytes_cut(lower, (size_t)at, SIZE_MAX),
-	};
-	for (size_t i = 0; i < COUNT(keys); i++) {
-		o = keys[i].len > 0 ? sender_lookup(d, maps_of(d), keys[i], value) : TABLE_NONE;
-		if (o == TABLE_FOUND && i % 2 == 0)
-			*extension = none;
-		if (o != TABLE_NONE)
-			return o;
-	}
-	return TABLE_NONE;
-}
-
 /* What stands for an address; itself when nothing does. */
 static enum table_outcome
 generic(struct delivery *d, struct bytes address, struct bytes *out)
@@ -97,7 +59,7 @@ generic(struct delivery *d, struct bytes address, struct bytes *out)
 		settings_value(d->house->settings, "propagate_unmatched_extensions");
 	ptrdiff_t          at = bytes_find_last(address, '@');
 	struct bytes       value, extension;
-	enum table_outcome o = find_generic(d, address, &value, &extension);
+	enum table_outcome o = sender_lookup_address(d, maps_of(d), address, &value, &extension);
 
 	*out = address;
 	if (o != TABLE_FOUND)

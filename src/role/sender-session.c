@@ -453,7 +453,7 @@ mouth_done(void *ctx, bool good)
 
 	if (d == NULL)
 		return;
-	c->keep = good &&
+	c->keep = good && !c->security.alone &&
 	          ((d->w.more && c->rows->cache_on_demand) || always_kept(c->rows, d->w.nexthop));
 	c->delivery = NULL;
 	/* One that had waited may have been closed meanwhile: then nothing was said to it that counts. */

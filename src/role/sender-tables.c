@@ -5,6 +5,8 @@
  * waited for any more.
  */
 #include "base/journal.h"
+#include "directory/lookup.h"
+#include "directory/resolve.h"
 #include "message/status.h"
 #include "role/enquiry.h"
 #include "role/proxymap.h"
@@ -78,6 +80,44 @@ sender_lookup(struct delivery *d, const struct setting_list *tables, struct byte
 			o = table_find(t, key, d->life, value);
 		else if (table_is_remote(tables->item[i], type))
 			o = ask(d, tables->item[i], key, value);
+		if (o != TABLE_NONE)
+			return o;
+	}
+	return TABLE_NONE;
+}
+
+enum table_outcome
+sender_lookup_address(struct delivery *d, const struct setting_list *tables, struct bytes address,
+                      struct bytes *value, struct bytes *extension)
+{
+	struct sender_role *s = sender_of(d->house);
+	const char         *delimiter = settings_value(d->house->settings, "recipient_delimiter");
+	ptrdiff_t           at = bytes_find_last(address, '@');
+	struct bytes lower = arena_lower(d->life, address), local, domain, name, none = { NULL, 0 };
+	bool         ours, parted;
+	enum table_outcome o;
+
+	*extension = none;
+	if (at <= 0)
+		return TABLE_NONE;
+	local = bytes_cut(lower, 0, (size_t)at);
+	domain = bytes_cut(lower, (size_t)at + 1, SIZE_MAX);
+	ours = bytes_is(domain, s->common.myorigin) ||
+	       resolve_lists(&s->mydestination, arena_copy(d->life, domain));
+	parted = delimiter != NULL && lookup_split(local, bytes_of(delimiter), &name, extension);
+	const struct bytes keys[] = {
+		lower,
+		parted ? bytes_of(arena_printf(d->life, "%.*s@%.*s", (int)name.len, name.at,
+		                               (int)domain.len, domain.at))
+		       : none,
+		ours ? local : none,
+		ours && parted ? name : none,
+		bytes_cut(lower, (size_t)at, SIZE_MAX),
+	};
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		o = keys[i].len > 0 ? sender_lookup(d, tables, keys[i], value) : TABLE_NONE;
+		if (o == TABLE_FOUND && i % 2 == 0)
+			*extension = none;
 		if (o != TABLE_NONE)
 			return o;
 	}

@@ -683,6 +683,7 @@ hear_send(struct house *h, uint32_t policy, uint32_t ticket, bool probe, struct 
 		arena_close(&life);
 		return false;
 	}
+	d->sender = d->w.sender;
 	delivery_enter(d);
 	return true;
 }

@@ -105,6 +105,7 @@ struct delivery {
 	bool             waits_past;        /* the same is under way for a queue that is gone */
 	bool             probe;
 	struct word_send w;
+	struct bytes     sender;            /* before smtp_generic_maps            */
 	const struct sender_settings *rows; /* of its transport                    */
 	int              fd;
 	struct outgoing_transaction t;      /* those that have no result yet       */
@@ -155,6 +156,8 @@ bool contacts_busy(const struct house *);
 /* sender-tables.c */
 /* The first of these tables that has the key; TABLE_WAIT: another server was asked, and delivery_heard() follows. */
 enum table_outcome sender_lookup(struct delivery *, const struct setting_list *tables, struct bytes key, struct bytes *value);
+/* An address as Postfix asks for one: user+ext@domain, user@domain, user+ext and user where the domain is ours, @domain. */
+enum table_outcome sender_lookup_address(struct delivery *, const struct setting_list *tables, struct bytes address, struct bytes *value, struct bytes *extension);
 bool sender_tables_ready(struct delivery *, const char *host, const char *address);
 /* smtp_delivery_status_filter: what became of each is told as that has it.  False: it is asked, and delivery_heard() follows. */
 bool sender_results_filter(struct delivery *);

@@ -538,7 +538,7 @@ class Receiver:
         for name in ("etc", "queue", "data"):
             (self.home / name).mkdir()
         shutil.chown(self.home / "data", "postfix")
-        (self.home / "etc/main.cf").write_text(f"""compatibility_level = 3.6
+        said = (f"""compatibility_level = 3.6
 myhostname = there.example
 mydestination =
 relay_domains = there.example
@@ -555,6 +555,9 @@ alias_maps =
 alias_database =
 smtpd_recipient_restrictions = check_recipient_access inline:{{bad@there.example=REJECT}}, reject_unauth_destination
 """ + more.format(home=self.home))
+        # Each name once, the last (beside.py says why).
+        lines = {s.split("=")[0].strip(): s for s in re.sub(r"\n[ \t]+", " ", said).splitlines() if "=" in s}
+        (self.home / "etc/main.cf").write_text("\n".join(lines.values()) + "\n")
         words = [*services] + [f"127.0.0.1:{self.port} inet n - n - - smtpd"] + [f"{a} unix {b} - n {c} {d} {e}" for a, b, c, d, e in [
             ("pickup", "n", "60", "1", "pickup"), ("cleanup", "n", "-", "0", "cleanup"), ("qmgr", "n", "300", "1", "qmgr"),
             ("rewrite", "-", "-", "-", "trivial-rewrite"), ("bounce", "-", "-", "0", "bounce"), ("defer", "-", "-", "0", "bounce"),

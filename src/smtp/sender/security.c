@@ -1,4 +1,5 @@
 #include "smtp/sender/security.h"
+#include "dns/hostname.h"
 #include <string.h>
 
 const char *const        security_level_names[SECURITY_LEVELS] = { "none",   "may",       "encrypt",
@@ -7,11 +8,13 @@ const char *const        security_level_names[SECURITY_LEVELS] = { "none",   "ma
 static const char *const grade_names[] = { "export", "low", "medium", "high", "null" };
 enum {
 	MATCHES_MOST = 100,
+	FINGERPRINT_MOST = 2 * 64, /* digits of SHA-512 */
 	SAYS_PROTOCOLS = 1,
 	SAYS_GRADE = 2,
 	SAYS_EXCLUDE = 4,
 	SAYS_ANCHORS = 8,
-	SAYS_NAME = 16
+	SAYS_NAME = 16,
+	SAYS_REUSE = 32
 };
 
 /* What holds at a level, unless a table says otherwise. */
@@ -56,19 +59,48 @@ choice_of(struct bytes word, const char *const *names, size_t count)
 	return -1;
 }
 
+/* The digits of a fingerprint, with colons between them or without; false: it is none. */
+static bool
+fingerprint_digits(struct bytes text, char out[static FINGERPRINT_MOST], size_t *count)
+{
+	*count = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] == ':')
+			continue;
+		if (*count == FINGERPRINT_MOST ||
+		    strchr("0123456789abcdefABCDEF", text.at[i]) == NULL || text.at[i] == '\0')
+			return false;
+		out[(*count)++] = ascii_upper(text.at[i]);
+	}
+	return *count > 0 && *count % 2 == 0;
+}
+
+static bool
+is_same_fingerprint(const char *wanted, const char *shown)
+{
+	char   a[FINGERPRINT_MOST], b[FINGERPRINT_MOST];
+	size_t n, m;
+
+	return fingerprint_digits(bytes_of(wanted), a, &n) &&
+	       fingerprint_digits(bytes_of(shown), b, &m) && n == m && memcmp(a, b, n) == 0;
+}
+
 /* More of what matches: fingerprints have colons in them, so they stand between bars. */
 static bool
 add_matches(struct arena *a, struct security *s, struct bytes text, bool afresh)
 {
 	char         between = s->level == SECURITY_FINGERPRINT ? '|' : ':';
 	const char **item = arena_take_array(a, MATCHES_MOST, sizeof *item);
-	size_t       n = 0;
+	size_t       n = 0, len;
 	struct bytes one;
+	char         digits[FINGERPRINT_MOST];
 
 	for (size_t i = 0; !afresh && i < s->match.count && n < MATCHES_MOST; i++)
 		item[n++] = s->match.item[i];
 	while (bytes_split(&text, between, &one)) {
 		if (one.len == 0)
+			continue;
+		if (s->level == SECURITY_FINGERPRINT && !fingerprint_digits(one, digits, &len))
 			continue;
 		if (n == MATCHES_MOST)
 			return false;
@@ -103,12 +135,36 @@ add_anchor(const struct sender_settings *r, struct arena *a, struct bytes path, 
 	return NULL;
 }
 
+/* NULL: it is taken, as `says`; or why not. */
+static const char *
+set_once(struct arena *a, struct bytes name, struct security *s, unsigned *says)
+{
+	static const struct {
+		const char *name;
+		unsigned    says;
+	} once[] = { { "protocols", SAYS_PROTOCOLS },
+		     { "ciphers", SAYS_GRADE },
+		     { "exclude", SAYS_EXCLUDE },
+		     { "servername", SAYS_NAME },
+		     { "connection_reuse", SAYS_REUSE } };
+	size_t i = 0;
+
+	while (i < COUNT(once) && !bytes_is(name, once[i].name))
+		i++;
+	*says = i < COUNT(once) ? once[i].says : 0;
+	if ((s->said & *says) != 0)
+		return arena_printf(a, "%s= is said twice", once[i].name);
+	s->said |= *says;
+	return NULL;
+}
+
 static const char *
 set_attribute(const struct sender_settings *r, struct arena *a, struct bytes name,
               struct bytes value, bool *matched, struct security *s)
 {
-	if (s->level == SECURITY_NONE)
-		return "none takes no attributes";
+	const char *why;
+	unsigned    says;
+
 	if (bytes_is(name, "match")) {
 		bool afresh = !*matched;
 
@@ -120,20 +176,19 @@ set_attribute(const struct sender_settings *r, struct arena *a, struct bytes nam
 	}
 	if (bytes_is(name, "tafile"))
 		return add_anchor(r, a, value, s);
-	if (bytes_is(name, "protocols")) {
+	if ((why = set_once(a, name, s, &says)) != NULL)
+		return why;
+	if (says == SAYS_PROTOCOLS)
 		s->protocols = arena_copy(a, value);
-		s->said |= SAYS_PROTOCOLS;
-	} else if (bytes_is(name, "ciphers") &&
-	           choice_of(value, grade_names, COUNT(grade_names)) >= 0) {
+	else if (says == SAYS_GRADE && choice_of(value, grade_names, COUNT(grade_names)) >= 0)
 		s->grade = arena_copy(a, value);
-		s->said |= SAYS_GRADE;
-	} else if (bytes_is(name, "servername") && value.len > 0) {
+	else if (says == SAYS_NAME && hostname_valid(value))
 		s->servername = arena_copy(a, value);
-		s->said |= SAYS_NAME;
-	} else if (bytes_is(name, "exclude")) {
+	else if (says == SAYS_EXCLUDE)
 		s->exclude = arena_copy(a, value);
-		s->said |= SAYS_EXCLUDE;
-	} else
+	else if (says == SAYS_REUSE && bytes_is(value, "no"))
+		s->alone = true;
+	else if (says != SAYS_REUSE || !bytes_is(value, "yes"))
 		return arena_printf(a, "%.*s=%.*s is not known", (int)name.len, name.at,
 		                    (int)value.len, value.at);
 	return NULL;
@@ -175,6 +230,8 @@ security_read(struct bytes value, const struct sender_settings *r, struct arena 
 	while (*why == NULL && next_word(&value, &word)) {
 		ptrdiff_t is = bytes_find(word, '=');
 
+		if (level == SECURITY_NONE) /* without TLS it asks for nothing, as in Postfix */
+			continue;
 		if (is <= 0)
 			*why = arena_printf(a, "%.*s is no NAME=VALUE", (int)word.len, word.at);
 		else
@@ -202,6 +259,7 @@ security_become(const struct sender_settings *r, struct arena *a, int level, str
 		s->exclude = was.exclude;
 	if ((was.said & SAYS_NAME) != 0)
 		s->servername = was.servername;
+	s->alone = was.alone;
 }
 
 struct security
@@ -271,11 +329,13 @@ static bool
 is_named(const char *match, const char *host, const char *domain, struct arena *a,
          bool (*named)(void *ctx, const char *name), void *ctx)
 {
-	if (strcmp(match, "hostname") == 0)
+	struct bytes word = bytes_of(match);
+
+	if (bytes_is(word, "hostname"))
 		return named(ctx, host);
-	if (strcmp(match, "nexthop") == 0)
+	if (bytes_is(word, "nexthop"))
 		return named(ctx, domain);
-	if (strcmp(match, "dot-nexthop") == 0)
+	if (bytes_is(word, "dot-nexthop"))
 		return named(ctx, arena_printf(a, ".%s", domain));
 	return named(ctx, match);
 }
@@ -298,8 +358,8 @@ security_trusts(const struct security *s, const struct tls_facts *f, const char 
 		const char *m = s->match.item[i];
 
 		if (s->level == SECURITY_FINGERPRINT
-		            ? bytes_equal_nocase(bytes_of(m), bytes_of(f->fingerprint)) ||
-		                      bytes_equal_nocase(bytes_of(m), bytes_of(f->key_fingerprint))
+		            ? is_same_fingerprint(m, f->fingerprint) ||
+		                      is_same_fingerprint(m, f->key_fingerprint)
 		            : is_named(m, host, domain, a, named, ctx))
 			return NULL;
 	}

@@ -28,6 +28,7 @@ struct security {
 	struct setting_list anchors;   /* files: a trusted chain leads to one of these; none: to an authority */
 	unsigned    said;              /* which of these a table says */
 	const char *servername;        /* hostname, nexthop, or the name asked for */
+	bool        alone;             /* connection_reuse=no: one letter for each connection */
 	bool        public;            /* trust is in the authorities of smtp_mta_sts_CAfile */
 };
 void security_set(const struct sender_settings *, bool lmtp, struct arena *, struct security *);

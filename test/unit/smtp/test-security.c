@@ -32,7 +32,15 @@ static const struct value {
 	{ "fingerprints have colons", "fingerprint match=AA:BB|CC:DD", "5 must-p high E M AA:BB CC:DD" },
 	{ "no level", "", "-" },
 	{ "a level there is not", "sure", "-" },
-	{ "none takes nothing", "none match=x", "-" },
+	{ "none asks for nothing, whatever else is said", "none match=x colour", "0 may-p medium E" },
+	{ "what is said twice is not guessed at", "encrypt ciphers=high ciphers=medium", "-" },
+	{ "nor are protocols", "encrypt protocols=TLSv1.2 protocols=TLSv1.3", "-" },
+	{ "a name to be asked for that is none", "encrypt servername=bad_name!", "-" },
+	{ "each connection for itself", "encrypt connection_reuse=no", "2 must-p high E M alone" },
+	{ "or not", "encrypt connection_reuse=yes", "2 must-p high E M" },
+	{ "no yes and no no", "encrypt connection_reuse=maybe", "-" },
+	{ "a fingerprint that is none", "fingerprint match=zz", "-" },
+	{ "one of two that is one", "fingerprint match=zz|AA:BB", "5 must-p high E M AA:BB" },
 	{ "names are for those who look at them", "encrypt match=x", "-" },
 	{ "a fingerprint without one", "fingerprint", "-" },
 	{ "an attribute there is not", "verify colour=red", "-" },
@@ -63,6 +71,9 @@ static const struct trust {
 	{ "not this one", "secure match=x.example", "d.example", "d.example", true, "Server certificate not verified" },
 	{ "a fingerprint needs nobody to vouch", "fingerprint match=aa:bb", "d.example", "", false, NULL },
 	{ "or one of the key", "fingerprint match=CC:DD", "d.example", "", false, NULL },
+	{ "without colons", "fingerprint match=aabb", "d.example", "", false, NULL },
+	{ "a part of it is not it", "fingerprint match=aa", "d.example", "", false, "Server certificate not verified" },
+	{ "words of names in any letters", "verify match=HOSTNAME", "d.example", "mx.example", true, NULL },
 	{ "another fingerprint", "fingerprint match=EE:FF", "d.example", "d.example", true, "Server certificate not verified" },
 };
 /* clang-format on */
@@ -81,6 +92,7 @@ test_values(void **state)
 			buffer_printf(&b, "%d %s %s %s", s.level, s.protocols, s.grade, s.exclude);
 			for (size_t m = 0; m < s.match.count; m++)
 				buffer_printf(&b, " %s", s.match.item[m]);
+			buffer_add_string(&b, s.alone ? " alone" : "");
 		} else {
 			assert_non_null(why);
 			buffer_add_string(&b, "-");
