@@ -18,7 +18,7 @@
 
 enum event_kind {
 	LIFE_ACCEPTED,       /* safe on disk and acknowledged: client, helo, TLS, login, message-id, sender, size     */
-	LIFE_REFUSED,        /* a client heard no: id, reply, rule, client, helo, sender, recipient; of a session or letter */
+	LIFE_REFUSED,        /* a client heard no: id, reply, rule, client, helo, sender, recipient; of a session or letter, with message-id */
 	LIFE_RULE,           /* a rule or check said something and refused nothing                                    */
 	LIFE_ENTERED,        /* the queue has it: sender, recipients, size; a notice: of which letter                 */
 	LIFE_CONTACT,        /* a host was tried: relay, TLS, how it went                                             */
@@ -32,7 +32,7 @@ enum event_kind {
 };
 enum event_text {
 	TEXT_CLIENT, TEXT_HELO, TEXT_PROTOCOL, TEXT_TLS, TEXT_METHOD, TEXT_USER, TEXT_MESSAGE_ID, TEXT_SENDER,
-	TEXT_RECIPIENT,      /* of ENTERED, DISCARDED: all of them, NUL between                                                  */
+	TEXT_RECIPIENT,      /* of ENTERED, DISCARDED, and of a letter that is REFUSED: all of them, NUL between                 */
 	TEXT_ORIGINAL, TEXT_RELAY, TEXT_STATUS, TEXT_HOW, TEXT_REPLY, TEXT_ID, TEXT_RULE, TEXT_SERVICE, TEXT_DELAYS, TEXT_MOMENT,
 	TEXT_MAILBOX,        /* where an account found it                                                              */
 	EVENT_TEXTS

@@ -23,7 +23,7 @@ const struct command command_trace = {
 		"letter, its id (null: none came of it), and events, a list of objects in their order. Each of these has time (UTC) and event: accepted, "
 		"refused, rule, queued, contact (a host that was tried in vain), attempt, notice, order, removed, discarded, or gap. "
 		"Besides, as far as it is known: client, helo, protocol, tls, method and user of a login, message_id, sender, recipient (a list where "
-		"event is queued or discarded), original as it was accepted, relay, status, how (it ended), reply, delays, rule, id (of a refusal), at (which command), mailbox, "
+		"event is queued or discarded, or refused at DATA, BDAT or END-OF-MESSAGE), original as it was accepted, relay, status, how (it ended), reply, delays, rule, id (of a refusal), at (which command), mailbox, "
 		"service, size, try (how often it was tried), lost (so many events, in a gap), of and notice (ids of the letter and of the notice made of it).\n"
 		"\n"
 		"What happened is kept for event_lifetime, 30 days.",

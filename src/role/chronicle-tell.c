@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/map.h"
 #include "message/domain.h"
 #include "message/envelope.h"
 
@@ -154,8 +155,9 @@ tell_refused(const struct event *e, uint64_t letter, struct buffer *out)
 	}
 	if (e->text[TEXT_RECIPIENT].len > 0) {
 		buffer_add_string(out, "; recipient ");
-		put_address(out, e->text[TEXT_RECIPIENT]);
+		put_addresses(out, e->text[TEXT_RECIPIENT], 10);
 	}
+	put_with(out, "; message-id ", e->text[TEXT_MESSAGE_ID]);
 }
 
 static void
@@ -200,6 +202,15 @@ tls_of_attempt(const struct event *e)
 	return tls.len == 0 || bytes_is(tls, "none") ? BYTES("no TLS") : tls;
 }
 
+/* By transport_maps, or because a table leads it there: it is sent nowhere. */
+static bool
+is_thrown_away(const struct event *e)
+{
+	return e->kind == LIFE_ATTEMPT && bytes_is(e->text[TEXT_HOW], "sent") &&
+	       (bytes_ends_nocase(e->text[TEXT_SERVICE], BYTES("/discard")) ||
+	        bytes_starts(e->text[TEXT_REPLY], BYTES("discarded: ")));
+}
+
 static void
 tell_attempt(const struct event *e, uint64_t letter, struct buffer *out)
 {
@@ -211,7 +222,10 @@ tell_attempt(const struct event *e, uint64_t letter, struct buffer *out)
 		buffer_add_string(out, ", accepted as ");
 		put_address(out, e->text[TEXT_ORIGINAL]);
 	}
-	put_with(out, ": ", e->text[TEXT_HOW]);
+	if (is_thrown_away(e))
+		buffer_add_string(out, ": thrown away");
+	else
+		put_with(out, ": ", e->text[TEXT_HOW]);
 	if (elsewhere) {
 		put_with(out, " by ", e->text[TEXT_RELAY]);
 		put_with(out, ", ", tls_of_attempt(e));
@@ -326,39 +340,92 @@ life_tell(const struct life *l, uint64_t letter, int depth, struct buffer *out)
 		event_tell(l->event[i], letter, depth, out);
 }
 
+/* What became of a recipient, in the order in which it is told.  Those that wait have none of what ends a letter. */
+enum fate {
+	FATE_SENT,
+	FATE_DISCARDED,
+	FATE_DEFERRED,
+	FATE_HELD,
+	FATE_BOUNCED,
+	FATE_EXPIRED,
+	FATE_DELETED,
+	FATE_WAITS,
+	FATES
+};
+static const char *const fate_words[FATES] = {
+	[FATE_SENT] = "sent",       [FATE_DISCARDED] = "discarded", [FATE_DEFERRED] = "deferred",
+	[FATE_HELD] = "on hold",    [FATE_BOUNCED] = "bounced",     [FATE_EXPIRED] = "expired",
+	[FATE_DELETED] = "deleted", [FATE_WAITS] = "in the queue",
+};
+
+/* How an event begins that says so; what is not here says that it goes on: released, tried again, led another way. */
+static const struct {
+	enum event_kind kind;
+	const char     *how;
+	enum fate       fate;
+} fate_rows[] = {
+	{ LIFE_ATTEMPT, "sent", FATE_SENT },           { LIFE_ATTEMPT, "deferred", FATE_DEFERRED },
+	{ LIFE_ATTEMPT, "SOFTBOUNCE", FATE_DEFERRED }, { LIFE_ATTEMPT, "bounced", FATE_BOUNCED },
+	{ LIFE_ATTEMPT, "hold", FATE_HELD },           { LIFE_ORDER, "held ", FATE_HELD },
+	{ LIFE_ORDER, "expired", FATE_EXPIRED },       { LIFE_ORDER, "deleted ", FATE_DELETED },
+	{ LIFE_ORDER, "returned ", FATE_BOUNCED },
+};
+
+static enum fate
+fate_of(const struct event *e)
+{
+	if (is_thrown_away(e))
+		return FATE_DISCARDED;
+	for (size_t i = 0; i < COUNT(fate_rows); i++)
+		if (fate_rows[i].kind == e->kind &&
+		    bytes_starts(e->text[TEXT_HOW], bytes_of(fate_rows[i].how)))
+			return fate_rows[i].fate;
+	return FATE_WAITS;
+}
+
+/* Of each recipient its fate's word: as it was accepted first, and in place of that what it leads to. */
+static void
+fate_keep(struct map *known, const struct event *e)
+{
+	struct bytes rest = e->text[TEXT_RECIPIENT], one;
+	const void  *before;
+	enum fate    fate = e->kind != LIFE_ENTERED     ? fate_of(e)
+	                    : e->text[TEXT_HOW].len > 0 ? FATE_HELD
+	                                                : FATE_WAITS;
+
+	while (bytes_split(&rest, '\0', &one))
+		(void)map_put(known, one, (void *)(uintptr_t)&fate_words[fate]);
+	one = e->text[TEXT_ORIGINAL];
+	before = one.len > 0 ? map_get(known, one) : NULL;
+	if (before == &fate_words[FATE_HELD] || before == &fate_words[FATE_WAITS])
+		(void)map_drop(known, one);
+}
+
 struct fates {
-	size_t sent, deferred, bounced;
+	size_t count[FATES];
 	bool   removed, discarded;
 };
 
-/* The last that was said of each recipient counts; a letter has few that are told more than once. */
-static bool
-is_last_word(const struct life *l, size_t at)
-{
-	for (size_t i = at + 1; i < l->count; i++)
-		if (l->event[i]->kind == LIFE_ATTEMPT &&
-		    bytes_equal(l->event[i]->text[TEXT_RECIPIENT],
-		                l->event[at]->text[TEXT_RECIPIENT]))
-			return false;
-	return true;
-}
-
+/* The last that was said of each recipient counts. */
 static struct fates
 fates_of(const struct life *l)
 {
-	struct fates f = { 0 };
+	struct fates f = { .removed = false };
+	struct map  *known = map_open();
 
 	for (size_t i = 0; i < l->count; i++) {
 		const struct event *e = l->event[i];
 
 		f.removed |= e->kind == LIFE_REMOVED;
 		f.discarded |= e->kind == LIFE_DISCARDED;
-		if (e->kind != LIFE_ATTEMPT || (l->count <= 1000 && !is_last_word(l, i)))
-			continue;
-		f.sent += bytes_is(e->text[TEXT_HOW], "sent");
-		f.deferred += bytes_is(e->text[TEXT_HOW], "deferred");
-		f.bounced += bytes_is(e->text[TEXT_HOW], "bounced");
+		if (e->kind == LIFE_ENTERED || e->kind == LIFE_ATTEMPT || e->kind == LIFE_ORDER)
+			fate_keep(known, e);
 	}
+	for (struct map_place p = { 0 }; map_next(known, &p);)
+		f.count[(const char *const *)p.value - fate_words]++;
+	if (f.removed)
+		f.count[FATE_WAITS] = f.count[FATE_HELD] = 0;
+	map_close(&known);
 	return f;
 }
 
@@ -387,15 +454,11 @@ life_line(const struct life *l, uint64_t letter, struct buffer *out)
 	buffer_add_string(out, " -> ");
 	put_addresses(out, first_text(l, TEXT_RECIPIENT), 2);
 	buffer_add_string(out, "  ");
-	const struct {
-		size_t      count;
-		const char *word;
-	} told[] = { { f.sent, "sent" }, { f.deferred, "deferred" }, { f.bounced, "bounced" } };
-	for (size_t i = 0; i < COUNT(told); i++) {
-		if (told[i].count == 0)
+	for (enum fate i = FATE_SENT; i < FATES; i++) {
+		if (f.count[i] == 0)
 			continue;
-		buffer_printf(out, told[i].count > 1 ? "%s%s %zu" : "%s%s", between, told[i].word,
-		              told[i].count);
+		buffer_printf(out, f.count[i] > 1 ? "%s%s %zu" : "%s%s", between, fate_words[i],
+		              f.count[i]);
 		between = ", ";
 	}
 	if (*between == '\0')
@@ -414,7 +477,7 @@ refusal_line(const struct event *e, struct buffer *out)
 	buffer_add_string(out, "  ");
 	put_address(out, e->text[TEXT_SENDER]);
 	buffer_add_string(out, " -> ");
-	put_address(out, e->text[TEXT_RECIPIENT]);
+	put_addresses(out, e->text[TEXT_RECIPIENT], 2);
 	put_with(out, "  refused: ", e->text[TEXT_REPLY]);
 	buffer_add_char(out, '\n');
 }
@@ -459,6 +522,15 @@ put_json_list(struct buffer *out, struct bytes list)
 	buffer_add_char(out, ']');
 }
 
+static bool
+names_several(const struct event *e)
+{
+	return e->kind == LIFE_ENTERED || e->kind == LIFE_DISCARDED ||
+	       (e->kind == LIFE_REFUSED &&
+	        (bytes_is(e->text[TEXT_MOMENT], "DATA") || bytes_is(e->text[TEXT_MOMENT], "BDAT") ||
+	         bytes_is(e->text[TEXT_MOMENT], "END-OF-MESSAGE")));
+}
+
 void
 event_tell_json(const struct event *e, struct buffer *out)
 {
@@ -487,7 +559,7 @@ event_tell_json(const struct event *e, struct buffer *out)
 		if (e->text[i].len == 0 && !(i == TEXT_SENDER && e->kind == LIFE_ENTERED))
 			continue;
 		buffer_printf(out, ",\"%s\":", event_text_names[i]);
-		if (i == TEXT_RECIPIENT && (e->kind == LIFE_ENTERED || e->kind == LIFE_DISCARDED))
+		if (i == TEXT_RECIPIENT && names_several(e))
 			put_json_list(out, e->text[i]);
 		else
 			put_json(out, e->text[i]);

@@ -6,6 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
+/* In the order in which they were named: a letter has its last one first. */
+static void
+put_recipients(const struct letter *l, struct buffer *out)
+{
+	const struct recipient **all;
+	size_t                   n = 0;
+
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		n++;
+	all = memory_take((n + 1) * sizeof *all);
+	n = 0;
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		all[n++] = r;
+	/* The rest is found by what becomes of it. */
+	while (n-- > 0 && out->len + strlen(all[n]->original) + 1 <= EVENT_TEXT_MOST) {
+		if (out->len > 0)
+			buffer_add_char(out, '\0');
+		buffer_add_string(out, all[n]->original);
+	}
+	memory_free(all);
+}
+
 void
 queue_tell_entered(struct house *h, const struct letter *l)
 {
@@ -14,16 +36,7 @@ queue_tell_entered(struct house *h, const struct letter *l)
 
 	if (!event_is_told(h))
 		return;
-	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
-		size_t len = strlen(r->original);
-
-		/* The rest is found by what becomes of it. */
-		if (to.len + len + 1 > EVENT_TEXT_MOST)
-			break;
-		if (to.len > 0)
-			buffer_add_char(&to, '\0');
-		buffer_add_string(&to, r->original);
-	}
+	put_recipients(l, &to);
 	e.text[TEXT_SENDER] = bytes_of(l->sender);
 	e.text[TEXT_RECIPIENT] = buffer_bytes(&to);
 	if (l->first != NULL && l->first->state == RECIPIENT_HELD) {

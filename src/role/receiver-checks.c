@@ -179,7 +179,8 @@ checks_refused(struct passage *p, const char *reply)
 	          &(struct session_told){ .verb = r.verb,
 	                                  .reply = r.reply,
 	                                  .rule = n->what,
-	                                  .id = bytes_of(p->refusal) });
+	                                  .id = bytes_of(p->refusal),
+	                                  .letter = l });
 	l->told = l->explained = true;
 	return *p->refusal == '\0' ? reply : arena_printf(l->life, "%s (%s)", reply, p->refusal);
 }

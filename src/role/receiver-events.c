@@ -30,12 +30,28 @@ story_of(const struct letter *l)
 	return v == NULL ? 0 : story_with(v, l->number);
 }
 
+/* Each recipient of a letter, NUL between: as many as an event holds. */
+static void
+put_recipients(const struct letter *l, struct buffer *out)
+{
+	for (uint32_t i = 0; i < l->rcpts; i++) {
+		struct bytes one = l->rcpt[i].address;
+
+		if (out->len + one.len + 1 > EVENT_TEXT_MOST)
+			break;
+		if (out->len > 0)
+			buffer_add_char(out, '\0');
+		buffer_add(out, one);
+	}
+}
+
 void
 need_told(void *house, struct session *s, const struct session_told *what)
 {
 	struct visit        *v = *session_held(s);
 	struct event         e = { .kind = what->note ? LIFE_RULE : LIFE_REFUSED };
 	struct session_facts is;
+	struct buffer        to = { 0 };
 
 	if (v == NULL || !event_is_told(house))
 		return;
@@ -46,12 +62,18 @@ need_told(void *house, struct session *s, const struct session_told *what)
 	e.text[TEXT_USER] = is.user;
 	e.text[TEXT_SENDER] = is.has_sender ? is.sender : BYTES("");
 	e.text[TEXT_RECIPIENT] = what->recipient;
+	if (what->letter != NULL) {
+		put_recipients(what->letter, &to);
+		e.text[TEXT_RECIPIENT] = buffer_bytes(&to);
+		e.text[TEXT_MESSAGE_ID] = bytes_of(what->letter->reader.fields.message_id);
+	}
 	e.text[TEXT_REPLY] = what->reply;
 	e.text[TEXT_RULE] = what->rule;
 	e.text[TEXT_ID] = what->id;
 	e.text[TEXT_MOMENT] = bytes_of(what->verb);
 	e.text[TEXT_SERVICE] = bytes_of(session_config(s)->listener);
 	event_say(house, &e);
+	buffer_free(&to);
 }
 
 static void
@@ -93,15 +115,7 @@ tell_thrown_away(struct house *h, const struct letter *l, uint64_t story, const 
 	if (!event_is_told(h) || !letter_id_parse(bytes_of(id), &e.letter))
 		return;
 	tell_taken(h, l, story, e.letter);
-	for (uint32_t i = 0; i < l->rcpts; i++) {
-		struct bytes one = l->rcpt[i].address;
-
-		if (to.len + one.len + 1 > EVENT_TEXT_MOST)
-			break;
-		if (to.len > 0)
-			buffer_add_char(&to, '\0');
-		buffer_add(&to, one);
-	}
+	put_recipients(l, &to);
 	e.text[TEXT_RECIPIENT] = buffer_bytes(&to);
 	event_say(h, &e);
 	buffer_free(&to);

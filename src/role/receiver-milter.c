@@ -481,7 +481,8 @@ explain_letter(struct passage *p, const char *reply, struct bytes by)
 	(void)bytes_string(need_remember(p->house, l->session, &r), p->refusal, sizeof p->refusal);
 	id = bytes_of(p->refusal);
 	need_told(p->house, l->session,
-	          &(struct session_told){ .verb = r.verb, .reply = r.reply, .rule = by, .id = id });
+	          &(struct session_told){
+			  .verb = r.verb, .reply = r.reply, .rule = by, .id = id, .letter = l });
 	l->explained = true;
 	return id.len == 0 ? reply : arena_printf(l->life, "%s (%s)", reply, p->refusal);
 }

@@ -194,6 +194,48 @@ def test_an_address_with_many_letters_gets_a_list():
         assert h.command("trace", check=False).returncode == 2
 
 
+def test_a_list_says_of_each_letter_what_became_of_it(tmp_path):
+    """Of who asks for an address: on hold is not deferred, and what was deleted, expired or thrown away is told so."""
+    checks = tmp_path / "checks"
+    tmp_path.chmod(0o755)
+    checks.write_text("/^Message-ID: <refused@/ REJECT not wanted\n")
+    with house(header_checks=f"pcre:{checks}", relayhost=f"[127.0.0.1]:{free_ports(1)[0]}",
+               transport_maps="inline:{ {gone.example = discard: nobody wants it}, {kept.example = hold: wait} }",
+               virtual_alias_maps="inline:{ {all@here.example = jill@here.example later@there.example} }",
+               maximal_queue_lifetime_maps="inline:{ {short.example = 1s} }", minimal_backoff_time="1s", maximal_backoff_time="1s") as h:
+        local(h, "jill", "all")
+        with h.smtp() as s:
+            def send(name, *to):
+                s.sendmail("ann@one.example", list(to), LETTER.format(name))
+            for name, *to in [("discarded", "a@gone.example"), ("kept", "a@kept.example"), ("deferred", "later@there.example"), ("held", "later@there.example"),
+                              ("deleted", "later@there.example"), ("returned", "later@there.example"), ("released", "a@kept.example"),
+                              ("expired", "late@short.example"), ("several", "jill@here.example", "x@there.example", "a@kept.example"),
+                              ("alias", "all@here.example")]:
+                send(name, *to)
+            with pytest.raises(smtplib.SMTPDataError):
+                send("refused", "jill@here.example", "x@there.example")
+        wait_for(lambda: h.count("status=deferred") >= 7 and h.count("status=expired") == 1 and h.count("status=hold") == 3)
+        ids = {name: letter for letter, name in re.findall(r"([0-9A-F]{10,}): message-id=<(\w+)@", h.text())}
+        for order in (["hold", ids["held"]], ["delete", ids["deleted"]], ["bounce", ids["returned"]], ["release", ids["released"]],
+                      ["hold", "--recipient", "x@there.example", ids["several"]]):
+            assert h.command("queue", *order).stdout.startswith("1 recipient of 1 letter")
+        wait_for(lambda: h.count(f"{ids['released']}: to=") == 2)
+
+        def listed():
+            return {line.split()[2]: re.split(r"(?:>|more)  ", line)[-1] for line in trace(h, "--all", "ann@one.example").splitlines()}
+        wanted = {"discarded": "discarded", "kept": "on hold", "deferred": "deferred", "held": "on hold", "deleted": "deleted", "returned": "bounced",
+                  "expired": "expired", "released": "deferred", "several": "sent, on hold 2", "alias": "sent, deferred"}
+        wait_for(lambda: {name: listed()[ids[name]] for name in wanted} == wanted)
+        assert "<a@gone.example>: thrown away: 2.0.0 nobody wants it" in trace(h, ids["discarded"])
+        assert " to <jill@here.example>, <x@there.example>, <a@kept.example>\n" in trace(h, ids["several"])
+        # One that was read and refused is found by its message-id, and by each of whom it was for.
+        told = trace(h, "refused@here.example")
+        assert "refused at END-OF-MESSAGE: 550 5.7.1 not wanted" in told and "recipient <jill@here.example>, <x@there.example>; message-id <refused@here.example>" in told
+        assert "refused: 550 5.7.1 not wanted" in trace(h, "--all", "jill@here.example")
+        event, = (e for e in lives(h, "refused@here.example")[0]["events"] if e["event"] == "refused")
+        assert (event["recipient"], event["message_id"]) == (["jill@here.example", "x@there.example"], "<refused@here.example>")
+
+
 REFUSED = [
     ("a word that is none", ["XYZZY"]),
     ("a word out of its turn", ["RCPT TO:<a@b.example>"]),

@@ -56,11 +56,24 @@ history_flush(struct session *s)
 	history_tell(s, (uint32_t)s->config->set.history_lines);
 }
 
+/* What is said then is said of the letter and of all its recipients. */
+static bool
+is_of_content(const char *verb)
+{
+	return strcmp(verb, "DATA") == 0 || strcmp(verb, "BDAT") == 0 ||
+	       strcmp(verb, "END-OF-MESSAGE") == 0;
+}
+
 void
 tell_house(struct session *s, const struct session_told *what)
 {
-	if (s->needs->told != NULL)
-		s->needs->told(s->house, s, what);
+	struct session_told all = *what;
+
+	if (s->needs->told == NULL)
+		return;
+	if (what->recipient.len == 0 && is_of_content(what->verb))
+		all.letter = s->letter;
+	s->needs->told(s->house, s, &all);
 }
 
 /* "... (PABCDEFGHJK)": it has its id. */

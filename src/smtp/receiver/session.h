@@ -83,7 +83,7 @@ struct session_verdict {
 struct session_refusal { const char *verb; struct bytes recipient, reply, by; };
 
 /* What the log has just been told of the client: that it was refused, or, with `note`, what rules say besides. */
-struct session_told { bool note; const char *verb; struct bytes recipient, reply, rule, id; };
+struct session_told { bool note; const char *verb; struct bytes recipient, reply, rule, id; const struct letter *letter; };   /* letter: all of it is meant, NULL it is not */
 
 /* What mail filters (policy/milter-chain.h) are told, and what they answer. */
 enum filter_stage { FILTER_CONNECT, FILTER_HELO, FILTER_MAIL, FILTER_RCPT, FILTER_DATA, FILTER_CONTENT, FILTER_UNKNOWN = 7, FILTER_REFUSED, FILTER_NONE };
