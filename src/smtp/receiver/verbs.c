@@ -885,6 +885,8 @@ is_for(const struct session *s, const struct verb *v)
 		return s->may_expn;
 	if (v->run == verb_etrn)
 		return s->config->set.flush_domains.count > 0;
+	if (v->run == verb_bdat)
+		return (extensions_of(s) & EXTENSION_CHUNKING) != 0;
 	if (v->run == verb_burl)
 		return (extensions_of(s) & EXTENSION_BURL) != 0;
 	if (v->run == verb_starttls)
