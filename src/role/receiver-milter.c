@@ -371,6 +371,7 @@ heard_said(struct filtering *g, const struct word_milter_said *w, struct arena *
 	buffer_free(&g->first);
 	session_filtered(s,
 	                 &(struct filter_said){ .reply = bytes_of(w->reply),
+	                                        .by = bytes_of(w->by),
 	                                        .reason = quarantine(g->receiver, session_config(s),
 	                                                             scratch, w->reason),
 	                                        .shut = w->shut,
@@ -452,27 +453,37 @@ say_letter(struct passage *p)
 	buffer_free(&fields);
 }
 
-/* `by` and the id are of a refusal. */
+/* Who refuses, or does what else is told: a setting, and of several filters which. */
+struct refuser {
+	const char *setting, *filter; /* filter "": none of them alone */
+};
+
+/* The id is of a refusal. */
 static void
-log_letter(struct passage *p, const char *deed, const char *text, struct bytes by, struct bytes id)
+log_letter(struct passage *p, const char *deed, const char *text, const struct refuser *by,
+           struct bytes id)
 {
 	struct letter *l = p->letter;
 	struct bytes   to = l->rcpts > 0 ? l->rcpt[0].address : BYTES("");
 
 	note_as(l->config->service,
 	        "%s: milter-%s: END-OF-MESSAGE from %.*s: %s; from=<%.*s> to=<%.*s> proto=%s "
-	        "helo=<%.*s>%s%.*s%s%.*s",
+	        "helo=<%.*s>%s%s%s%s%s%.*s",
 	        p->filtering->transaction, deed, (int)l->client.len, l->client.at, text,
 	        (int)l->sender.len, l->sender.at, (int)to.len, to.at, l->protocol, (int)l->helo.len,
-	        l->helo.at, id.len > 0 ? " rule=" : "", id.len > 0 ? (int)by.len : 0, by.at,
-	        id.len > 0 ? " id=" : "", (int)id.len, id.at);
+	        l->helo.at, id.len > 0 ? " rule=" : "", id.len > 0 ? by->setting : "",
+	        *by->filter != '\0' ? " milter=" : "", by->filter, id.len > 0 ? " id=" : "",
+	        (int)id.len, id.at);
 }
 
 /* Remembered, told and said under one id. */
 static const char *
-explain_letter(struct passage *p, const char *reply, struct bytes by)
+explain_letter(struct passage *p, const char *reply, const struct refuser *who)
 {
-	struct letter         *l = p->letter;
+	struct letter *l = p->letter;
+	struct bytes   by = bytes_of(
+		  *who->filter == '\0' ? who->setting
+				       : arena_printf(l->life, "%s %s", who->setting, who->filter));
 	struct session_refusal r = { .verb = "END-OF-MESSAGE", .reply = bytes_of(reply), .by = by };
 	struct bytes           id;
 
@@ -488,14 +499,14 @@ explain_letter(struct passage *p, const char *reply, struct bytes by)
 }
 
 static void
-refuse_letter(struct passage *p, const char *reply, struct bytes by)
+refuse_letter(struct passage *p, const char *reply, const struct refuser *by)
 {
 	struct letter *l = p->letter;
 	const char    *said = explain_letter(p, reply, by);
 
 	log_letter(p, "reject", strlen(reply) > 4 ? reply + 4 : reply, by, bytes_of(p->refusal));
 	l->told = true;
-	l->refused_by = by;
+	l->refused_by = bytes_of(by->setting);
 	passage_refuse(p, reply[0] == '5' ? VERDICT_REFUSE : VERDICT_LATER,
 	               arena_copy(l->life, bytes_of(said)));
 }
@@ -507,7 +518,7 @@ default_letter(struct passage *p)
 
 	default_answer(receiver_of(p->house), p->letter->config, &said);
 	if (said.reply.len > 0) {
-		refuse_letter(p, said.reply.at, BYTES("smtpd_milters"));
+		refuse_letter(p, said.reply.at, &(struct refuser){ "smtpd_milters", "" });
 		return;
 	}
 	if (said.hold)
@@ -651,23 +662,24 @@ edits_of(struct passage *p, const struct word_milter_made *w, int fd)
 static bool
 obey(struct passage *p, const struct word_milter_made *w, const struct edits *edits)
 {
-	struct letter *l = p->letter;
-	const char    *reply = NULL;
-	bool           discard = false;
+	struct letter       *l = p->letter;
+	const struct refuser by = { "smtpd_milters", w->said.by };
+	const char          *reply = NULL;
+	bool                 discard = false;
 
 	if (w->said.reply[0] != '\0') {
-		refuse_letter(p, w->said.reply, BYTES("smtpd_milters"));
+		refuse_letter(p, w->said.reply, &by);
 		return false;
 	}
 	if (w->said.hold) {
-		log_letter(p, "hold", "milter triggers HOLD action", BYTES(""), BYTES(""));
+		log_letter(p, "hold", "milter triggers HOLD action", &by, BYTES(""));
 		l->handling.hold =
 			quarantine(receiver_of(p->house), l->config, l->life, w->said.reason);
 	}
 	change_envelope(p, w);
 	if (w->checks.len > 0 && (!checks_add(p, w->checks, &reply, &discard) || reply != NULL)) {
 		refuse_letter(p, reply != NULL ? reply : "451 4.3.0 Error: queue file write error",
-		              BYTES("milter_header_checks"));
+		              &(struct refuser){ "milter_header_checks", "" });
 		return false;
 	}
 	if (discard) {
@@ -675,7 +687,7 @@ obey(struct passage *p, const struct word_milter_made *w, const struct edits *ed
 		return false;
 	}
 	if (w->said.discard || l->rcpts == 0) {
-		log_letter(p, "discard", "milter triggers DISCARD action", BYTES(""), BYTES(""));
+		log_letter(p, "discard", "milter triggers DISCARD action", &by, BYTES(""));
 		passage_discard(p);
 		return false;
 	}

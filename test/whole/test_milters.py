@@ -318,9 +318,9 @@ def test_what_a_filter_refuses_is_explained_by_the_id_in_the_reply_and_in_the_lo
                 replies.append(hear())
         this = re.search(r" \((P[A-Z0-9]{10})\)\r\n$", replies[-1]).group(1)
         why = wait_for(lambda: (d := house.command("policy", "why", this, check=False)).returncode == 0 and d.stdout)
-        assert "  rule: smtpd_milters\n" in why, why
+        assert f"  rule: smtpd_milters inet:127.0.0.1:{port}\n" in why, why
         if at != "CONNECT":              # the greeting has an id of its own
-            assert re.search(rf"milter-reject: {at} from .* rule=smtpd_milters id={this}$", house.text(), re.MULTILINE), house.text()
+            assert re.search(rf"milter-reject: {at} from .* rule=smtpd_milters milter=inet:127\.0\.0\.1:{port} id={this}$", house.text(), re.MULTILINE), house.text()
 
 
 def test_a_filter_that_is_away_is_asked_again():

@@ -1,12 +1,13 @@
 /* What mail filters (milters) say of each command: they are the house's; the session tells them what was said, and obeys */
 #include "smtp/receiver/session_inner.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/journal.h"
 #include "smtp/reply.h"
 
-enum { PARAMETERS_MOST = 64 };
+enum { PARAMETERS_MOST = 64, RULE_ROOM = 300 };
 
 /* Which event of a filter each moment is; FILTER_NONE: none. */
 static const uint8_t stage_of[] = {
@@ -132,8 +133,17 @@ filters_unknown(struct session *s, struct bytes line, judged_fn *then)
  * Hearing
  */
 
+/* "smtpd_milters inet:127.0.0.1:8891": of several filters, which. */
+static struct bytes
+rule_of(struct bytes by, char out[static RULE_ROOM])
+{
+	(void)snprintf(out, RULE_ROOM, "smtpd_milters%s%.*s", by.len > 0 ? " " : "", (int)by.len,
+	               by.len > 0 ? by.at : "");
+	return bytes_of(out);
+}
+
 static void
-log_filter(struct session *s, const char *deed, const char *text, struct bytes id)
+log_filter(struct session *s, const char *deed, const char *text, struct bytes by, struct bytes id)
 {
 	/* clang-format off */
 	static const char *const verbs[] = {
@@ -143,23 +153,25 @@ log_filter(struct session *s, const char *deed, const char *text, struct bytes i
 	/* clang-format on */
 	struct letter *l = s->letter;
 	const char    *verb = verbs[s->filter_stage];
+	char           rule[RULE_ROOM];
 
 	if (s->filter_stage == FILTER_HELO && s->hello == HELLO_HELO)
 		verb = "HELO";
 	note_as(s->config->service,
-	        "NOQUEUE: milter-%s: %s from %s: %s;%s%.*s%s%s%.*s%s proto=%s%s%.*s%s%s%.*s", deed,
-	        verb, client_of(s), text, l != NULL ? " from=<" : "",
+	        "NOQUEUE: milter-%s: %s from %s: %s;%s%.*s%s%s%.*s%s proto=%s%s%.*s%s%s%s%.*s%s%.*s",
+	        deed, verb, client_of(s), text, l != NULL ? " from=<" : "",
 	        l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
 	        l != NULL ? ">" : "", s->asked.len > 0 ? " to=<" : "", (int)s->asked.len,
 	        s->asked.len > 0 ? s->asked.at : "", s->asked.len > 0 ? ">" : "", protocol_of(s),
 	        s->helo.len > 0 ? " helo=<" : "", (int)s->helo.len,
 	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "",
-	        id.len > 0 ? " rule=smtpd_milters id=" : "", (int)id.len, id.at);
+	        id.len > 0 ? " rule=smtpd_milters" : "", by.len > 0 ? " milter=" : "", (int)by.len,
+	        by.at, id.len > 0 ? " id=" : "", (int)id.len, id.at);
 	tell_house(s, &(struct session_told){ .note = strcmp(deed, "reject") != 0,
 	                                      .verb = verb,
 	                                      .recipient = s->asked,
 	                                      .reply = bytes_of(text),
-	                                      .rule = BYTES("smtpd_milters"),
+	                                      .rule = rule_of(by, rule),
 	                                      .id = id });
 }
 
@@ -181,27 +193,33 @@ session_filtered(struct session *s, const struct filter_said *f)
 	s->filtered = NULL;
 	s->filters = f->wants;
 	if (v.refused) {
-		char text[1024] = "";
+		char text[1024] = "", rule[RULE_ROOM];
 
 		(void)bytes_string(bytes_cut(f->reply, 0, sizeof text - 1), text, sizeof text);
 		(void)remembered(s,
 		                 &(struct session_refusal){ "", s->asked, f->reply,
-		                                            BYTES("smtpd_milters") },
+		                                            rule_of(f->by, rule) },
 		                 &v.id);
-		log_filter(s, "reject", text, v.id);
+		log_filter(s, "reject", text, f->by, v.id);
 		v.by_filter = true;
 		v.shut = f->shut;
 	}
 	if (v.refused && is_told_later(s, f)) {
+		char text[RULE_ROOM];
+
+		if (s->life == NULL)
+			s->life = arena_open(NULL);
+		if (!s->filters_deny)
+			s->denied_by = arena_keep(s->life, rule_of(f->by, text));
 		s->filters_deny = s->filters_deny || f->reply.at[0] == '5';
 		v.refused = false;
 	}
 	if (f->discard && s->letter != NULL) {
-		log_filter(s, "discard", "milter triggers DISCARD action", BYTES(""));
+		log_filter(s, "discard", "milter triggers DISCARD action", f->by, BYTES(""));
 		s->letter->discard = true;
 	}
 	if (f->hold && s->letter != NULL) {
-		log_filter(s, "hold", "milter triggers HOLD action", BYTES(""));
+		log_filter(s, "hold", "milter triggers HOLD action", f->by, BYTES(""));
 		s->letter->handling.hold = arena_keep(s->letter->life, f->reason);
 	}
 	then(s, &v);

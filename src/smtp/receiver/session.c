@@ -427,7 +427,7 @@ greet_refused(struct session *s)
 	say(s, "%s",
 	    remembered(s,
 	               &(struct session_refusal){ "CONNECT", BYTES(""), buffer_bytes(&b),
-	                                          BYTES("smtpd_milters") },
+	                                          s->denied_by },
 	               &id));
 	buffer_free(&b);
 }

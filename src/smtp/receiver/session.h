@@ -95,6 +95,7 @@ struct filter_event {
 };
 struct filter_said {
 	struct bytes reply;            /* lines with CRLF between them; "" go on   */
+	struct bytes by;               /* which of them says so, "" none           */
 	struct bytes reason;           /* of hold                                  */
 	bool shut, discard, hold;
 	uint32_t wants;                /* 1 << enum filter_stage: what they want to hear from now on */

@@ -60,6 +60,7 @@ struct session {
 	uint32_t       filters;        /* 1 << enum filter_stage: what they want to hear */
 	uint8_t        filter_stage;   /* that they were told                       */
 	bool           filters_deny;   /* they refuse the session: said at MAIL     */
+	struct bytes   denied_by;      /* the rule and which filter, of such        */
 	struct bytes   said;           /* behind MAIL or RCPT, as it was written    */
 	uint64_t       letters;        /* transactions begun                        */
 	const char    *where;          /* last command, for the log                 */
