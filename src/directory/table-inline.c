@@ -10,7 +10,8 @@ fail(struct buffer *errors, struct bytes name, const char *why)
 }
 
 static bool
-put_part(struct table_index *index, struct bytes name, struct bytes part, struct buffer *errors)
+put_part(struct table_index *index, struct bytes name, struct bytes part,
+         const struct table_source *source, struct buffer *errors)
 {
 	struct bytes key, value, inner = part;
 	ptrdiff_t    equals;
@@ -27,6 +28,8 @@ put_part(struct table_index *index, struct bytes name, struct bytes part, struct
 	if (key.len > TABLE_KEY_MOST || value.len > TABLE_VALUE_MOST)
 		return fail(errors, name, "a part is too long");
 	(void)table_index_put(index, key, value);
+	if (source->entry != NULL)
+		source->entry(source->entry_ctx, "inline", 0, value);
 	return true;
 }
 
@@ -46,7 +49,7 @@ inline_open(struct bytes name, enum table_grammar grammar, const struct table_so
 	}
 	index = table_index_open((source->how & TABLE_KEEP_CASE) | TABLE_LAST_HOLDS, name.len);
 	while (good && table_part(&rest, &part))
-		good = put_part(index, name, part, errors);
+		good = put_part(index, name, part, source, errors);
 	if (!good) {
 		table_index_close(index);
 		return NULL;

@@ -22,14 +22,16 @@ static bool
 open_part(struct parts *p, struct bytes name, enum table_grammar grammar,
           const struct table_source *source, struct buffer *errors, struct buffer *warnings)
 {
-	struct arena *scratch = arena_open(NULL);
+	struct arena       *scratch = arena_open(NULL);
+	struct table_source of_part = *source;
 
+	of_part.entry = NULL;
 	if (p->count == TABLE_PARTS_MOST)
 		buffer_printf(errors, "more than %d tables in one; write fewer\n",
 		              TABLE_PARTS_MOST);
 	else
 		p->part[p->count] =
-			table_open(arena_copy(scratch, name), grammar, source, errors, warnings);
+			table_open(arena_copy(scratch, name), grammar, &of_part, errors, warnings);
 	arena_close(&scratch);
 	if (p->count == TABLE_PARTS_MOST || p->part[p->count] == NULL)
 		return false;

@@ -28,11 +28,13 @@ randmap_open(struct bytes name, enum table_grammar grammar, const struct table_s
 	bool           good = name.len > 0 && name.at[0] == '{' && table_unbrace(name, &inner);
 
 	(void)grammar;
-	(void)source;
 	(void)warnings;
 	c->life = arena_open(NULL);
-	while (good && c->count < VALUES_MOST && table_part(&inner, &part))
+	while (good && c->count < VALUES_MOST && table_part(&inner, &part)) {
 		c->value[c->count++] = arena_keep(c->life, part);
+		if (source->entry != NULL)
+			source->entry(source->entry_ctx, "randmap", 0, part);
+	}
 	if (c->count > 0)
 		return c;
 	buffer_printf(errors, "randmap:%.*s: write the values in braces: randmap:{value, value}\n",

@@ -25,12 +25,14 @@ skip_blank(struct bytes b)
 
 /* Where each if ends, while the rules are read. */
 struct rule_reading {
-	struct table_rules *rules;
-	struct table_faults faults;
-	struct arena       *scratch;
-	int                 line;
-	size_t              open[IF_DEPTH_MOST];
-	int                 depth;
+	struct table_rules        *rules;
+	const struct table_source *source;
+	struct table_faults        faults;
+	struct arena              *scratch;
+	int                        line;
+	size_t                     open[IF_DEPTH_MOST];
+	int                        depth;
+	bool                       named; /* the rules stand in the name */
 };
 
 static struct table_rule *
@@ -104,6 +106,9 @@ read_rule(struct rule_reading *r, struct bytes line)
 	if (line.len > TABLE_VALUE_MOST)
 		return "the result is too long";
 	kept->result = arena_keep(r->rules->life, line);
+	if (r->source->entry != NULL)
+		r->source->entry(r->source->entry_ctx, r->rules->file, r->named ? 0 : r->line,
+		                 line);
 	return r->rules->kind->result == NULL ? NULL : r->rules->kind->result(kept, r->scratch);
 }
 
@@ -164,7 +169,10 @@ table_rules_open(const struct table_rules_kind *kind, struct bytes name,
                  const struct table_source *source, struct buffer *errors)
 {
 	struct table_rules *rules = memory_take(sizeof *rules);
-	struct rule_reading r = { .rules = rules, .scratch = arena_open(NULL) };
+	struct rule_reading r = { .rules = rules,
+		                  .source = source,
+		                  .scratch = arena_open(NULL),
+		                  .named = name.at[0] == '{' };
 	struct table_lines  lines = { .number = 0 };
 	struct buffer       text = { 0 };
 	struct bytes        line;
@@ -174,8 +182,8 @@ table_rules_open(const struct table_rules_kind *kind, struct bytes name,
 	rules->life = arena_open(NULL);
 	rules->file = arena_copy(rules->life, bytes_cut(name, 0, 1000));
 	r.faults = (struct table_faults){ rules->file, errors, 0 };
-	good = name.at[0] == '{' ? inline_text(name, &text, errors)
-	                         : table_read(source, arena_copy(rules->life, name), &text, errors);
+	good = r.named ? inline_text(name, &text, errors)
+	               : table_read(source, arena_copy(rules->life, name), &text, errors);
 	lines.rest = buffer_bytes(&text);
 	while (good && table_line(&lines, &line)) {
 		r.line = lines.first;

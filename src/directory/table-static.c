@@ -16,7 +16,6 @@ static_open(struct bytes name, enum table_grammar grammar, const struct table_so
 	struct constant *c;
 
 	(void)grammar;
-	(void)source;
 	(void)warnings;
 	if (name.at[0] == '{' && !table_unbrace(name, &value)) {
 		buffer_printf(errors, "static:%.*s: a \"{\" is opened and never closed\n",
@@ -27,6 +26,8 @@ static_open(struct bytes name, enum table_grammar grammar, const struct table_so
 	if (value.len > 0)
 		memcpy(c->text, value.at, value.len);
 	c->value = (struct bytes){ c->text, value.len };
+	if (source->entry != NULL)
+		source->entry(source->entry_ctx, "static", 0, value);
 	return c;
 }
 

@@ -3,11 +3,12 @@
 #include "directory/walk.h"
 
 struct reading {
-	struct table_index *index;
-	unsigned            how;
-	struct table_lines  lines;
-	struct table_faults errors, warnings;
-	struct buffer       key, value; /* of an alias */
+	const struct table_source *source;
+	struct table_index        *index;
+	unsigned                   how;
+	struct table_lines         lines;
+	struct table_faults        errors, warnings;
+	struct buffer              key, value; /* of an alias */
 };
 
 static bool
@@ -51,6 +52,8 @@ enter(struct reading *r, struct bytes key, struct bytes value)
 		table_fault(&r->warnings, r->lines.first,
 		            "duplicate entry: \"%s\"; the first one counts",
 		            table_shown(key, shown));
+	if (r->source->entry != NULL)
+		r->source->entry(r->source->entry_ctx, r->errors.file, r->lines.first, value);
 }
 
 static void
@@ -226,7 +229,8 @@ file_open(struct bytes name, enum table_grammar grammar, const struct table_sour
 	struct arena  *scratch = arena_open(NULL);
 	const char    *path = arena_copy(scratch, name);
 	struct buffer  text = { 0 };
-	struct reading r = { .how = source->how,
+	struct reading r = { .source = source,
+		             .how = source->how,
 		             .errors = { path, errors, 0 },
 		             .warnings = { path, warnings, 0 } };
 	struct bytes   line;

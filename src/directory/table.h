@@ -51,6 +51,10 @@ struct table_source {
 	void *ctx;
 	const char *default_type;       /* "hash" */
 	unsigned    how;                /* TABLE_KEEP_CASE and others: of a command */
+	/* Told of each entry as it is read, with its line; line 0: it stands in the name.  NULL: nobody wants to hear.  What is
+	   put together of several tables is not told of. */
+	void (*entry)(void *entry_ctx, const char *file, int line, struct bytes value);
+	void *entry_ctx;
 };
 enum {
 	TABLE_KEEP_CASE  = 1,  /* keys as they are written, and asked for so          */

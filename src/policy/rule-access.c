@@ -16,6 +16,8 @@ struct action {
 	const char *class;
 };
 typedef enum rule_result action_fn(const struct action *);
+/* NULL, or why the text behind the word cannot be obeyed. */
+typedef const char *fault_fn(struct bytes text);
 
 /* "4.7.9 words": the status, else this one; *text is what is left. */
 static const char *
@@ -164,11 +166,19 @@ act_discard(const struct action *a)
 	return RULE_OK;
 }
 
+static const char *
+filter_fault(struct bytes text)
+{
+	return bytes_find(text, ':') > 0 ? NULL : "requires transport:destination";
+}
+
 static enum rule_result
 act_filter(const struct action *a)
 {
-	if (bytes_find(a->text, ':') <= 0)
-		return useless(a, "requires transport:destination");
+	const char *why = filter_fault(a->text);
+
+	if (why != NULL)
+		return useless(a, why);
 	return do_deed(a, DEED_FILTER, "filter", "FILTER");
 }
 
@@ -183,19 +193,29 @@ is_address(struct bytes b)
 	return at > 0 && (size_t)at + 1 < b.len && b.len < 500;
 }
 
+static const char *
+address_fault(struct bytes text)
+{
+	return is_address(text) ? NULL : "requires user@domain target";
+}
+
 static enum rule_result
 act_redirect(const struct action *a)
 {
-	if (!is_address(a->text))
-		return useless(a, "requires user@domain target");
+	const char *why = address_fault(a->text);
+
+	if (why != NULL)
+		return useless(a, why);
 	return do_deed(a, DEED_REDIRECT, "redirect", "REDIRECT");
 }
 
 static enum rule_result
 act_bcc(const struct action *a)
 {
-	if (!is_address(a->text))
-		return useless(a, "requires user@domain target");
+	const char *why = address_fault(a->text);
+
+	if (why != NULL)
+		return useless(a, why);
 	return do_deed(a, DEED_BCC, "bcc", "BCC");
 }
 
@@ -215,13 +235,20 @@ is_field(struct bytes b)
 	return true;
 }
 
+static const char *
+field_fault(struct bytes text)
+{
+	return is_field(text) ? NULL : "requires header: text argument";
+}
+
 static enum rule_result
 act_prepend(const struct action *a)
 {
-	if (a->work->facts->moment == AT_END)
-		return useless(a, "comes too late for PREPEND");
-	if (!is_field(a->text))
-		return useless(a, "requires header: text argument");
+	const char *why = a->work->facts->moment == AT_END ? "comes too late for PREPEND"
+	                                                   : field_fault(a->text);
+
+	if (why != NULL)
+		return useless(a, why);
 	return do_deed(a, DEED_PREPEND, "prepend", "PREPEND");
 }
 
@@ -229,22 +256,23 @@ act_prepend(const struct action *a)
 static const struct {
 	const char *word;
 	action_fn  *act;
+	fault_fn   *fault;            /* NULL: any text will do */
 } actions[] = {
-	{ "DUNNO",           act_dunno },
-	{ "REJECT",          act_reject },
-	{ "DEFER",           act_defer },
-	{ "WARN",            act_warn },
-	{ "INFO",            act_info },
-	{ "FILTER",          act_filter },
-	{ "HOLD",            act_hold },
-	{ "DISCARD",         act_discard },
-	{ "REDIRECT",        act_redirect },
-	{ "BCC",             act_bcc },
-	{ "DEFER_IF_PERMIT", act_defer_if_permit },
-	{ "DEFER_IF_REJECT", act_defer_if_reject },
-	{ "PREPEND",         act_prepend },
-	{ "OK",              act_ok },
-	{ "RELAY",           act_ok },
+	{ "DUNNO",           act_dunno, NULL },
+	{ "REJECT",          act_reject, NULL },
+	{ "DEFER",           act_defer, NULL },
+	{ "WARN",            act_warn, NULL },
+	{ "INFO",            act_info, NULL },
+	{ "FILTER",          act_filter, filter_fault },
+	{ "HOLD",            act_hold, NULL },
+	{ "DISCARD",         act_discard, NULL },
+	{ "REDIRECT",        act_redirect, address_fault },
+	{ "BCC",             act_bcc, address_fault },
+	{ "DEFER_IF_PERMIT", act_defer_if_permit, NULL },
+	{ "DEFER_IF_REJECT", act_defer_if_reject, NULL },
+	{ "PREPEND",         act_prepend, field_fault },
+	{ "OK",              act_ok, NULL },
+	{ "RELAY",           act_ok, NULL },
 };
 /* clang-format on */
 
@@ -255,6 +283,25 @@ is_digits(struct bytes b)
 		if (b.at[i] < '0' || b.at[i] > '9')
 			return false;
 	return b.len > 0;
+}
+
+/* "550", "451" */
+static bool
+is_code(struct bytes b)
+{
+	return b.len == 3 && (b.at[0] == '4' || b.at[0] == '5') && is_digits(b);
+}
+
+/* The first word, and what stands behind it. */
+static struct bytes
+split_action(struct bytes value, struct bytes *word)
+{
+	size_t n = 0;
+
+	while (n < value.len && value.at[n] != ' ' && value.at[n] != '\t')
+		n++;
+	*word = bytes_cut(value, 0, n);
+	return bytes_trim(bytes_cut(value, n, SIZE_MAX));
 }
 
 /* "550 5.7.1 go away" */
@@ -297,22 +344,78 @@ rule_take_action(struct rule_work *w, const char *table, struct bytes value, str
 {
 	struct bytes  text, word;
 	struct action a = { w, table, key, { NULL, 0 }, name, class };
-	size_t        n = 0;
 
 	value = bytes_trim(value);
-	while (n < value.len && value.at[n] != ' ' && value.at[n] != '\t')
-		n++;
-	word = bytes_cut(value, 0, n);
-	text = bytes_trim(bytes_cut(value, n, SIZE_MAX));
+	text = split_action(value, &word);
 	a.text = text;
 	for (size_t i = 0; i < COUNT(actions); i++)
 		if (bytes_is(word, actions[i].word))
 			return actions[i].act(&a);
 	if (is_digits(value))
 		return act_ok(&a);
-	if (n == 3 && text.len > 0 && (word.at[0] == '4' || word.at[0] == '5') && is_digits(word))
+	if (is_code(word) && text.len > 0)
 		return act_code(&a, word);
 	return act_rules(&a, value);
+}
+
+/* Names of rules and classes. */
+static const char *
+rules_fault(struct bytes value, const struct setting_list *classes, struct arena *life)
+{
+	struct rules view = { .life = life };
+	struct bytes first = value;
+	const char  *why = "", *name;
+	size_t       n = 0;
+	bool         known;
+
+	while (n < value.len && strchr(" \t,", value.at[n]) == NULL)
+		n++;
+	first.len = n;
+	name = arena_copy(life, first);
+	known = rule_is(name);
+	for (size_t i = 0; i < classes->count; i++) {
+		struct rule_class *c = arena_take(life, sizeof *c);
+
+		c->list.name = classes->item[i];
+		c->next = view.class;
+		view.class = c;
+		known = known || strcmp(name, classes->item[i]) == 0;
+	}
+	if (rule_list_read(&view, value, life, &why) != NULL)
+		return NULL;
+	if (!known)
+		why = arena_printf(
+			life,
+			"\"%s\" is no action, as OK, REJECT, DUNNO, HOLD, or 554 and words; "
+			"nor is it a rule or a class of smtpd_restriction_classes",
+			name);
+	return arena_printf(life, "%s; who it is found for is put off with 451", why);
+}
+
+/* What "$1" stands for in a pattern's result nobody can tell before. */
+const char *
+rules_action_fault(struct bytes value, const struct setting_list *classes, struct arena *life)
+{
+	struct bytes word, text;
+	const char  *why;
+
+	value = bytes_trim(value);
+	text = split_action(value, &word);
+	if (bytes_find(value, '$') >= 0)
+		return NULL;
+	for (size_t i = 0; i < COUNT(actions); i++)
+		if (bytes_is(word, actions[i].word)) {
+			why = actions[i].fault == NULL ? NULL : actions[i].fault(text);
+			return why == NULL ? NULL
+			                   : arena_printf(life, "%s %s; the line does nothing",
+			                                  actions[i].word, why);
+		}
+	if (is_code(value))
+		return arena_printf(life,
+		                    "%.*s alone means OK, as every number does; write words behind "
+		                    "it, or REJECT",
+		                    (int)value.len, value.at);
+	return is_digits(value) || is_code(word) ? NULL : rules_fault(value, classes, life);
 }
 
 /*

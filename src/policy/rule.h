@@ -116,6 +116,8 @@ void rule_tell(struct rule_work *, const char *form, ...) __attribute__((format(
 enum rule_answer rule_ask(struct rule_work *, enum rule_question_kind, const char *name, struct bytes key, struct bytes *value);
 /* What a table has said: an action of access(5), or names of rules.  `table` for the log. */
 enum rule_result rule_take_action(struct rule_work *, const char *table, struct bytes value, struct bytes key, struct bytes name, const char *class);
+/* Whether there is a rule of that name. */
+bool rule_is(const char *name);
 /* The rules in a text: those of a table's answer.  NULL with words. */
 const struct rule_list *rule_list_read(const struct rules *, struct bytes text, struct arena *, const char **wrong);
 enum rule_result rule_list_ask(struct rule_work *, const struct rule_list *);

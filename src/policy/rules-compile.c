@@ -21,6 +21,12 @@ rule_named(const char *name)
 	return NULL;
 }
 
+bool
+rule_is(const char *name)
+{
+	return rule_named(name) != NULL;
+}
+
 /* One list being read. */
 struct reading {
 	struct rules            *rules;

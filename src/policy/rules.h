@@ -143,6 +143,9 @@ void rules_drop(struct rules **);
 const struct policy_settings *rules_settings(const struct rules *);
 /* Whether a list asks whose the sender's address is: then it is asked for before. */
 bool rules_want_owner(const struct rules *, const struct rule_facts *);
+/* What is wrong with what a line of an access table says, and what comes of it; NULL: it can be obeyed.  `classes`:
+   smtpd_restriction_classes. */
+const char *rules_action_fault(struct bytes value, const struct setting_list *classes, struct arena *);
 /* Whether there is anything to judge at this moment. */
 bool rules_have(const struct rules *, enum rule_moment);
 extern const char *const rule_list_names[RULE_STAGES];

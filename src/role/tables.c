@@ -139,6 +139,7 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 			                             true,
 			                             TABLE_PLAIN,
 			                             0,
+			                             false,
 			                             false };
 		*f->last = known;
 		f->last = &known->next;
@@ -151,6 +152,7 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 		known->named.setting = row->name;
 	known->named.standard = known->named.standard && standard;
 	known->named.roles |= roles_of(row);
+	known->named.access = known->named.access || row->kind == SETTING_RULES;
 	known->named.text = known->named.text || strstr(row->name, "_checks") != NULL;
 }
 
@@ -456,12 +458,13 @@ tables_secret(struct settings *settings, const char *path)
  */
 
 struct checking {
-	struct table_source source;
-	struct settings    *settings;
-	struct buffer      *errors, *warnings;
-	const char         *name;  /* of the table being looked at */
-	unsigned            nulls; /* complaints of what it does to the null sender */
-	bool                good, missing, filters;
+	struct table_source  source;
+	struct settings     *settings;
+	struct buffer       *errors, *warnings;
+	const char          *name;  /* of the table being looked at */
+	unsigned             nulls; /* complaints of what it does to the null sender */
+	struct access_lines *lines;
+	bool                 good, missing, filters;
 };
 
 static void
@@ -607,6 +610,11 @@ check_one(void *ctx, const struct table_named *named)
 
 		if (named->grammar == TABLE_ALIASES)
 			source.how |= tables_alias_how(c->settings);
+		if (named->access) {
+			source.entry = access_lines_hear;
+			source.entry_ctx = c->lines;
+		}
+		access_lines_begin(c->lines);
 		t = table_open(named->name, named->grammar, &source, c->errors, c->warnings);
 		c->name = named->name;
 		c->filters = false;
@@ -747,9 +755,11 @@ tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 		              .settings = s,
 		              .errors = errors,
 		              .warnings = warnings,
+		              .lines = access_lines_open(s, warnings),
 		              .good = true };
 
 	tables_named(s, check_one, &c);
+	access_lines_close(&c.lines);
 	check_backends(&c, s);
 	return c.good;
 }

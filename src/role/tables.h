@@ -50,6 +50,7 @@ struct table_named {
 	bool        standard;          /* nobody but the standard of a row names it           */
 	enum table_grammar grammar;
 	unsigned    roles;             /* FROM() bits: who looks in it, when it is local          */
+	bool        access;            /* a list of rules names it: what is in it is actions          */
 	bool        text;              /* letters are looked at with it: their text is asked for as it stands, not in lower case */
 };
 void tables_named(struct settings *, void (*each)(void *, const struct table_named *), void *);
@@ -74,6 +75,14 @@ void tables_hide_parameters(struct settings *, struct buffer *text);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */
 bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);
+/* Of tables that lists of rules name: a warning for each line that says what cannot be obeyed (policy/rules.h).  Behind
+   access_lines_begin() one table is read, with access_lines_hear() as the `entry` of its table_source. */
+struct access_lines;
+struct access_lines *access_lines_open(struct settings *, struct buffer *warnings);
+void access_lines_begin(struct access_lines *);
+void access_lines_hear(void *, const char *file, int line, struct bytes value);
+void access_lines_close(struct access_lines **);
+
 /* How a file of aliases is opened to be looked at: TABLE_NO_COMMANDS where allow_mail_to_commands lacks alias. */
 unsigned tables_alias_how(struct settings *);
 

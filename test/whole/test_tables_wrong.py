@@ -200,3 +200,35 @@ def test_hostile_keys_are_data_for_real_servers(tmp_path, kind):
         found = ask(f"{kind}:{tmp_path}/t.cf", KEYS, main)
         assert found == {b"known"}, found
         assert ask(f"{kind}:{tmp_path}/t.cf", [b"known"], main) == {b"known"}, "nothing was done to it"
+
+
+ACCESS = [  # the line, and what is said of it
+    ("ok.example OK", None), ("dunno.example dunno", None), ("a.example REJECT go", None), ("b.example 550 5.7.1 go", None), ("c.example 1234567", None),
+    ("rules.example permit_mynetworks, reject_unknown_sender_domain", None), ("class.example special", None), ("d.example FILTER smtp:[127.0.0.1]:10025", None),
+    ("wrong.example REJCT", '"REJCT" is no action'), ("wrong.example 650 no", '"650" is no action'), ("wrong.example other", '"other" is no action'),
+    ("wrong.example permit_mynetworks, rejekt", "rejekt is no rule"), ("wrong.example check_client_access hash:/x", "a table's answer names no tables"),
+    ("wrong.example 550", "550 alone means OK"), ("wrong.example FILTER nothing", "FILTER requires transport:destination"),
+    ("wrong.example REDIRECT nobody", "REDIRECT requires user@domain"), ("wrong.example BCC", "BCC requires user@domain"),
+    ("wrong.example PREPEND no field", "PREPEND requires header: text")]
+
+
+@pytest.mark.parametrize("line, why", ACCESS)
+def test_lines_of_access_tables_that_cannot_be_obeyed_are_named(tmp_path, line, why):
+    """What Postfix says of each in its log, when it meets it, is in test_restrictions_beside_postfix.py."""
+    (tmp_path / "access").write_text(f"# access\n\nfirst.example OK\n{line}\n")
+    (tmp_path / "main.cf").unlink(missing_ok=True)
+    code, said = check(tmp_path / "main.cf", "smtpd_restriction_classes = special", "special = reject",
+                       f"smtpd_sender_restrictions = hash:{tmp_path}/access")
+    assert code == 0 and (f"{tmp_path}/access:4: " in said) == (why is not None) and (why or "") in said, said
+
+
+@pytest.mark.parametrize("table, text, line", [
+    ("pcre:{at}/t", "/a/ REJECT\nif /b/\n/b/  NONSENSE\n/(c)/ $1\nendif\n", "t:3: "), ("cidr:{at}/t", "192.0.2.0/24 REJECT\n198.51.100.0/24 BLOCK\n", "t:2: "),
+    ("texthash:{at}/t", "a OK\nb\n  nonsense\n", "t:2: "), ("inline:{{a=OK, b=nonsense}}", "", "inline: "), ("static:nonsense", "", "static: ")])
+def test_access_tables_of_every_type_are_looked_at(tmp_path, table, text, line):
+    (tmp_path / "t").write_text(text)
+    code, said = check(tmp_path / "main.cf", f"smtpd_client_restrictions = check_client_access {table.format(at=tmp_path)}")
+    assert code == 0 and said.count(line) == 1 and said.count("is no action") == 1, said
+    # The same words are nobody's business in a table of another kind.
+    code, said = check(tmp_path / "main.cf", f"virtual_alias_maps = {table.format(at=tmp_path)}")
+    assert "is no action" not in said, said
