@@ -156,17 +156,6 @@ set_session(SSL_CTX *ctx, const struct tls *t)
 }
 
 static void
-step_done(const SSL *ssl, int where, int result)
-{
-	struct tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-
-	(void)result;
-	if ((where & (SSL_CB_LOOP | SSL_CB_ALERT)) != 0)
-		t->settings.trace((where & SSL_CB_ALERT) != 0 ? SSL_alert_desc_string_long(result)
-		                                              : SSL_state_string_long(ssl));
-}
-
-static void
 set_callbacks(SSL_CTX *ctx, struct tls *t)
 {
 	SSL_CTX_set_tlsext_servername_callback(ctx, name_asked);
@@ -174,8 +163,6 @@ set_callbacks(SSL_CTX *ctx, struct tls *t)
 	if (t->alpn != NULL)
 		SSL_CTX_set_alpn_select_cb(ctx, protocol_asked, t);
 	SSL_CTX_set_app_data(ctx, t);
-	if (t->settings.trace != NULL)
-		SSL_CTX_set_info_callback(ctx, step_done);
 }
 
 static SSL_CTX *
@@ -720,6 +707,8 @@ tls_begin(struct tls *t, int fd, const struct tls_demand *wish)
 
 	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
 		panic("out of memory: a TLS session");
+	if (t->settings.trace != NULL)
+		tls_trace_begin(ssl);
 	if (t->outgoing)
 		SSL_set_connect_state(ssl);
 	else
@@ -733,6 +722,14 @@ int64_t
 tls_patience(const struct tls *t)
 {
 	return t->settings.handshake_ms;
+}
+
+const struct tls_settings *
+tls_settings_in(const SSL *ssl)
+{
+	const struct tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	return &t->settings;
 }
 
 const char *

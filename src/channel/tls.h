@@ -25,6 +25,8 @@ struct tls_signer {
 	             struct bytes in, struct buffer *out);
 	void *ctx;
 };
+/* The bytes of TLS as they go over the wire, what it hides still hidden: of handshakes, or all. */
+enum tls_dump { TLS_DUMPS_NOTHING, TLS_DUMPS_HANDSHAKES, TLS_DUMPS_ALL };
 #define TLS_UNTOLD "# these are not told\n"
 struct tls_settings {
 	const char *protocols;     /* as Postfix writes them: ">=TLSv1.2", "!SSLv2 !SSLv3"; "" for 1.2 and 1.3 */
@@ -42,7 +44,8 @@ struct tls_settings {
 	const char *digest;        /* of fingerprints; "" sha256           */
 	int64_t ticket_s;          /* for so long a session may be resumed; 0: 3600 */
 	int64_t handshake_ms;      /* it must be over by then; 0: 10 s     */
-	void (*trace)(const char *step);   /* told of each step of a handshake; NULL nobody */
+	void (*trace)(const char *line);   /* told of each step of a handshake, who is at the other end in front; NULL nobody */
+	enum tls_dump dump;        /* and of what goes over the wire   */
 };
 /* Who a host is, as the name service proves it (rfc6698:2.1). */
 struct tls_record { uint8_t usage, selector, matching; struct bytes data; };

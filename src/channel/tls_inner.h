@@ -7,6 +7,7 @@
  * tls_demand()      puts into a session of ours what it wishes.
  * tls_by_dane()   whether the host was proved by TLSA records.
  * tls_sessions_begin()  a context of ours keeps sessions for so many seconds; 0: it does not.
+ * tls_trace_begin()     tells the settings' `trace` of what this session does; tls_settings_in() these settings.
  * tls_describe()  what was agreed; tls_describe_client(), of the client's certificate.
  * tls_is_for()    whether the certificate shown to us is for that name, or for one below ".name".
  * tls_trust()     authorities, in PEM, whom a context trusts.
@@ -33,6 +34,8 @@ void tls_demand(SSL *, const struct tls_demand *);
 bool tls_by_dane(const SSL *);
 void tls_sessions_begin(SSL_CTX *, int64_t life_s);
 const char *tls_digest(const SSL *);
+const struct tls_settings *tls_settings_in(const SSL *);
+void tls_trace_begin(SSL *);
 void tls_describe(const SSL *, struct tls_facts *out);
 void tls_describe_client(const SSL *, const char *digest, struct tls_facts *out);
 bool tls_is_for(const SSL *, const char *name);

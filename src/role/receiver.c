@@ -275,9 +275,9 @@ tick(void *ctx)
  */
 
 static void
-trace_tls(const char *step)
+trace_tls(const char *line)
 {
-	note("TLS: %s", step);
+	note("TLS: %s", line);
 }
 
 /* When no certificate works any more, what was in force stays. */
@@ -291,6 +291,9 @@ open_tls(struct house *h, const struct receiver_config *c, struct tls *before)
 		.alpn = c->kind == KIND_LMTP ? "lmtp" : "smtp esmtp",
 		.handshake_ms = c->set.starttls_timeout,
 		.trace = c->set.tls_loglevel >= 2 ? trace_tls : NULL,
+		.dump = c->set.tls_loglevel >= 4   ? TLS_DUMPS_ALL
+		        : c->set.tls_loglevel >= 3 ? TLS_DUMPS_HANDSHAKES
+		                                   : TLS_DUMPS_NOTHING,
 	};
 	struct tls *t = house_tls(h, &wish);
 

@@ -267,6 +267,12 @@ authorities_for(struct house *h, const struct sender_settings *r, const struct s
 	                                                      : "authorities/sender");
 }
 
+static void
+trace_tls(const char *line)
+{
+	note("TLS: %s", line);
+}
+
 /* `shows`: what smtp_tls_cert_file says. */
 static struct tls *
 tls_make(struct house *h, const struct sender_settings *r, const struct security *c, bool shows,
@@ -284,6 +290,10 @@ tls_make(struct house *h, const struct sender_settings *r, const struct security
 		.verify_depth = (int)r->tls_depth,
 		.digest = r->tls_digest,
 		.ticket_s = r->session_ms >= 1000 ? r->session_ms / 1000 : -1,
+		.trace = r->tls_loglevel >= 2 ? trace_tls : NULL,
+		.dump = r->tls_loglevel >= 4   ? TLS_DUMPS_ALL
+		        : r->tls_loglevel >= 3 ? TLS_DUMPS_HANDSHAKES
+		                               : TLS_DUMPS_NOTHING,
 	};
 
 	if (!house_settings(h, &tls_setting_table, NULL, &rows) ||

@@ -130,6 +130,7 @@ open_empty(struct making *m, const struct tls_wish *w, struct arena *a)
 		set.alpn = w->alpn;
 		set.handshake_ms = w->handshake_ms;
 		set.trace = w->trace;
+		set.dump = w->dump;
 		t = tls_open(&set, &m->signer, buffer_bytes(&seed), &m->errors);
 	}
 	if (seed.len > 0)

@@ -18,7 +18,8 @@ struct tls_wish {
 	bool        mandatory;     /* nothing goes on without TLS there        */
 	const char *session_id, *alpn;
 	int64_t     handshake_ms;
-	void      (*trace)(const char *step);
+	void      (*trace)(const char *line);
+	enum tls_dump dump;
 };
 struct tls *house_tls(struct house *, const struct tls_wish *);
 /* The certificates of these files (by TAB; resources KIND/PATH): as they are now if the signer has their keys, else as they

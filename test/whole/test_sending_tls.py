@@ -91,6 +91,17 @@ def test_a_level_for_everybody(there, settings, words):
             assert ": TLSv1.2 with cipher" in h.text()
 
 
+@pytest.mark.parametrize("level", ["1", "2", "3", "4"])
+def test_the_log_tells_as_much_as_it_is_asked_for(there, level):
+    with sender(there, smtp_tls_security_level="encrypt", smtp_tls_loglevel=level) as h:
+        send(h, "x@there.example")
+        wait_for(lambda: GOOD in h.text())
+        here = rf"TLS: 127\.0\.0\.1:{there.ports['smtp']}: "
+        text, shaken = h.text(), len(re.findall(here + r"\d+ bytes went", h.text()))
+        assert (re.search(here + r".*write client hello", text) is not None) == (level > "1")
+        assert [shaken == 0, 0 < shaken < 5, shaken > 5] == [level < "3", level == "3", level == "4"], text
+
+
 def test_authorities_in_a_directory_by_their_hash(there, tmp_path):
     (tmp_path / "other.pem").write_text("no certificate")
     name = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", there.cert], capture_output=True, text=True, check=True).stdout.strip()

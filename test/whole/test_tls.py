@@ -441,6 +441,72 @@ def test_loglevel_0_is_silent():
         assert "TLS connection" not in h.text()
 
 
+class Recorded:
+    """A client that knows what went over the wire."""
+
+    def __init__(self, port, version):
+        self.socket = socket.create_connection(("127.0.0.1", port), 20)
+        self.port = self.socket.getsockname()[1]
+        self.went, self.came = b"", b""
+        for line in (b"", b"EHLO c.example\r\n", b"STARTTLS\r\n"):
+            self.socket.sendall(line)
+            while not re.search(rb"(^|\n)\d\d\d [^\n]*\n$", self.socket.recv(65536)):
+                pass
+        c = context()
+        c.minimum_version = c.maximum_version = version
+        self.into, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = c.wrap_bio(self.into, self.out, server_hostname="mail.example.com")
+        self.until(self.tls.do_handshake)
+
+    def until(self, step):
+        while True:
+            over, done = True, None
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                over = False
+            piece = self.out.read()
+            self.went += piece
+            self.socket.sendall(piece)
+            if over:
+                return done
+            got = self.socket.recv(65536)
+            self.came += got
+            self.into.write(got)
+
+    def say(self, line):
+        self.until(lambda: self.tls.write(line))
+        return self.until(lambda: self.tls.read(65536))
+
+
+def dumped(text, port, which):
+    """The bytes of one direction, out of the rows of the log."""
+    found, mine = b"", False
+    for line in re.findall(rf"TLS: 127\.0\.0\.1:{port}: (.*)", text):
+        if " bytes " in line:
+            mine = line.endswith(which)
+        elif mine and (row := re.match(r"[\da-f]{4,}((?: [\da-f]{2}){1,16})  ", line)):
+            found += bytes.fromhex(row.group(1))
+    return found
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("level", ["3", "4"])
+def test_loglevels_3_and_4_tell_the_bytes_on_the_wire(level, version):
+    with House(smtpd_tls_loglevel=level) as h:
+        c = Recorded(h.ports["smtp"], version)
+        shaken = c.went
+        assert b"250" in c.say(b"EHLO secret.example\r\n") and b"221" in c.say(b"QUIT\r\n")
+        wait_for(lambda: "disconnect from" in h.text())
+        came, went = dumped(h.text(), c.port, "came"), dumped(h.text(), c.port, "went")
+        if level == "3":
+            assert came == shaken and c.came.startswith(went) and len(shaken) < len(c.went) and 500 < len(went) < len(c.came)
+        else:
+            assert came.startswith(c.went) and went.startswith(c.came)
+        assert "secret.example" not in "".join(line for line in h.text().splitlines() if "TLS: " in line)
+        c.socket.close()
+
+
 # ---- Debian's Postfix as the oracle ---------------------------------------------------------------
 
 

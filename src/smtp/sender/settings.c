@@ -169,7 +169,7 @@ static const struct setting rows[] = {
 	{ "smtp_tls_scert_verifydepth", SETTING_NUMBER, AT(tls_depth), "9",
 	  "How many certificates may be between a host's and the authority.", NULL, 1, 100, "0.3" },
 	{ "smtp_tls_loglevel", SETTING_NUMBER, AT(tls_loglevel), "1",
-	  "1: the log tells of every TLS session that is begun, and why a certificate is not trusted; 2: of the certificate, too; 0: nothing.", NULL, 0, 4, "0.3" },
+	  "1: the log tells of every TLS session that is begun, and why a certificate is not trusted; 2: of the certificate and the steps of the handshake, too; 3: of the bytes of handshakes as they go over the wire; 4: of those of all that follows; 0: nothing.", NULL, 0, 4, "0.3" },
 	{ "smtp_generic_maps", SETTING_TABLES, AT(generic), "",
 	  "What stands instead of addresses in letters that leave by SMTP, in the envelope and in the fields, as generic(5) tells: an address for an address, @domain for a domain.", NULL, 0, 0, "0.3" },
 	{ "lmtp_generic_maps", SETTING_TABLES, AT(lmtp_generic), "",
