@@ -222,8 +222,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "what was said of addresses is in policy.db, and what is too old goes by itself" },
 	{ "address_verify_cache_cleanup_interval",
 	  "what was said of addresses is in policy.db, and what is too old goes by itself" },
-	{ "allow_min_user",
-	  "an address that begins with - is one like others; no command has it among its options" },
 	{ "enable_long_queue_ids",
 	  "every letter has an id of its own that is never used again" },
 	{ "header_address_token_limit",

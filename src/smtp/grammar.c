@@ -86,11 +86,13 @@ read_path(struct scan *r, const struct grammar *g, struct arena *a, struct addre
 	unsigned style = (g->strict ? PATH_STRICT : PATH_LENIENT) | (utf8 ? PATH_UTF8 : 0);
 
 	*bare = !g->strict && bare_name(r, utf8, a, out);
-	if (*bare)
-		return true;
-	if (!path_parse(r, style, a, out))
+	if (!*bare && !path_parse(r, style, a, out))
 		return false;
-	*bare = out->domain.len == 0 && out->local.len > 0 && !bytes_is(out->local, "postmaster");
+	/* A command line may take it for an option. */
+	if (!g->hyphen && bytes_starts(out->local, BYTES("-")))
+		return false;
+	*bare = *bare ||
+	        (out->domain.len == 0 && out->local.len > 0 && !bytes_is(out->local, "postmaster"));
 	return true;
 }
 

@@ -21,6 +21,7 @@ struct grammar {
 	bool     strict;           /* strict_rfc821_envelopes                  */
 	bool     ascii;            /* strict_smtputf8                          */
 	bool     utf8;             /* the transaction is one with SMTPUTF8     */
+	bool     hyphen;           /* allow_min_user: an address may begin with one */
 	unsigned extensions;       /* those that are offered                   */
 };
 struct mail_command {

@@ -15,7 +15,7 @@ from house import House
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
 LOCALS = ["u", "u+tag", "U", '"u"', "u.", ".u", "u..v", '"u v"', '"u\\"x"', "u%elsewhere.example", "elsewhere.example!u", "a!b!u", "u%here.example",
-          '"u%x.example"', '"x.example!u"', '"u@x"', "|cat", "/etc/passwd", "u;v", "u,v", "u[v]", "u<v", "'u'", "u`id`", "$u", "u=x", "u#1", "POSTMASTER",
+          '"u%x.example"', '"x.example!u"', '"u@x"', "|cat", "/etc/passwd", "u;v", "u,v", "u[v]", "u<v", "'u'", "u`id`", "$u", "u=x", "u#1", "POSTMASTER", "-f", "-", '"-f"', "u-f", "+-f",
           "x" * 65]
 DOMAINS = ["here.example", "HERE.EXAMPLE", "here.example.", "here.example..", ".here.example", "here..example", "sub.here.example", "[127.0.0.1]",
            "[192.0.2.1]", "[127.1]", "[]", "[x]", "127.0.0.1", "1", "here_x.example", "-x.example", "x-.example", "xn--mnchen-3ya.example", "relay.example",
@@ -25,7 +25,7 @@ ALONE = ["<u>", "u", "u@here.example", "<u@here.example", " <u@here.example>", "
          "<@x.example:u@here.example>", "<@x.example,@y.example:u@here.example>", "<@here.example:u@elsewhere.example>", "<@x.example:u>", "<@x,@y:u>",
          "<postmaster>", "<PostMaster>", "<u@x.example>", '<"u@x.example"@relay.example>', "<u%elsewhere.example@relay.example>",
          "<elsewhere.example!u@relay.example>", "<a!b%c@relay.example>", "<u%x.example@[127.0.0.1]>", "<w@relay.example>", "<@>", "<u@.>", "<u@here.example\\>",
-         "u@here.example SIZE=x", "<>"]
+         "u@here.example SIZE=x", "<>", "<-f>", "-f", "-f@here.example"]
 ATEXT = "what rfc822 has as a comment, a second @, a group or a word of another kind is no address of rfc5321:4.1.2"
 STRICTER = {
     "<u@[127.0.0.1>": ATEXT, "<u@here.example(c)>": ATEXT, '<u@"here.example">': ATEXT, "<(c)u@here.example>": ATEXT, "<u@x.example@here.example>": ATEXT,

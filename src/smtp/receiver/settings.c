@@ -20,7 +20,7 @@ static const struct setting rows[] = {
 	{ "smtpd_enforce_tls", SETTING_BOOL, AT(enforce_tls), "no",
 	  "The old way to say smtpd_tls_security_level = encrypt; it counts where that is not set.", NULL, 0, 0, "0.3" },
 	{ "smtpd_tls_loglevel", SETTING_NUMBER, AT(tls_loglevel), "1",
-	  "What the log tells of TLS: 0 nothing, 1 a line when it is established, 2 and more the client's certificate and the steps of the handshake, too. What is said within is never told.", NULL, 0, 4, "0.3" },
+	  "What the log tells of TLS: 0 nothing, 1 a line when it is established, 2 the client's certificate and the steps of the handshake, too, 3 also the bytes of handshakes as they go over the wire, sixteen in a line, 4 those of all that follows. What TLS hides stays hidden in them.", NULL, 0, 4, "0.3" },
 	{ "smtpd_tls_received_header", SETTING_BOOL, AT(tls_received_header), "yes",
 	  "Whether Received fields tell of TLS and of the client's certificate.", NULL, 0, 0, "0.3" },
 	{ "smtpd_tls_auth_only", SETTING_BOOL, AT(tls_auth_only), "yes",
@@ -105,6 +105,8 @@ static const struct setting rows[] = {
 	  "Refuse VRFY with 502.", NULL, 0, 0, "0.1" },
 	{ "strict_rfc821_envelopes", SETTING_BOOL, AT(strict_envelopes), "no",
 	  "Take addresses in MAIL and RCPT only with brackets and exactly as rfc5321 writes them.", NULL, 0, 0, "0.1" },
+	{ "allow_min_user", SETTING_BOOL, AT(hyphen_allowed), "no",
+	  "Take addresses that begin with a hyphen, which a command line may take for an option.", NULL, 0, 0, "0.5" },
 	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
 	  "Lines that end with LF alone: taken as lines (normalize, yes), and noted in the log besides (note), or the letter refused (reject); "
 	  "the end of a letter is CR LF . CR LF in any case but one: no, with which LF . LF ends it, too, and mail can be smuggled.", "normalize,reject,yes,no,note", 0, 0, "0.1" },

@@ -49,7 +49,7 @@ struct receiver_settings {
 	const char *verp_delimiters, *verp_filter;
 	bool    soft_bounce;
 	struct setting_list expn_hosts, flush_domains, xclient_hosts, xforward_hosts;
-	bool    helo_required, vrfy_disabled, strict_envelopes;
+	bool    helo_required, vrfy_disabled, strict_envelopes, hyphen_allowed;
 	bool    utf8, strict_utf8;      /* rfc6531                             */
 	struct setting_list discarded;  /* words of EHLO                       */
 	struct setting_list discarded_of; /* the same by address, tables       */

@@ -575,6 +575,7 @@ grammar_of(const struct session *s)
 	return (struct grammar){ .strict = s->config->set.strict_envelopes,
 		                 .ascii = s->config->set.strict_utf8,
 		                 .utf8 = s->letter != NULL && s->letter->flags & ENVELOPE_SMTPUTF8,
+		                 .hyphen = s->config->set.hyphen_allowed,
 		                 .extensions = extensions_of(s) };
 }
 

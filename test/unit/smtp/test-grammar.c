@@ -103,6 +103,10 @@ test_rcpt(void **state)
 		{ "rfc6533:3 as it is: not without SMTPUTF8", "TO:<eva@example.org> ORCPT=utf-8;\xe5\xbc\xa0@example.org", NULL, "501 5.5.4 Error: Bad ORCPT parameter syntax", false },
 		{ "rfc6531:3.4 the transaction is without it", "TO:<\xe5\xbc\xa0@example.org>", NULL, "553 5.6.7 Must declare SMTPUTF8 to send unicode address", false },
 		{ "nothing", "<eva@example.org>", NULL, "501 5.5.4 Syntax: RCPT TO:<address>", false },
+		{ "allow_min_user of postconf(5)", "TO:<-f@example.org>", NULL, "501 5.1.3 Bad recipient address syntax", false },
+		{ "quotes make it no better", "TO:<\"-f\"@example.org>", NULL, "501 5.1.3 Bad recipient address syntax", false },
+		{ "nor its being bare", "TO:-f", NULL, "501 5.1.3 Bad recipient address syntax", false },
+		{ "behind something else", "TO:<a-f@example.org>", "a-f", NULL, false },
 	};
 	/* clang-format on */
 
