@@ -65,10 +65,42 @@ state_of(const struct rule_facts *f)
 
 	if (f->moment == AT_HELO)
 		return f->esmtp ? "EHLO" : "HELO";
+	if (f->moment == AT_CONNECT && f->forwarded)
+		return "XCLIENT";
 	return f->moment < RULE_MOMENTS ? states[f->moment] : "RCPT";
 }
 
-/* In the order of Postfix; a service may look at any of them. */
+/* At the first EHLO it is not known yet whether it will be ESMTP; who has begun TLS has said it before. */
+static struct bytes
+protocol_of(const struct rule_facts *f)
+{
+	return f->lmtp                                        ? BYTES("LMTP")
+	       : f->esmtp && (f->moment != AT_HELO || f->tls) ? BYTES("ESMTP")
+	                                                      : BYTES("SMTP");
+}
+
+/* "a b"@example.com is told by its meaning, a b@example.com. */
+static struct bytes
+meant(struct arena *a, struct bytes address)
+{
+	struct buffer out = { 0 };
+	struct bytes  text;
+	size_t        i = 1;
+
+	if (address.len == 0 || address.at[0] != '"')
+		return address;
+	for (; i < address.len && address.at[i] != '"'; i++) {
+		if (address.at[i] == '\\' && i + 1 < address.len)
+			i++;
+		buffer_add_char(&out, address.at[i]);
+	}
+	buffer_add(&out, bytes_cut(address, i + 1, SIZE_MAX));
+	text = arena_keep(a, buffer_bytes(&out));
+	buffer_free(&out);
+	return text;
+}
+
+/* In the order of Postfix; a service may look at any of them.  What the letter will be called is not known before it is there. */
 static struct bytes
 attributes(struct rule_work *w, const struct service *s)
 {
@@ -83,9 +115,7 @@ attributes(struct rule_work *w, const struct service *s)
 	} rows[] = {
 		{ "request", BYTES("smtpd_access_policy") },
 		{ "protocol_state", bytes_of(state_of(f)) },
-		{ "protocol_name", f->lmtp    ? BYTES("LMTP")
-		                   : f->esmtp ? BYTES("ESMTP")
-		                              : BYTES("SMTP") },
+		{ "protocol_name", protocol_of(f) },
 		{ "client_address", f->address },
 		{ "client_name", f->name },
 		{ "client_port", f->port },
@@ -93,17 +123,17 @@ attributes(struct rule_work *w, const struct service *s)
 		{ "server_address", f->server_address },
 		{ "server_port", f->server_port },
 		{ "helo_name", f->helo },
-		{ "sender", f->sender },
-		{ "recipient", one || f->recipients <= 1 ? f->recipient : BYTES("") },
+		{ "sender", meant(a, f->sender) },
+		{ "recipient", one || f->recipients <= 1 ? meant(a, f->recipient) : BYTES("") },
 		{ "recipient_count", bytes_of(arena_printf(a, "%u", one ? 0 : f->recipients)) },
 		{ "queue_id", f->queue_id },
 		{ "instance", f->instance },
 		{ "size", bytes_of(arena_printf(a, "%llu", (unsigned long long)f->size)) },
 		{ "etrn_domain", f->etrn },
-		{ "stress", BYTES("") },
+		{ "stress", f->stress ? BYTES("yes") : BYTES("") },
 		{ "sasl_method", f->method },
 		{ "sasl_username", f->user },
-		{ "sasl_sender", BYTES("") },
+		{ "sasl_sender", f->auth_sender },
 		{ "ccert_subject", vouched(a, f, f->subject) },
 		{ "ccert_issuer", vouched(a, f, f->issuer) },
 		{ "ccert_fingerprint", f->fingerprint },

@@ -60,6 +60,8 @@ struct rule_facts {
 	bool helo_said, has_sender, has_recipient;
 	bool utf8;                     /* replies may have UTF-8 (rfc6531:3.7.4.1)  */
 	bool tls_trusted;              /* the client's certificate leads to an authority of ours */
+	bool forwarded;                /* at connect: a trusted peer has told of it by XCLIENT    */
+	bool stress;                   /* $stress is yes                            */
 	uint32_t recipients;           /* taken before this one                     */
 	uint64_t size;                 /* declared; at the end what came            */
 	struct bytes listener;         /* "smtp", "submission"                      */
@@ -74,6 +76,7 @@ struct rule_facts {
 	struct bytes recipient_why;    /* table it is not in, or words of a refusal */
 	struct bytes etrn;
 	struct bytes user, method;     /* who has logged in                         */
+	struct bytes auth_sender;      /* AUTH= of MAIL, as it came (rfc4954:5)     */
 	struct bytes tls_protocol, tls_cipher, tls_bits;
 	struct bytes fingerprint, key_fingerprint; /* of the client's certificate   */
 	struct bytes subject, issuer;  /* as it says itself, tls_trusted or not     */

@@ -103,6 +103,8 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		.has_sender = is.has_sender,
 		.has_recipient = is.has_recipient,
 		.utf8 = is.utf8,
+		.forwarded = is.forwarded,
+		.stress = is.stress,
 		.recipients = is.recipients,
 		.size = is.size,
 		.listener = bytes_of(session_config(s)->listener),
@@ -118,6 +120,7 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		.etrn = is.etrn,
 		.user = is.user,
 		.method = is.method,
+		.auth_sender = is.auth_sender,
 		.deferred = is.deferred,
 	};
 	if (is.secure)

@@ -48,6 +48,8 @@ session_facts(struct session *s, struct session_facts *f)
 		.user = s->user,
 		.method = s->method,
 		.etrn = s->etrn,
+		.forwarded = strcmp(s->where, "XCLIENT") == 0,
+		.stress = receiver_is_stressed(s->config),
 		.has_recipient = s->asked.len > 0,
 		.utf8 = l != NULL ? (l->flags & ENVELOPE_SMTPUTF8) != 0 : s->verified_utf8,
 		.recipient = written(s, s->asked, s->asked_bare),
@@ -66,6 +68,7 @@ session_facts(struct session *s, struct session_facts *f)
 	f->sender_whole = l->sender;
 	f->owner_known = l->sender_known;
 	f->owner = (enum owner)l->owner;
+	f->auth_sender = l->brought.auth_sender;
 	f->recipients = l->rcpts;
 	f->number = l->number;
 	f->size = s->moment == MOMENT_END ? l->len : l->declared;

@@ -58,8 +58,8 @@ struct session_facts {
 	const struct peer *peer;
 	const char *name, *reverse;
 	uint8_t named;                 /* enum named, NAMED_LATER while it is not known */
-	bool trusted, unsure, here, tested, lmtp, extended, secure, pipelined, helo_said, has_sender, has_recipient, owner_known, recipient_known, utf8;
-	struct bytes helo, user, method, etrn;
+	bool trusted, unsure, here, tested, lmtp, extended, secure, pipelined, helo_said, has_sender, has_recipient, owner_known, recipient_known, utf8, forwarded, stress;
+	struct bytes helo, user, method, etrn, auth_sender;
 	struct bytes sender, sender_whole, recipient, recipient_whole, recipient_why;
 	enum resolved recipient_is;
 	enum owner owner;

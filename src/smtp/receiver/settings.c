@@ -486,6 +486,12 @@ receiver_patience(const struct receiver_config *c)
 	return &c->patience[mood_now];
 }
 
+bool
+receiver_is_stressed(const struct receiver_config *c)
+{
+	return mood_now == STRESS || *c->set.stress != '\0';
+}
+
 void
 receiver_config_stress(struct receiver_config *c, const struct receiver_settings *set)
 {

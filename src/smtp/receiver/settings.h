@@ -162,6 +162,8 @@ struct receiver_config *receiver_config_open(const struct receiver_settings *, e
 /* What holds under stress; without it the same as else. */
 void receiver_config_stress(struct receiver_config *, const struct receiver_settings *);
 const struct patience *receiver_patience(const struct receiver_config *);
+/* What $stress says. */
+bool receiver_is_stressed(const struct receiver_config *);
 struct receiver_config *receiver_config_take(struct receiver_config *);
 void receiver_config_drop(struct receiver_config **);
 
