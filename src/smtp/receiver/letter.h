@@ -43,6 +43,7 @@ struct letter {
 	bool            submission;
 	const char     *header_origin; /* of bare names in its header; NULL: its addresses are not touched */
 	bool            chunked;       /* by BDAT                             */
+	int64_t         behind;        /* ms its chunks took beyond what smtpd_min_data_rate gives them */
 	bool            lowered;       /* not with the priority that was asked for */
 	bool            bare;          /* the sender was written without a domain */
 	bool            told;          /* the log has heard why it is refused */

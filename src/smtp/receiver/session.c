@@ -841,7 +841,8 @@ is_in_letter(const struct session *s)
 }
 
 /* smtpd_timeout for each command however slowly it is typed, and for silence in a
-   letter; a letter that goes on for longer must come with a least rate. */
+   letter; a letter that goes on for longer must come with a least rate, in however
+   many chunks it comes. */
 void
 session_tick(struct session *s, int64_t now)
 {
@@ -854,6 +855,8 @@ session_tick(struct session *s, int64_t now)
 		time_out(s);
 	if (s->over || s->held || s->fetching || patience->timeout <= 0)
 		return;
+	if (patience->deadline && s->letter != NULL)
+		least -= s->letter->behind;
 	if (in_letter && set->min_data_rate > 0)
 		least += (int64_t)(s->taken * 1000 / (uint64_t)set->min_data_rate);
 	if (in_letter ? now - s->heard > patience->timeout ||

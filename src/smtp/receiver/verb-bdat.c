@@ -7,6 +7,7 @@
  */
 #include "smtp/receiver/session_inner.h"
 
+#include "base/clock.h"
 #include "base/journal.h"
 #include "smtp/extension.h"
 
@@ -37,6 +38,20 @@ chunk_uncounted(struct session *s, const char *reply, struct bytes argument)
 	hang_up(s);
 }
 
+/* A letter of many small chunks may take no longer than one that comes by DATA. */
+static void
+count_time(struct session *s)
+{
+	struct letter *l = s->letter;
+	int64_t        rate = s->config->set.min_data_rate;
+
+	if (l == NULL || s->burl || rate <= 0)
+		return;
+	l->behind += clock_patient_ms() - s->since - (int64_t)(s->taken * 1000 / (uint64_t)rate);
+	if (l->behind < 0)
+		l->behind = 0;
+}
+
 /* All of it has come; or nothing was to come. */
 void
 chunk_ended(struct session *s, const char *well)
@@ -44,6 +59,7 @@ chunk_ended(struct session *s, const char *well)
 	struct letter *l = s->letter;
 	const char    *no = s->chunk_reply;
 
+	count_time(s);
 	s->room = room_command;
 	s->chunk_reply = NULL;
 	if (no == NULL && s->chunk_last) {

@@ -567,6 +567,40 @@ test_patience(void **state)
 	clock_pretend(0);
 }
 
+/* A letter has its time, in however small chunks it comes: of each second 1 byte at 100 a second is worth 10 ms. */
+static void
+test_patience_with_chunks(void **state)
+{
+	/* clang-format off */
+	static const struct { const char *why, *settings; int chunks; bool over; } rows[] = {
+		{ "some that wait a little", "smtpd_min_data_rate = 100\n",                                    11, false },
+		{ "more of them",            "smtpd_min_data_rate = 100\n",                                    12, true  },
+		{ "any rate will do",        "smtpd_min_data_rate = 0\n",                                      12, false },
+		{ "each piece has its time", "smtpd_min_data_rate = 100\nsmtpd_per_request_deadline = no\n",   12, false },
+	};
+	/* clang-format on */
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct buffer settings = { 0 };
+		struct kit    k;
+
+		clock_pretend(1000000);
+		buffer_printf(&settings, "smtpd_timeout = 10s\n%s%c", rows[i].settings, '\0');
+		kit_open(&k, KIND_SMTP, settings.at);
+		kit_say(&k, BYTES(MAIL RCPT), 0);
+		for (int n = 1; n <= rows[i].chunks && !k.over; n++) {
+			clock_pretend(1000000 + n);
+			kit_say(&k, BYTES("BDAT 1\r\nx"), 0);
+			session_tick(k.session, clock_patient_ms());
+		}
+		HOLDS(rows[i].why, k.over == rows[i].over);
+		kit_close(&k);
+		buffer_free(&settings);
+		clock_pretend(0);
+	}
+}
+
 static void
 test_the_server_stops(void **state)
 {
@@ -708,4 +742,4 @@ test_names(void **state)
 UNIT(test_chunks, test_large_chunks, test_names, test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers,
      test_starttls_forgets_all, test_auth, test_auth_line_length, test_auth_command_length, test_trace_and_missing_fields,
      test_house_says_no, test_room_is_waited_for, test_large_letters_stream, test_patience,
-     test_the_server_stops)
+     test_patience_with_chunks, test_the_server_stops)
