@@ -535,7 +535,10 @@ exchange_tell_caller(struct exchange *e)
 		caller_complain(e->caller, "mansio: %s: %s\n",
 		                said < COUNT(plain) && plain[said] != NULL ? plain[said] : "no",
 		                e->answer.text);
-	caller_done(e->caller, said == AUTH_OK ? 0 : said == AUTH_LATER ? 1 : COMPARED_WRONG);
+	/* doveadm(1) ends the same way when it cannot be told. */
+	caller_done(e->caller, said == AUTH_OK                            ? 0
+	                       : said == AUTH_LATER && e->classic == NULL ? 1
+	                                                                  : COMPARED_WRONG);
 }
 
 bool

@@ -116,6 +116,24 @@ def test_a_tried_login_is_told_as_there(place):
         server.stop()
 
 
+def test_a_login_that_is_put_off_ends_as_there(place):
+    """The file of users is gone: neither program says that the password is wrong, and both end with 77."""
+    server = Server("dovecot", "-F", "-c", place / "dovecot.conf", ready=lambda: (place / "run" / "auth-client").exists())
+    (place / "users").rename(place / "away")
+    try:
+        server.start()
+        right = theirs(place, "auth", "test", JACK, PASSWORD)
+        assert right.returncode == 77 and "auth failed" in right.stdout, right
+        with village(auth_backends=f"passwd-file:{place}/users") as house:
+            mine = doveadm(house, "auth", "test", JACK, PASSWORD)
+            assert (mine.returncode, mine.stdout.splitlines()[0]) == (77, right.stdout.splitlines()[0]), mine
+            assert "later" in mine.stderr
+            assert house.command("auth", "test", JACK, input=PASSWORD + "\n", check=False).returncode == 1, "our own words are as they were"
+    finally:
+        subprocess.run(["dovecot", "-c", place / "dovecot.conf", "stop"], capture_output=True)
+        server.stop()
+
+
 def test_no_master_users(place):
     with village() as house:
         done = doveadm(house, "auth", "test", "-M", "admin", JACK, PASSWORD)
