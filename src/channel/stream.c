@@ -519,8 +519,8 @@ static void say_goodbye(struct stream *);
 static void
 after_writing(struct stream *s)
 {
-	if (s->high && stream_pending(s) < STREAM_HIGH) {
-		s->high = false;
+	if (s->high && stream_pending(s) < (s->settling ? 1 : STREAM_HIGH)) {
+		s->high = s->settling = false;
 		s->drained = true;
 		stream_later(s);
 	}
@@ -627,6 +627,25 @@ stream_is_compressed(const struct stream *s)
 	return s->press != NULL;
 }
 
+void
+stream_end_compression(struct stream *s)
+{
+	press_end(s->press);
+	stream_read_on(s);
+}
+
+bool
+stream_is_settled(const struct stream *s)
+{
+	return stream_pending(s) == 0 && (s->press == NULL || press_is_over(s->press));
+}
+
+void
+stream_settle(struct stream *s)
+{
+	s->high = s->settling = true;
+}
+
 /* ---- another owner ---- */
 
 void
@@ -702,6 +721,8 @@ stream_detach(struct stream **sp, struct buffer *unread)
 	*sp = NULL;
 	INSIDE(s->stage == STAGE_CLEAR && stream_pending(s) == 0);
 	buffer_add(unread, s->view);
+	if (s->press != NULL)
+		press_rest(s->press, unread);
 	s->socket.fd = -1;
 	end(s);
 	return fd;

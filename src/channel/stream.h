@@ -21,7 +21,10 @@
  * `closed` follows, unless `secured` closed the stream.
  *
  * stream_compress() compresses what is said from then on and takes what comes for compressed
- * (rfc4978); every unread byte is dropped, and it cannot be undone.  stream_is_compressed() tells.
+ * (rfc4978); every unread byte is dropped.  stream_is_compressed() tells.  stream_end_compression(): what was
+ * said is the last that goes out compressed, and what the peer says from now on is plain; nothing more may be
+ * said.  stream_is_settled(): all that was said is gone, and no compressed byte of the peer's is awaited; else
+ * stream_settle() has `drained` called once all is gone.
  *
  * stream_patience(ms): `silent` is called when nothing has arrived and nothing
  * that was pending has gone for so long (and again after as long); 0 never.
@@ -82,6 +85,9 @@ void stream_secure(struct stream *, struct tls *);
 void stream_secure_to(struct stream *, struct tls *, const struct tls_demand *);
 void stream_compress(struct stream *);
 bool stream_is_compressed(const struct stream *);
+void stream_end_compression(struct stream *);
+bool stream_is_settled(const struct stream *);
+void stream_settle(struct stream *);
 bool stream_tls_facts(const struct stream *, struct tls_facts *out);   /* false: plain */
 /* Whether the certificate that was shown is for this name; ".example.com": for one below it. */
 bool stream_tls_is_for(const struct stream *, const char *name);

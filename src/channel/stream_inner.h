@@ -91,6 +91,7 @@ struct stream {
 	bool holding;                  /* and for its owner                   */
 	bool read_writes;              /* TLS must write before it reads on   */
 	bool high;                     /* was above STREAM_HIGH               */
+	bool settling;                 /* and `drained` is for when nothing is left */
 	bool drained;                  /* `drained` is owed                   */
 	bool end;                      /* the peer sends no more              */
 	bool broken;

@@ -119,6 +119,72 @@ def test_what_is_not_deflate_ends_the_session(demo):
             c.line()
 
 
+def ahead_of(demo):
+    return b'y LOGIN "jill@example.com" "%s"\r\nz SELECT INBOX\r\n' % demo.password.encode()
+
+
+def told(c, tag):
+    while not c.line().startswith(tag + b" OK"):
+        pass
+
+
+@pytest.mark.parametrize("ending", ["Z_SYNC_FLUSH", "Z_FINISH"])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_unauthenticate_ends_compression(demo, ahead, ending):
+    """rfc8437:4.1: ours ends behind the OK, the client's behind the command; zlib itself sees ours end."""
+    c = Client(demo, "imaps")
+    c.login(demo)
+    c.compress()
+    assert b"UNAUTHENTICATE" in c.ask(b"CAPABILITY")[0]
+    assert b" OK" in c.ask(b"SELECT INBOX")[-1]
+    last = c.into.compress(b"x UNAUTHENTICATE\r\n") + c.into.flush(getattr(zlib, ending))
+    c.sock.sendall(last + (ahead_of(demo) if ahead else b""))
+    told(c, b"x")
+    while not c.outof.eof:
+        c.fill()
+    c.data, c.into, c.outof = c.data + c.outof.unused_data, None, None
+    if not ahead:
+        c.sock.sendall(ahead_of(demo))
+    told(c, b"y")
+    told(c, b"z")
+    c.compress()
+    assert b" OK" in c.ask(b"NOOP")[-1]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_unauthenticate_waits_for_a_slow_reader(demo, compressed):
+    """The answers before it go first, however long that takes, and the connection lives on."""
+    c, box = Client(demo, "imaps"), word().encode()
+    c.login(demo)
+    c.ask(b"CREATE " + box)
+    text = message(3_000_000, 8437)
+    assert b" OK" in c.ask(b"APPEND %s {%d+}\r\n%s" % (box, len(text), text))[-1]
+    if compressed:
+        c.compress()
+    asked = b"v SELECT %s\r\nw FETCH 1:* BODY.PEEK[]\r\nx UNAUTHENTICATE\r\n" % box
+    c.sock.sendall((c.into.compress(asked) + c.into.flush(zlib.Z_FINISH) if compressed else asked) + ahead_of(demo))
+    c.sock.settimeout(60)
+    size = 0
+    while not (line := c.line()).startswith(b"x OK"):
+        size += len(line) + 2
+    assert size > len(text)
+    if compressed:
+        while not c.outof.eof:
+            c.fill()
+        c.data, c.into, c.outof = c.data + c.outof.unused_data, None, None
+    told(c, b"y")
+    told(c, b"z")
+
+
+def test_unauthenticate_can_be_off(own):
+    """rfc8437:8: behind a proxy that decides who may log in it is not there."""
+    demo = own("--set", "imap_unauthenticate=no").start()
+    c = Client(demo, "imaps")
+    assert b"UNAUTHENTICATE" not in c.login(demo)[-1]
+    assert b" BAD " in c.ask(b"UNAUTHENTICATE")[-1]
+    assert b" OK" in c.ask(b"SELECT INBOX")[-1]
+
+
 def test_many_letters_of_one_command_come_at_once(demo):
     c, box = Client(demo, "imaps"), word().encode()
     c.login(demo)

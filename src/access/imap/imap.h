@@ -151,6 +151,7 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t progress_ms;           /* imap_progress_interval                  */
 	int64_t metadata_most;         /* imap_metadata_size_limit                */
 	bool    append_eightbit;       /* imap_append_eightbit                    */
+	bool    unauthenticate;        /* imap_unauthenticate                     */
 	const char *submit_user;       /* imap_urlauth_submit_user                */
 	struct setting_list url_hosts; /* imap_urlauth_host                       */
 	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */

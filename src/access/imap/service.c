@@ -33,6 +33,8 @@ static const struct setting imap_rows[] = {
 	  "What METADATA tells as /shared/comment of the server; empty: nothing.", .since = "0.1" },
 	{ "imap_answer_memory", SETTING_SIZE, AT(answers_most), "96M",
 	  "Most memory of a keeper for what FETCH has said of messages (envelopes, structures, header fields) and may say again; 0: none.", NULL, 0, 64LL << 30, "0.1" },
+	{ "imap_unauthenticate", SETTING_BOOL, AT(unauthenticate), "yes",
+	  "Whether a client may log in as somebody else on the same connection (UNAUTHENTICATE, rfc8437). no is right behind a proxy that decides who may log in: it does not see the second login.", .since = "0.7" },
 	{ "imap_message_limit", SETTING_NUMBER, AT(message_limit), "1000000",
 	  "Most messages one IMAP command works on, announced as MESSAGELIMIT (rfc9738): 1000 or more; 0: no limit.", NULL, 0, 4000000000LL, "0.1" },
 	{ "imap_save_limit", SETTING_NUMBER, AT(save_limit), "1000000",

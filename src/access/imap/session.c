@@ -167,6 +167,7 @@ imap_bye(struct imap *s, const char *words, const char *why)
 	if (s->end == NULL)
 		stream_printf(s->stream, "* BYE %s\r\n", words);
 	s->answer = NULL;
+	s->leaves = false;
 	imap_end(s, why);
 }
 
@@ -548,8 +549,11 @@ command_step(struct imap *s)
 	if (s->compress)
 		stream_compress(s->stream);
 	s->compress = false;
-	if (s->leaves)
+	if (s->leaves) {
+		if (stream_is_compressed(s->stream))
+			stream_end_compression(s->stream);
 		imap_end(s, "Unauthenticated");
+	}
 	command_over(s);
 	count_errors(s);
 	return STEP_DONE;
@@ -654,6 +658,7 @@ session_closed(void *ctx, const char *why)
 {
 	struct imap *s = ctx;
 
+	s->leaves = false;
 	imap_end(s, arena_printf(s->life, "Connection closed%s%s",
 	                         bytes_is(bytes_of(why), "end of file") ? "" : ": ",
 	                         bytes_is(bytes_of(why), "end of file") ? "" : why));
@@ -690,14 +695,23 @@ session_log(struct imap *s)
 	        (unsigned long long)t->body_bytes);
 }
 
-/* The connection itself goes on, if all that was said has gone. */
+/* The connection itself is to go on, once all that was said has gone and nothing compressed is to come (rfc8437:4.1). */
+static bool
+leaves_later(struct imap *s)
+{
+	if (!s->leaves || s->cut || s->service->guests.closing)
+		return false;
+	stream_flush(s->stream);
+	if (stream_is_settled(s->stream))
+		return false;
+	stream_settle(s->stream);
+	return true;
+}
+
 static int
 give_away(struct imap *s, struct buffer *unread)
 {
-	if (!s->leaves)
-		return -1;
-	stream_flush(s->stream);
-	if (stream_pending(s->stream) > 0)
+	if (!s->leaves || !stream_is_settled(s->stream))
 		return -1;
 	input_unread(s->input, unread);
 	return stream_detach(&s->stream, unread);
@@ -713,6 +727,8 @@ imap_finish(struct imap *s)
 	struct buffer        unread = { 0 };
 	int                  fd;
 
+	if (leaves_later(s))
+		return;
 	session_log(s);
 	if (s->promise != NULL)
 		s->promise->session = NULL;

@@ -8,13 +8,13 @@ unauthenticate_parse(struct imap *s, struct scan *r)
 	(void)r;
 }
 
-/* Never NO (rfc8437:3).  All that was enabled goes with the session; the connection goes
-   back to a login once this is answered.  A compressed one cannot, and is not told that it may. */
+/* Never NO (rfc8437:3).  All that was enabled goes with the session, compression with its answer; the
+   connection goes back to a login then. */
 static enum imap_step
 unauthenticate_run(struct imap *s)
 {
-	if (stream_is_compressed(s->stream))
-		return imap_bad(s, "Not while the connection is compressed.");
+	if (!imap_config_of(s)->rows.unauthenticate)
+		return imap_bad(s, "Not here: imap_unauthenticate says no.");
 	imap_unselect(s);
 	s->leaves = true;
 	return imap_ok(s, "Unauthenticated.");
