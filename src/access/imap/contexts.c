@@ -2,32 +2,36 @@
 
 #include <string.h>
 
+#include "access/imap/fetch.h"
 #include "access/imap/finder.h"
 #include "access/imap/write.h"
 
 enum { CONTEXTS_MOST = 16 };
 
 struct context {
-	struct arena   *life;
-	struct bytes    tag;
-	bool            uid; /* it is told by uids                      */
-	struct program  program;
-	struct ranges   found;
-	bool            sorted;
-	struct ordering order; /* its criteria                            */
-	uint32_t       *list;  /* the uids in that order                  */
-	size_t          count;
-	struct context *next;
+	struct arena      *life;
+	struct bytes       tag;
+	bool               uid; /* it is told by uids                      */
+	struct program     program;
+	struct ranges      found;
+	bool               sorted;
+	struct ordering    order; /* its criteria                            */
+	uint32_t          *list;  /* the uids in that order                  */
+	size_t             count;
+	struct fetch_list *fetch; /* NULL: nothing is told of who is new     */
+	struct context    *next;
 };
 struct contexts {
 	struct context *first;
 	size_t          count;
 	uint32_t        limit; /* uids below it were looked at            */
+	uint32_t        fresh; /* uids from it on are new in this round   */
 	/* One look at what is new, with each context in turn. */
 	struct ranges   round;
 	struct arena   *scratch; /* NULL: none is under way                 */
 	struct context *at;
-	bool            finding, ordering;
+	bool            finding, telling, ordering;
+	uint32_t        told; /* so far FETCH has gone                   */
 	struct finder   finder;
 	struct ranges   came, went;
 	struct ordering order;
@@ -65,7 +69,7 @@ context_order(struct context *c, const struct ordering *o)
 
 void
 contexts_add(struct imap *s, const struct program *p, const struct uid_set *found,
-             const struct ordering *order)
+             const struct ordering *order, struct bytes fetch)
 {
 	struct context *c, **last;
 	struct arena   *life;
@@ -89,6 +93,10 @@ contexts_add(struct imap *s, const struct program *p, const struct uid_set *foun
 	c->uid = s->uid;
 	program_keep(p, life, &c->program);
 	ranges_add_set(&c->found, found);
+	if (fetch.len > 0) {
+		struct scan r = scan_of(fetch);
+		c->fetch = fetch_list_read(s, &r, life);
+	}
 	c->sorted = order != NULL;
 	if (order != NULL) {
 		memcpy(c->order.criterion, order->criterion, sizeof c->order.criterion);
@@ -221,7 +229,7 @@ look_over(struct contexts *all)
 		finder_close(&all->finder);
 	if (all->ordering)
 		ordering_close(&all->order);
-	all->finding = all->ordering = false;
+	all->finding = all->telling = all->ordering = false;
 	ranges_free(&all->came);
 	ranges_free(&all->went);
 	if (all->scratch != NULL)
@@ -239,6 +247,7 @@ round_begins(struct imap *s, struct contexts *all)
 	*touched = (struct ranges){ 0 };
 	if (all->round.count > 0)
 		ranges_clip(&all->round, 1, all->limit - 1);
+	all->fresh = all->limit;
 	if (s->view->limit > all->limit)
 		ranges_add(&all->round, all->limit, s->view->limit - 1);
 	all->limit = s->view->limit;
@@ -274,6 +283,26 @@ compare(struct contexts *all)
 	ranges_free(&before);
 }
 
+/* What the client asked for of new messages stands between EXISTS and ADDTO; who came by a flag is known to it
+   (rfc5465:7).  False: it should read first. */
+static bool
+tell_fresh(struct imap *s, struct contexts *all)
+{
+	struct arena *command = s->scratch;
+	uint32_t      uid;
+
+	if (all->at->fetch == NULL || all->came.count == 0)
+		return true;
+	s->scratch = all->scratch;
+	while ((uid = view_next(s->view, all->told)) != 0 && !imap_full(s)) {
+		if (ranges_hold(&all->came, uid))
+			fetch_list_say(s, all->at->fetch, uid);
+		all->told = uid + 1;
+	}
+	s->scratch = command;
+	return uid == 0;
+}
+
 /* Went is told and forgotten; what came is told when its places are known. */
 static enum imap_step
 context_go(struct imap *s, struct contexts *all)
@@ -284,7 +313,7 @@ context_go(struct imap *s, struct contexts *all)
 
 	if (!all->finding)
 		finding_begins(s, all);
-	if (!all->ordering) {
+	if (!all->telling && !all->ordering) {
 		step = finder_go(&all->finder);
 		if (step != FINDER_OVER)
 			return step == FINDER_WAIT ? STEP_WAIT : STEP_AGAIN;
@@ -292,7 +321,14 @@ context_go(struct imap *s, struct contexts *all)
 		context_leave(s, c, &all->went);
 		set = ranges_set(&all->came);
 		ranges_add_set(&c->found, &set);
-		if (c->sorted && set.count > 0) {
+		all->told = all->fresh;
+		all->telling = true;
+	}
+	if (all->telling) {
+		if (!tell_fresh(s, all))
+			return STEP_AGAIN;
+		all->telling = false;
+		if (c->sorted && all->came.count > 0) {
 			all->order = c->order;
 			set = ranges_set(&c->found);
 			ordering_begin(&all->order, s->view, &set, all->scratch);

@@ -9,7 +9,8 @@
  *
  * contexts_named()    is there one of this tag?
  * contexts_add()      keeps one; `order` NULL: of SEARCH.  When there are too many, or `found` is NULL: it is not
- *                     whole, the client is told that there will be no updates.
+ *                     whole, the client is told that there will be no updates.  `fetch`: what FETCH shall tell of each
+ *                     new message that comes to it, as the client wrote it (rfc5465:7); empty: nothing.
  * contexts_cancel()   forgets the one of this tag.
  * contexts_expunge()  the messages in `gone` of the view will be told to be expunged now.
  * contexts_go()       some milliseconds of looking again: STEP_DONE all is told, else STEP_AGAIN or STEP_WAIT.
@@ -23,7 +24,8 @@
 
 struct contexts;
 bool contexts_named(const struct imap *, struct bytes tag);
-void contexts_add(struct imap *, const struct program *, const struct uid_set *found, const struct ordering *order);
+void contexts_add(struct imap *, const struct program *, const struct uid_set *found, const struct ordering *order,
+                  struct bytes fetch);
 void contexts_cancel(struct imap *, struct bytes tag);
 void contexts_expunge(struct imap *);
 enum imap_step contexts_go(struct imap *);

@@ -29,7 +29,7 @@ esearch_parse(struct imap *s, struct scan *r)
 	s->uid = true; /* rfc7377:2.1: numbers say nothing of other mailboxes */
 	read_space(r);
 	sources_read(s, r, &w->sources);
-	returns_read(r, &w->returns);
+	returns_read(s, r, &w->returns);
 	/* rfc7377:2.2 */
 	if ((w->returns.give & RETURN_SAVE) && w->sources.others)
 		scan_fail(r, "SAVE with the selected mailbox alone");
@@ -105,7 +105,7 @@ say_found(struct imap *s, struct esearch_work *w)
 	if (w->returns.give & RETURN_SAVE)
 		returns_save(s, &w->returns, &uids, NULL);
 	if ((w->returns.give & RETURN_UPDATE) && w->view == s->view)
-		contexts_add(s, &w->program, &uids, NULL);
+		contexts_add(s, &w->program, &uids, NULL, w->returns.update);
 	if (r.count == 0 || (w->returns.give & ~(unsigned)RETURN_HINTS) == RETURN_SAVE)
 		return;
 	w->returns.mailbox = w->name[w->at];

@@ -1,5 +1,6 @@
 #include "access/imap/returns.h"
 
+#include "access/imap/fetch.h"
 #include "access/imap/write.h"
 #include "message/charset.h"
 
@@ -36,8 +37,22 @@ partial_read(struct scan *r, struct partial *p)
 	p->last = read_nz_number(r);
 }
 
+/* modifier-update = "UPDATE" [SP "(" fetch-att *(SP fetch-att) ")"]   rfc5465:8; it is read again when the command is
+   gone: by contexts_add(). */
+static void
+update_read(struct imap *s, struct scan *r, struct returns *w)
+{
+	struct bytes rest = r->rest;
+
+	if (rest.len < 2 || rest.at[0] != ' ' || rest.at[1] != '(')
+		return;
+	read_space(r);
+	(void)fetch_list_read(s, r, s->scratch);
+	w->update = bytes_cut(rest, 1, rest.len - r->rest.len - 1);
+}
+
 void
-returns_read(struct scan *r, struct returns *w)
+returns_read(struct imap *s, struct scan *r, struct returns *w)
 {
 	if (!scan_skip_word(r, "RETURN "))
 		return;
@@ -54,6 +69,8 @@ returns_read(struct scan *r, struct returns *w)
 		}
 		if (options[i].bit == RETURN_PARTIAL)
 			partial_read(r, &w->partial);
+		if (options[i].bit == RETURN_UPDATE)
+			update_read(s, r, w);
 		w->give |= options[i].bit;
 		if (!scan_skip(r, ' '))
 			break;

@@ -1,7 +1,7 @@
 /*
  * returns -- RETURN (...) of SEARCH, SORT and ESEARCH, and the ESEARCH response
  *
- * returns_read()    search-return-opts of rfc4466:2.6.1 with those of rfc4731, rfc5182 (SAVE), rfc5267 and
+ * returns_read()    search-return-opts of rfc4466:2.6.1 with those of rfc4731, rfc5182 (SAVE), rfc5267, rfc5465:7 and
  *                   rfc9394 (PARTIAL); the scanner stands before "RETURN (".  Without it nothing is taken.
  * returns_charset() "CHARSET" of SEARCH; false: not one we know, answer returns_bad_charset().
  * returns_say()     the response up to where MODSEQ comes.
@@ -28,6 +28,7 @@ struct returns {
 	bool     extended;             /* RETURN (...) was there, or rev2 is spoken */
 	unsigned give;
 	struct partial partial;
+	struct bytes update;           /* "(" fetch-att ... ")" of UPDATE, in the command */
 	const char *mailbox;           /* of ESEARCH: which it is                 */
 	uint32_t uidvalidity;
 };
@@ -38,7 +39,7 @@ struct result {
 	const uint8_t  *score;         /* of each, for RELEVANCY                  */
 };
 
-void returns_read(struct scan *, struct returns *);
+void returns_read(struct imap *, struct scan *, struct returns *);
 /* SP partial-range   rfc9394:4; and what it leaves of a set of uids, of those the client knows. */
 void partial_read(struct scan *, struct partial *);
 uint64_t partial_span(const struct partial *);            /* 0: none was asked   */

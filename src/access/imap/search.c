@@ -26,7 +26,7 @@ search_parse(struct imap *s, struct scan *r)
 	struct search_work *w = s->work = arena_take(s->scratch, sizeof *w);
 
 	read_space(r);
-	returns_read(r, &w->returns);
+	returns_read(s, r, &w->returns);
 	if (scan_skip_word(r, "CHARSET ")) {
 		/* rfc6855:3: who enabled UTF-8 speaks nothing else. */
 		if (s->utf8)
@@ -124,7 +124,8 @@ search_run(struct imap *s)
 		if (w->returns.give & RETURN_SAVE)
 			returns_save(s, &w->returns, &uids, NULL);
 		if (w->returns.give & RETURN_UPDATE)
-			contexts_add(s, &w->program, w->lowest == 0 ? &uids : NULL, NULL);
+			contexts_add(s, &w->program, w->lowest == 0 ? &uids : NULL, NULL,
+			             w->returns.update);
 	}
 	if (w->returns.extended)
 		say_extended(s, w);

@@ -25,7 +25,7 @@ sort_parse(struct imap *s, struct scan *r)
 	struct sort_work *w = s->work = arena_take(s->scratch, sizeof *w);
 
 	read_space(r);
-	returns_read(r, &w->returns);
+	returns_read(s, r, &w->returns);
 	ordering_read(r, &w->order);
 	read_space(r);
 	w->bad_charset = !returns_charset(s, r, &w->program.charset);
@@ -67,7 +67,8 @@ say_extended(struct imap *s, struct sort_work *w)
 		returns_save(s, &w->returns, &w->uids, uids);
 	if (w->returns.give & RETURN_UPDATE)
 		/* A score is not kept beyond the command. */
-		contexts_add(s, &w->program, w->order.relevancy ? NULL : &w->uids, &w->order);
+		contexts_add(s, &w->program, w->order.relevancy ? NULL : &w->uids, &w->order,
+		             w->returns.update);
 	if ((w->returns.give & ~(unsigned)RETURN_HINTS) == RETURN_SAVE)
 		return;
 	returns_say(s, &w->returns, &r, imap_out(s));
