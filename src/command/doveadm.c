@@ -310,7 +310,7 @@ static int
 do_resync(struct dove *d, const char *verb)
 {
 	(void)verb;
-	return run_as(d, &command_store, (const char *const[]){ "store", "check", d->who, NULL });
+	return run_as(d, &command_store, (const char *const[]){ "store", "check", d->who, "--quiet", NULL });
 }
 
 /* What is done by itself, or is always so: that the account is there is looked at. */
@@ -552,7 +552,7 @@ static const struct name {
 	{ "pw",      "",            "lp:r:s:t:u:V",  false, 0, 0, do_password },
 	{ "auth",    "lookup",      "a:f:x:",        false, 1, 0, do_user     },
 	{ "user",    "",            "a:e:f:ux:",     false, 1, 0, do_user     },
-	{ "force-resync", "",       "AF:S:fu:",      true,  0, 1, do_resync   },
+	{ "force-resync", "",       "AF:S:fu:",      true,  1, 0, do_resync   },
 	{ "reload",  "",            "",              false, 0, 0, do_reload   },
 	{ "stop",    "",            "",              false, 0, 0, do_stop     },
 	{ "log",     "find",        "",              false, 0, 1, do_log      },

@@ -20,7 +20,7 @@ static int run_store(struct call *);
 
 const struct command command_store = {
 	.name = "store",
-	.forms = "store check [ACCOUNT]\n"
+	.forms = "store check [ACCOUNT [--quiet]]\n"
 		 "store dump SEGMENT\n"
 		 "store compact",
 	.about =
@@ -28,7 +28,8 @@ const struct command command_store = {
 	.more = "check reads every record of the letter log and every index of the mailboxes, verifies each checksum, and "
 		"names what is wrong; the exit status is 1 then. It reads the files themselves; where a server is "
 		"running its keepers, who own the mailboxes, check them while they serve, a little at a time. With "
-		"ACCOUNT, which needs a running server, only that one's mailboxes are looked at.\n"
+		"ACCOUNT, which needs a running server, only that one's mailboxes are looked at; --quiet says nothing "
+		"where nothing is wrong.\n"
 		"\n"
 		"dump shows the records of a segment, given as a path or as its number in hexadecimal.\n"
 		"\n"
@@ -82,11 +83,14 @@ print_found(struct bytes said)
 }
 
 static int
-conclude(size_t wrong, const char *where)
+conclude(struct call *c, size_t wrong, const char *where)
 {
-	if (wrong == 0)
+	/* Who asks in Dovecot's words hears nothing when nothing is wrong. */
+	bool quiet = c->argc > 3 && strcmp(c->argv[3], "--quiet") == 0;
+
+	if (wrong == 0 && !quiet)
 		(void)printf("all is well in %s\n", where);
-	else
+	else if (wrong > 0)
 		(void)printf("%zu things are wrong in %s\n", wrong, where);
 	return wrong == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
@@ -114,7 +118,7 @@ check_all(struct call *c, const struct common_settings *common)
 		wrong = 1; /* said on the standard error */
 	buffer_free(&out);
 	buffer_free(&said);
-	return conclude(wrong, common->mail_directory);
+	return conclude(c, wrong, common->mail_directory);
 }
 
 /* One account, by its keeper. */
@@ -140,7 +144,7 @@ check_one(struct call *c, const char *who)
 	people_close(&people);
 	return status == COMMAND_WRONG || (status != COMMAND_DONE && wrong == 0)
 	               ? status
-	               : conclude(wrong, who);
+	               : conclude(c, wrong, who);
 }
 
 static int
@@ -150,9 +154,9 @@ run_check(struct call *c)
 	struct settings       *s;
 	int                    status;
 
-	if (c->argc > 3)
-		return command_wrong(c, "\"%s\" is too much", c->argv[3]);
-	if (c->argc == 3)
+	if (c->argc > 4 || (c->argc == 4 && strcmp(c->argv[3], "--quiet") != 0))
+		return command_wrong(c, "\"%s\" is too much", c->argv[c->argc - 1]);
+	if (c->argc > 2)
 		return check_one(c, c->argv[2]);
 	if ((s = command_settings(c, &common)) == NULL)
 		return COMMAND_FAILED;
