@@ -310,7 +310,8 @@ static int
 do_resync(struct dove *d, const char *verb)
 {
 	(void)verb;
-	return run_as(d, &command_store, (const char *const[]){ "store", "check", d->who, "--quiet", NULL });
+	return run_as(d, &command_store,
+	              (const char *const[]){ "store", "check", d->who, "--quiet", NULL });
 }
 
 /* What is done by itself, or is always so: that the account is there is looked at. */
