@@ -724,7 +724,7 @@ GROWING = [
 	("UID SORT (DATE)", ["UID SORT (DATE) UTF-8 ALL"], 3),
 	("STORE 1:* +FLAGS.SILENT", ["STORE 1:* -FLAGS.SILENT (\\Flagged)",
 	    "STORE 1:* +FLAGS.SILENT (\\Flagged)"], 3),
-	("COPY 1:*", ["COPY 1:* Again"], 1),
+	("COPY 1:*", ["DELETE Again", "CREATE Again", "COPY 1:* Again"], 3),
 	("EXPUNGE of all", ["STORE 1:* +FLAGS.SILENT (\\Deleted)", "EXPUNGE"], 1),
 ]
 SLACK, FLOOR_MS = 1.5, 20	# of what is linear; below so many milliseconds nothing is judged
