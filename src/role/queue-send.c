@@ -374,20 +374,55 @@ age_of(const struct letter *l)
 	return us > 0 ? us / 1000000 : 0;
 }
 
+/* Of all places at senders, those in use; false: there is no sender. */
 static bool
-somebody_is_short(const struct queue_role *k)
+slots_count(struct house *h, uint32_t *all, uint32_t *used)
 {
+	struct queue_role *k = queue_of(h);
+	uint32_t           n = house_peers(h, SENDER);
+
+	*all = *used = 0;
+	for (uint32_t i = 0; i < n && i < SENDERS_MOST; i++)
+		if (house_link(h, SENDER, i) != NULL) {
+			*all += (uint32_t)k->rows.processes;
+			*used += k->at_sender[i];
+		}
+	return *all > 0;
+}
+
+/* Whether destinations of which this is known may have a slot more. */
+static bool
+trust_has_slot(const struct queue_role *k, enum trust t, uint32_t all, uint32_t used)
+{
+	switch (t) {
+	case UNKNOWN: return k->slots[UNKNOWN] * 10 < all * 7;
+	case SILENT: return k->slots[SILENT] == 0 || k->slots[SILENT] * 20 < all * 3;
+	default: return used < all;
+	}
+}
+
+/* Somebody waits for a slot and could have one.  Who waits until others of its kind are done, as where the silent have all that is theirs,
+   is in nobody's way, and nobody else loses anything by it. */
+static bool
+somebody_is_short(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	uint32_t           all, used;
+
+	if (slots_count(h, &all, &used) && used == all)
+		used--; /* the next that is free */
 	for (int t = UNKNOWN; t <= SILENT; t++)
-		if (rota_first(&k->short_of[t]) != NULL)
+		if (rota_first(&k->short_of[t]) != NULL &&
+		    trust_has_slot(k, (enum trust)t, all, used))
 			return true;
 	return false;
 }
 
 /* The connection is worth keeping: unless its place is another's next. */
 static bool
-more_follows(const struct queue_role *k, const struct sending *s)
+more_follows(struct house *h, const struct sending *s)
 {
-	return s->to->line.waiting > 0 && (s->run + 1 < RUN_MOST || !somebody_is_short(k));
+	return s->to->line.waiting > 0 && (s->run + 1 < RUN_MOST || !somebody_is_short(h));
 }
 
 static int
@@ -401,7 +436,7 @@ say_send(struct house *h, struct sending *s)
 		                     .transport = s->to->transport.name,
 		                     .nexthop = s->to->nexthop,
 		                     .lmtp = s->to->transport.kind == BY_LMTP,
-		                     .more = more_follows(k, s),
+		                     .more = more_follows(h, s),
 		                     .at = s->letter->content_at,
 		                     .len = s->letter->content_len,
 		                     .age_s = age_of(s->letter),
@@ -514,33 +549,6 @@ wait_for_time(struct house *h, struct destination *d)
 	*k->put_by_last = d;
 	k->put_by_last = &d->next;
 	timer_set(k->delays, 1);
-}
-
-/* Of all places at senders, those in use; false: there is no sender. */
-static bool
-slots_count(struct house *h, uint32_t *all, uint32_t *used)
-{
-	struct queue_role *k = queue_of(h);
-	uint32_t           n = house_peers(h, SENDER);
-
-	*all = *used = 0;
-	for (uint32_t i = 0; i < n && i < SENDERS_MOST; i++)
-		if (house_link(h, SENDER, i) != NULL) {
-			*all += (uint32_t)k->rows.processes;
-			*used += k->at_sender[i];
-		}
-	return *all > 0;
-}
-
-/* Whether destinations of which this is known may have a slot more. */
-static bool
-trust_has_slot(const struct queue_role *k, enum trust t, uint32_t all, uint32_t used)
-{
-	switch (t) {
-	case UNKNOWN: return k->slots[UNKNOWN] * 10 < all * 7;
-	case SILENT: return k->slots[SILENT] == 0 || k->slots[SILENT] * 20 < all * 3;
-	default: return used < all;
-	}
 }
 
 /* Whether it may have a slot more: one that is full, or has not answered, leaves some for others. */
@@ -680,7 +688,7 @@ slots_free(struct house *h)
 static bool
 is_to_wait(struct house *h, struct destination *d)
 {
-	bool behind = !d->given && d->transport.kind != BY_PIPE && somebody_is_short(queue_of(h));
+	bool behind = !d->given && d->transport.kind != BY_PIPE && somebody_is_short(h);
 
 	d->given = false;
 	return behind || !may_have_slot(h, d);

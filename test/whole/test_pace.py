@@ -49,6 +49,41 @@ def test_R111_silent_destinations_never_have_all_the_places():
         assert [len(s.got()) for s in (one, two, three)] == [12, 12, 12]
 
 
+def test_what_the_silent_wait_for_costs_the_others_no_connection():
+    """Ten hosts that say nothing have all the places there are for those of which nothing is known, and more letters wait; one that
+    answers has its letters by one connection, as it would without them."""
+    gate, door = threading.Event(), threading.Event()
+
+    def slow_at_first(verb, argument, session):
+        if verb == "END":
+            door.wait(120)
+    dumb = [Sink(silent(gate)) for _ in range(10)]
+    with Sink(slow_at_first) as good, house(
+            transport_maps=table(known=good.port, **{f"s{i}": s.port for i, s in enumerate(dumb)}), default_process_limit="10",
+            smtp_destination_concurrency_limit="1", smtp_initial_destination_concurrency="1", smtp_helo_timeout="300s") as h:
+        door.set()
+        send(h, ["hello@known.example"])                # it is known to answer
+        wait_for(lambda: len(good.got()) == 1 and empty(h))
+        door.clear()
+        send(h, ["b0@known.example"])
+        wait_for(lambda: any("b0@known" in c for c in good.commands))
+        for i in range(10):
+            send(h, [f"a@s{i}.example"])
+        wait_for(lambda: sum(s.connections for s in dumb) == 7)
+        for i in range(1, 70):
+            send(h, [f"b{i}@known.example"])
+        before = good.connections
+        wait_for(lambda: len(json.loads(h.command("queue", "list", "--json", "--domain", "known.example").stdout)) == 70)
+        door.set()
+        wait_for(lambda: len(good.got()) == 71)
+        assert good.connections - before <= 1, "one for all that waited"
+        assert sum(s.connections for s in dumb) == 7
+        gate.set()
+        wait_for(lambda: empty(h), 60)
+    for s in dumb:
+        s.close()
+
+
 def test_a_dead_destination_is_asked_by_one_and_not_by_each_letter():
     def reply(verb, argument, session):
         return "" if verb == "CONNECT" and not alive.is_set() else None
