@@ -468,6 +468,8 @@ ask_within(const struct asking *a, struct bytes text, int depth)
 			m = (struct macro){ .whole = bytes_cut(text, 0, 2) };
 		if (m.name.len > 0)
 			a->each(a->ctx, m.name);
+		ask_within(a, m.left, depth + 1);
+		ask_within(a, m.right, depth + 1);
 		ask_within(a, m.then, depth + 1);
 		ask_within(a, m.otherwise, depth + 1);
 		text = bytes_cut(text, m.whole.len, text.len);

@@ -67,6 +67,77 @@ macro_question(struct macro *m, struct bytes rest)
 	}
 }
 
+/* comparison = "{" text "}" ( "==" / "!=" / "<=" / "<" / ">=" / ">" ) [ "level" ] "{" text "}", taken off the front. */
+static bool
+macro_comparison(struct macro *m, struct bytes *rest)
+{
+	static const char *const signs[] = { "==", "!=", "<=", ">=", "<", ">" };
+
+	if (!take_braced(rest, &m->left))
+		return false;
+	for (size_t i = 0; i < COUNT(signs) && m->sign == NULL; i++)
+		if (bytes_starts(*rest, bytes_of(signs[i])))
+			m->sign = signs[i];
+	if (m->sign == NULL)
+		return false;
+	*rest = bytes_cut(*rest, strlen(m->sign), rest->len);
+	m->levels = bytes_starts(*rest, BYTES("level"));
+	*rest = bytes_cut(*rest, m->levels ? 5 : 0, rest->len);
+	return take_braced(rest, &m->right);
+}
+
+static int
+compare_numbers(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+/* "3.10" is behind "3.9"; what is not there is 0. */
+static int
+compare_levels(struct bytes left, struct bytes right)
+{
+	struct bytes one;
+	int          order = 0;
+
+	while (order == 0 && (left.len > 0 || right.len > 0)) {
+		uint64_t a = 0, b = 0;
+
+		if (bytes_split(&left, '.', &one))
+			(void)bytes_number(one, &a);
+		if (bytes_split(&right, '.', &one))
+			(void)bytes_number(one, &b);
+		order = compare_numbers(a, b);
+	}
+	return order;
+}
+
+/* As numbers where both are such, as Postfix has it. */
+static int
+compare(struct bytes left, struct bytes right)
+{
+	size_t   n = left.len < right.len ? left.len : right.len;
+	uint64_t a, b;
+	int      order;
+
+	if (bytes_number(left, &a) && bytes_number(right, &b))
+		return compare_numbers(a, b);
+	order = n > 0 ? memcmp(left.at, right.at, n) : 0;
+	return order != 0 ? order : compare_numbers(left.len, right.len);
+}
+
+bool
+macro_holds(const struct macro *m, struct bytes left, struct bytes right)
+{
+	int  order = m->levels ? compare_levels(bytes_trim(left), bytes_trim(right))
+	                       : compare(bytes_trim(left), bytes_trim(right));
+	char first = m->sign[0];
+	bool same = m->sign[1] == '=';
+
+	if (first == '!')
+		return order != 0;
+	return (first == '<' && order < 0) || (first == '>' && order > 0) || (same && order == 0);
+}
+
 static size_t
 name_length(struct bytes b, bool (*is)(char))
 {
@@ -95,6 +166,15 @@ macro_of(struct bytes b)
 		n = name_length(inside, setting_is_name_char);
 		m.name = bytes_cut(inside, 0, n);
 		rest = bytes_trim(bytes_cut(inside, n, inside.len));
+		if (inside.len > 0 && inside.at[0] == '{') {
+			n = macro_comparison(&m, &rest) ? 1 : 0;
+			if (n == 0) {
+				m.sign = NULL;
+				m.fault = "write ${{text} == {text} ? {text} : {text}}, with "
+					  "==, !=, <, <=, > or >=";
+				return m;
+			}
+		}
 		if (n == 0 || (rest.len > 0 && rest.at[0] != '?' && rest.at[0] != ':'))
 			m.fault = "write ${name}, ${name?text} or ${name:text}";
 		else if (rest.len > 0)
@@ -178,12 +258,35 @@ expand_name(struct expansion *x, const char *raw, struct bytes name, const struc
 }
 
 static void
+expand_comparison(struct expansion *x, const struct macro *m, const struct within *w)
+{
+	size_t before = x->out->len, middle;
+	bool   holds = false;
+
+	expand(x, m->left, w);
+	middle = x->out->len;
+	expand(x, m->right, w);
+	if (x->fault == NULL)
+		holds = macro_holds(m, bytes_cut(buffer_bytes(x->out), before, middle - before),
+		                    bytes_cut(buffer_bytes(x->out), middle, SIZE_MAX));
+	x->out->len = before;
+	if (m->asks)
+		expand(x, holds ? m->then : m->otherwise, w);
+	else if (holds)
+		buffer_add_string(x->out, "true");
+}
+
+static void
 expand_macro(struct expansion *x, const struct macro *m, const struct within *w)
 {
 	struct entry *entry;
 	const char   *raw = setting_raw(x->settings, x->listener, m->name, &entry);
 	size_t        before = x->out->len;
 
+	if (m->sign != NULL) {
+		expand_comparison(x, m, w);
+		return;
+	}
 	if (raw == NULL && (!m->asks || setting_is_later_name(m->name))) {
 		buffer_add(x->out, m->whole); /* somebody may know it later */
 		return;
@@ -258,6 +361,26 @@ struct later {
 	int            steps, depth;
 };
 
+static void expand_later(struct later *, struct bytes text);
+
+static void
+compare_later(struct later *x, const struct macro *m)
+{
+	size_t before = x->out->len, middle;
+	bool   holds;
+
+	expand_later(x, m->left);
+	middle = x->out->len;
+	expand_later(x, m->right);
+	holds = macro_holds(m, bytes_cut(buffer_bytes(x->out), before, middle - before),
+	                    bytes_cut(buffer_bytes(x->out), middle, SIZE_MAX));
+	x->out->len = before;
+	if (m->asks)
+		expand_later(x, holds ? m->then : m->otherwise);
+	else if (holds)
+		buffer_add_string(x->out, "true");
+}
+
 static void
 expand_later(struct later *x, struct bytes text)
 {
@@ -280,6 +403,10 @@ expand_later(struct later *x, struct bytes text)
 		text = bytes_cut(text, m.whole.len, text.len);
 		if (m.fault != NULL) {
 			buffer_add(x->out, m.whole);
+			continue;
+		}
+		if (m.sign != NULL) {
+			compare_later(x, &m);
 			continue;
 		}
 		if (!x->know(x->ctx, m.name, &value))

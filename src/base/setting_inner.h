@@ -49,16 +49,21 @@ bool setting_is_later_name(struct bytes name);
 /* What is after a $ there is the shell's. */
 bool setting_is_for_shell(const struct settings *, struct bytes name);
 
-/* One $name, ${name}, ${name?then} or ${name:otherwise}. */
+/* One $name, ${name}, ${name?then} or ${name:otherwise}; or in the place of the name {left} == {right}. */
 struct macro {
 	struct bytes whole, name;
 	bool         asks;            /* ? or : was there */
 	struct bytes then, otherwise; /* what is meant by it */
+	const char  *sign;            /* of a comparison: "==", "!=", "<", "<=", ">", ">="; NULL: it is none */
+	bool         levels;          /* by numbers between dots, as "<=level" does */
+	struct bytes left, right;
 	const char  *fault;
 };
 
 /* `b` begins with the dollar. */
 struct macro macro_of(struct bytes b);
+/* Whether a comparison of these, expanded, is true. */
+bool macro_holds(const struct macro *, struct bytes left, struct bytes right);
 /* The length of "{...}" or "(...)" at the front, brackets inside it counted;
    0 if it does not end. */
 size_t bracket_length(struct bytes b);

@@ -40,18 +40,30 @@ unless_held(const struct resolving *r, struct bytes value)
 	return r->let_go && is_hold(value) ? BYTES("") : value;
 }
 
-/* What a table of senders has; "" nothing, which DUNNO says too. */
+/* Who has no address is looked for by one word. */
 static enum directory_outcome
-of_sender(struct resolving *r, const struct setting_list *tables, struct bytes sender,
+of_nobody(struct resolving *r, const struct setting_list *tables, const char *as,
           struct bytes *value)
 {
-	struct bytes           who = sender.len > 0 ? sender : BYTES("<>");
+	enum table_outcome o = TABLE_NONE;
+
+	for (size_t i = 0; i < tables->count && o == TABLE_NONE; i++)
+		o = lookup_find(r->lookups, tables->item[i], bytes_of(as), value);
+	return o == TABLE_NONE ? DIRECTORY_NONE : outcome_of(o);
+}
+
+/* What a table of senders has; "" nothing, which DUNNO says too. */
+static enum directory_outcome
+of_sender(struct resolving *r, const struct setting_list *tables, const char *nobody,
+          struct bytes sender, struct bytes *value)
+{
 	enum directory_outcome o;
 
 	*value = BYTES("");
 	if (tables->count == 0)
 		return DIRECTORY_OK;
-	o = resolve_find(r, tables, who, value);
+	o = sender.len > 0 ? resolve_find(r, tables, sender, value)
+	                   : of_nobody(r, tables, nobody, value);
 	if (o == DIRECTORY_NONE || (o == DIRECTORY_OK && bytes_is(bytes_trim(*value), "DUNNO"))) {
 		*value = BYTES("");
 		return DIRECTORY_OK;
@@ -95,14 +107,15 @@ by_class(struct resolving *r, const struct directory_key *k, struct bytes sender
 	*n = (struct nexthop){ .transport = "smtp", .destination = "" };
 	value = BYTES("");
 	if (class != CLASS_RELAY)
-		o = of_sender(r, &rules->sender_transports, sender, &value);
+		o = of_sender(r, &rules->sender_transports, rules->nobody_transport, sender,
+		              &value);
 	value = unless_held(r, value);
 	rest = bytes_of(class == CLASS_RELAY ? rules->relay_transport : rules->default_transport);
 	apply(r->arena, unless_held(r, rest), BYTES(""), n);
 	apply(r->arena, value, BYTES(""), n);
 	if (n->destination[0] != '\0')
 		return o;
-	p = of_sender(r, &rules->sender_relayhosts, sender, &rest);
+	p = of_sender(r, &rules->sender_relayhosts, rules->nobody_relayhost, sender, &rest);
 	if (rest.len == 0)
 		rest = bytes_trim(bytes_of(rules->relayhost));
 	n->destination = arena_copy(r->arena, rest.len > 0 ? bytes_trim(rest) : domain);

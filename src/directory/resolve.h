@@ -60,6 +60,7 @@ struct resolve_rules {
 	const char *always_bcc, *luser_relay, *default_privs, *double_bounce_sender, *empty_recipient;
 	const char *mailbox_transport, *fallback_transport, *default_transport, *relay_transport, *relayhost;
 	const char *local_transport, *virtual_transport;
+	const char *nobody_relayhost, *nobody_transport; /* what the empty sender is looked up as */
 	struct resolve_ways {                   /* the same for who only asks about an address */
 		struct setting_list transport_maps, sender_relayhosts, sender_transports;
 		const char *default_transport, *relay_transport, *relayhost, *local_transport, *virtual_transport;

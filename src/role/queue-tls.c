@@ -231,6 +231,7 @@ report_make(const struct queue_role *k, const struct counted *c, struct arena *a
             struct word_tlsrpt *w)
 {
 	const char   *domain = strchr(c->key, '/') + 1, *host = k->common.myhostname;
+	const char   *at = strrchr(k->rows.tlsrpt_contact, '@');
 	long long     day = strtoll(c->key, NULL, 10) * DAY_S;
 	struct buffer json = { 0 };
 	bool          good;
@@ -239,8 +240,9 @@ report_make(const struct queue_role *k, const struct counted *c, struct arena *a
 	w->id = arena_printf(a, "%lld.%016llx", day,
 	                     (unsigned long long)(hash_of(bytes_of(c->key)) ^
 	                                          hash_of(bytes_of(host))));
-	w->file =
-		arena_printf(a, "%s!%s!%lld!%lld!001.json.gz", host, domain, day, day + DAY_S - 1);
+	/* rfc8460:5.1: the sender is the domain of whom the report comes from. */
+	w->file = arena_printf(a, "%s!%s!%lld!%lld!001.json.gz", at != NULL ? at + 1 : host, domain,
+	                       day, day + DAY_S - 1);
 	tlsrpt_write(c->counts, &(struct tlsrpt_head){ host, w->contact, w->id, domain, day },
 	             &json);
 	good = press(buffer_bytes(&json), a, &w->content);
@@ -277,7 +279,7 @@ report_letter(const struct word_tlsrpt *w, const char *host, const char *to, str
 	buffer_printf(
 		b,
 		"From: %s\r\nTo: %s\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n"
-		"Subject: Report Domain: %s Submitter: %s Report-ID: <%s>\r\n"
+		"Subject: Report Domain: %s\r\n Submitter: %s\r\n Report-ID: <%s@%s>\r\n"
 		"TLS-Report-Domain: %s\r\nTLS-Report-Submitter: %s\r\nTLS-Required: No\r\n"
 		"Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
 		"Content-Type: multipart/report; report-type=\"tlsrpt\"; boundary=\"%s\"\r\n\r\n"
@@ -286,8 +288,8 @@ report_letter(const struct word_tlsrpt *w, const char *host, const char *to, str
 		"--%s\r\nContent-Type: application/tlsrpt+gzip\r\n"
 		"Content-Disposition: attachment; filename=\"%s\"\r\n"
 		"Content-Transfer-Encoding: base64\r\n\r\n",
-		w->contact, to, date, w->id, host, w->domain, host, w->id, w->domain, host, w->id,
-		w->id, w->domain, w->id, w->file);
+		w->contact, to, date, w->id, host, w->domain, host, w->id, host, w->domain, host,
+		w->id, w->id, w->domain, w->id, w->file);
 	base64_encode(&coded, w->content);
 	for (rest = buffer_bytes(&coded); rest.len > 0; rest = bytes_cut(rest, 76, SIZE_MAX)) {
 		buffer_add(b, bytes_cut(rest, 0, 76));

@@ -277,6 +277,8 @@ tell_result(struct contact *c, const struct tls_facts *f, const char *doubt)
 	sender_met(d, -1, c->session);
 	if (doubt == NULL && !(tested && c->security.public))
 		sender_tls_result(d, "", "");
+	else if (!f->trusted && strstr(f->doubt, "hostname mismatch") != NULL)
+		sender_tls_result(d, "certificate-host-mismatch", f->doubt);
 	else if (!f->certificate || (!f->trusted && strstr(f->doubt, "expired") == NULL))
 		sender_tls_result(d,
 		                  c->security.level == SECURITY_DANE ? "validation-failure"
@@ -933,7 +935,8 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	} else if (why == EINPROGRESS) {
 		c->watch = watch_open(d->house->loop, c->fd, writable, c);
 		watch_want(c->watch, LOOP_WRITE);
-		timer_set(c->timer, c->rows->connect_ms);
+		if (c->rows->connect_ms > 0) /* else as long as the system tries */
+			timer_set(c->timer, c->rows->connect_ms);
 	} else {
 		gone(c, strerror(why), false);
 	}

@@ -420,9 +420,9 @@ sender_tls_result(struct delivery *d, const char *type, const char *reason)
 	    d->here->bracketed || d->tls_results == TLS_RESULTS_MOST)
 		return;
 	for (uint32_t i = 0; i < d->tls_results; i++)
-		if (strcmp(d->tls_result[i].type, type) == 0 &&
-		    strcmp(d->tls_result[i].address, d->here->peer.text) == 0)
-			return; /* once for each host */
+		if (strcmp(d->tls_result[i].address, d->here->peer.text) == 0 &&
+		    (*d->tls_result[i].type != '\0' || *type == '\0'))
+			return; /* once for each host: what went wrong first */
 	if (d->tls_result == NULL)
 		d->tls_result = arena_take_array(d->life, TLS_RESULTS_MOST, sizeof *to);
 	to = &d->tls_result[d->tls_results++];

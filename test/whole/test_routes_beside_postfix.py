@@ -70,6 +70,12 @@ CASES = {
     "a fallback that is not there": ({"smtp_fallback_relay": "nowhere.example"}, ["nothing.example", "null.example", "own.example", "five.example"]),
     "a table that leads to nowhere": ({"transport_maps": "inline:{five.example=smtp:nowhere.example}"}, ["five.example"]),
     "a table of several hosts": ({"transport_maps": "inline:{{nothing.example=smtp:[two.example], [four.example]}}"}, ["nothing.example"]),
+    "a relay host of nobody's": ({"sender_dependent_relayhost_maps": "inline:{ {<>=[four.example]} }"}, ["five.example"]),
+    "nobody by another word": ({"sender_dependent_relayhost_maps": "inline:{ {<>=[two.example]}, {nobody=[four.example]} }",
+                                "empty_address_relayhost_maps_lookup_key": "nobody"}, ["five.example"]),
+    "a transport of nobody's": ({"sender_dependent_default_transport_maps": "inline:{ {<>=smtp:[four.example]} }"}, ["five.example"]),
+    "that by another word": ({"sender_dependent_default_transport_maps": "inline:{ {nobody=smtp:[four.example]} }",
+                              "empty_address_default_transport_maps_lookup_key": "nobody"}, ["five.example"]),
     "without IPv6": ({"inet_protocols": "ipv4"}, ["six.example", "five.example"]),
     "no MX address is waited for": ({"smtp_defer_if_no_mx_address_found": "yes"}, ["lost.example"]),
 }

@@ -279,11 +279,14 @@ def read_report(packed):
     assert set(report) == {"organization-name", "date-range", "contact-info", "report-id", "policies"}
     begin, end = (datetime.datetime.strptime(report["date-range"][n], "%Y-%m-%dT%H:%M:%SZ") for n in ("start-datetime", "end-datetime"))
     assert (end - begin).total_seconds() == 86399 and begin.hour == 0
+    kinds = {"starttls-not-supported", "certificate-host-mismatch", "certificate-expired", "certificate-not-trusted", "validation-failure", "tlsa-invalid",
+             "dnssec-invalid", "dane-required", "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"}        # rfc8460:4.3
     for p in report["policies"]:
         assert set(p) <= {"policy", "summary", "failure-details"}
         assert p["policy"]["policy-type"] in ("tlsa", "sts", "no-policy-found")
         assert all(isinstance(line, str) for line in p["policy"].get("policy-string", []))
         good, bad = (p["summary"][f"total-{n}-session-count"] for n in ("successful", "failure"))
+        assert {f["result-type"] for f in p.get("failure-details", [])} <= kinds
         assert isinstance(good, int) and bad == sum(f["failed-session-count"] for f in p.get("failure-details", []))
     return report
 
@@ -322,7 +325,9 @@ def test_domains_that_ask_hear_how_tls_came_about(world):
     assert letter["TLS-Report-Submitter"] == "mail.example.com" and letter.get_content_type() == "multipart/report"
     part = letter.get_payload()[1]
     assert part.get_content_type() == "application/tlsrpt+gzip"
-    assert re.fullmatch(r"mail\.example\.com!self\.example!\d+!\d+!001\.json\.gz", part.get_filename())
+    # rfc8460:5.1: the first is the domain of the contact; rfc8460:5.3: the subject.
+    assert re.fullmatch(r"here\.example!self\.example!\d+!\d+!001\.json\.gz", part.get_filename())
+    assert re.fullmatch(r"Report\s+Domain:\s+self\.example\s+Submitter:\s+mail\.example\.com\s+Report-ID:\s+<[\w.+-]+@[\w.-]+>", letter["Subject"])
     policy, = read_report(part.get_payload(decode=True))["policies"]
     assert [f["result-type"] for f in policy["failure-details"]] == ["certificate-not-trusted"]
     failure, = policy["failure-details"]

@@ -11,8 +11,8 @@
 /* clang-format off */
 static const struct setting rows[] = {
 	{ "smtpd_tls_security_level", SETTING_CHOICE, AT(tls_level), "may",
-	  "Whether TLS is offered (may), demanded before mail (encrypt) or not there (none); submission: encrypt.",
-	  "none,may,encrypt", 0, 0, "0.1" },
+	  "Whether TLS is offered (may), demanded before mail (encrypt) or not there (none); submission: encrypt. Empty: as if it were not set.",
+	  ",none,may,encrypt", 0, 0, "0.1" },
 	{ "smtpd_tls_wrappermode", SETTING_BOOL, AT(tls_wrappermode), "no",
 	  "TLS from the first byte, without STARTTLS (rfc8314:3); submissions: yes.", NULL, 0, 0, "0.1" },
 	{ "smtpd_use_tls", SETTING_BOOL, AT(use_tls), "yes",
@@ -262,7 +262,7 @@ static const struct {
 };
 /* clang-format on */
 
-/* Whether main.cf has "listener/name". */
+/* Whether main.cf has "listener/name", and it is not empty. */
 static bool
 said_of_it(const struct settings *s, const char *listener, const char *name)
 {
@@ -271,7 +271,7 @@ said_of_it(const struct settings *s, const char *listener, const char *name)
 
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
 		if (strncmp(e.name, listener, n) == 0 && e.name[n] == '/' &&
-		    strcmp(e.name + n + 1, name) == 0)
+		    strcmp(e.name + n + 1, name) == 0 && *e.value != '\0')
 			return true;
 	return false;
 }
@@ -294,7 +294,7 @@ receiver_settings_fill(struct settings *s, enum receiver_kind kind, const char *
 {
 	bool good = settings_fill(s, &receiver_setting_table, listener, out, errors);
 
-	if (!is_said(s, listener, "smtpd_tls_security_level"))
+	if (out->tls_level == TLS_UNSAID || !is_said(s, listener, "smtpd_tls_security_level"))
 		out->tls_level = out->enforce_tls ? TLS_ENCRYPT : out->use_tls ? TLS_MAY : TLS_NONE;
 	for (size_t i = 0; i < COUNT(meant); i++) {
 		void *at = (char *)out + meant[i].where;

@@ -16,7 +16,7 @@
 #include "channel/tls.h"
 #include "smtp/receiver/characters.h"
 
-enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT };
+enum tls_level { TLS_UNSAID, TLS_NONE, TLS_MAY, TLS_ENCRYPT };
 enum bare_newline { BARE_NORMALIZE, BARE_REJECT, BARE_YES /* normalize, too */, BARE_NO, BARE_NOTE };
 /* What becomes of a client that speaks before its turn: it is told of in the log, every recipient is refused, or it is sent away. */
 enum screen_action { SCREEN_IGNORE, SCREEN_ENFORCE, SCREEN_DROP };

@@ -74,7 +74,7 @@ static const struct setting rows[] = {
 	  "How long the last dot waits then.", NULL, 1, 86400000, "0.3" },
 	{ "smtp_line_length_limit", SETTING_SIZE, AT(line_most), "998",
 	  "Longer lines of a letter are folded; 0: they go as they are.", NULL, 0, 1 << 30, "0.2" },
-	{ "smtp_connect_timeout", SETTING_TIME, AT(connect_ms), "30s", "How long a connection may take to come about.", NULL, 100, 86400000, "0.2" },
+	{ "smtp_connect_timeout", SETTING_TIME, AT(connect_ms), "30s", "How long a connection may take to come about; 0: as long as the system tries.", NULL, 0, 86400000, "0.2" },
 	{ "lmtp_assume_final", SETTING_BOOL, AT(assume_final), "no",
 	  "Whether a host that is spoken to by LMTP and offers no DSN is where letters end: a notice of success says delivered, not relayed.", NULL, 0, 0, "0.4" },
 	{ "smtp_send_xforward_command", SETTING_BOOL, AT(xforward), "no",

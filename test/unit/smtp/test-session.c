@@ -110,6 +110,9 @@ static const struct session_case {
 	  HI "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-VRFY\r\n250-STARTTLS\r\n250-AUTH SCRAM-SHA-256\r\n"
 	  EHLO_TAIL "538 5.7.11 Encryption required for requested authentication mechanism\r\n" },
 	{ "no TLS there", KIND_SMTP, "smtpd_tls_security_level = none\n", "STARTTLS\r\n", HI "502 5.5.1 Error: command not implemented\r\n" },
+	{ "empty is as not set", KIND_SMTP, "smtpd_tls_security_level =\nsmtpd_use_tls = no\n", "STARTTLS\r\n", HI "502 5.5.1 Error: command not implemented\r\n" },
+	{ "empty by another name", KIND_SMTP, "me =\nsmtpd_tls_security_level = $me\nsmtpd_enforce_tls = yes\n", MAIL, HI "530 5.7.0 Must issue a STARTTLS command first\r\n" },
+	{ "submission: empty is as not set", KIND_SUBMISSION, "submission/smtpd_tls_security_level =\n", MAIL, HI "530 5.7.0 Must issue a STARTTLS command first\r\n" },
 	{ "STARTTLS takes nothing", KIND_SMTP, "", "STARTTLS now\r\n", HI "501 5.5.4 Error: no parameters allowed\r\n" },
 	{ "submission: TLS first", KIND_SUBMISSION, "smtpd_future_release_limit = 0\n", "EHLO c\r\n" MAIL "AUTH PLAIN\r\nNOOP\r\n",
 	  HI LHLO "530 5.7.0 Must issue a STARTTLS command first\r\n530 5.7.0 Must issue a STARTTLS command first\r\n" OK },
