@@ -67,6 +67,70 @@ seven_quote(struct bytes text, struct buffer *out)
 	}
 }
 
+/* How much of quoted-printable stands together: "=C3", a byte, the "=" at the end of a line. */
+static size_t
+quoted_length(struct bytes text, size_t at)
+{
+	size_t n = 1;
+
+	while (text.at[at] == '=' && n < 3 && !is_end(text, at + n) &&
+	       (unsigned char)text.at[at + n] < 0x80)
+		n++;
+	return n;
+}
+
+/* A line of quoted-printable in which bytes stand that may not: those are said anew, the rest stays (rfc2045:6.7). */
+static void
+requote_line(struct bytes line, struct buffer *out)
+{
+	size_t column = 0, n, takes;
+
+	for (size_t i = 0; i < line.len; i += n) {
+		bool eight = (unsigned char)line.at[i] >= 0x80;
+
+		n = quoted_length(line, i);
+		takes = eight ? 3 : n;
+		if (column + takes > QUOTED_LINE - (i + n == line.len ? 0U : 1U)) {
+			buffer_add(out, BYTES("=\r\n"));
+			column = 0;
+		}
+		if (eight)
+			buffer_printf(out, "=%02X", (unsigned char)line.at[i]);
+		else
+			buffer_add(out, bytes_cut(line, i, n));
+		column += takes;
+	}
+}
+
+static void
+requote(struct bytes text, struct buffer *out)
+{
+	size_t from = 0, to;
+
+	while (from < text.len) {
+		struct bytes line;
+
+		for (to = from; !is_end(text, to);)
+			to++;
+		line = bytes_cut(text, from, to - from);
+		if (has_eight(line))
+			requote_line(line, out);
+		else
+			buffer_add(out, line);
+		buffer_add(out, bytes_cut(text, to, 2));
+		from = to + 2;
+	}
+}
+
+/* rfc2045:6.8: what is not of its alphabet a reader passes over. */
+static void
+put_without_eight(struct bytes text, struct buffer *out)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.at[i] < 0x80)
+			buffer_add_char(out, text.at[i]);
+}
+
 static void
 put_base64(struct bytes body, struct buffer *out)
 {
@@ -146,15 +210,26 @@ leaf_make(struct edits *e, struct bytes content, const struct digest_part *p, bo
 {
 	struct bytes      body = bytes_cut(content, p->body_at, p->body_len);
 	struct part_facts f = facts_of(bytes_cut(content, p->header_at, p->header_len));
-	bool              binary = p->encoding == ENCODED_BINARY;
+	bool              binary = p->encoding == ENCODED_BINARY, encoded;
 	struct buffer     out = { 0 };
 	struct edit       edit = { .at = p->body_at, .len = p->body_len };
 
 	if (!has_eight(body) && !binary)
 		return p->encoding != ENCODED_8BIT ||
 		       put_encoding(e, content, p, whole_letter, "7bit", a);
-	if (p->encoding > ENCODED_BINARY || f.message || (*anew += body.len) > SEVEN_MOST)
+	encoded = p->encoding == ENCODED_QP || p->encoding == ENCODED_BASE64;
+	if ((!encoded && (p->encoding > ENCODED_BINARY || f.message)) ||
+	    (*anew += body.len) > SEVEN_MOST)
 		return false;
+	if (encoded) {
+		if (p->encoding == ENCODED_QP)
+			requote(body, &out);
+		else
+			put_without_eight(body, &out);
+		edit.instead = arena_keep(a, buffer_bytes(&out));
+		buffer_free(&out);
+		return edits_add(e, &edit);
+	}
 	if (f.text && !binary)
 		seven_quote(body, &out);
 	else

@@ -5,7 +5,8 @@
  * Pure: bytes in, edits out.
  *
  * seven_make()  what is to stand instead: texts become quoted-printable, all other parts base64, and what they are in says 7bit.
- *     What is encoded already stays; so do fields.  What stands before, between and behind parts gets question marks.
+ *     What is encoded already stays, but for bytes above 127 that stand in it all the same: in quoted-printable they are said
+ *     as it says them, in base64 they mean nothing and are left out.  Fields stay.  What stands before, between and behind parts gets question marks.
  *     False: it cannot be done, for a part is damaged, or may not be encoded
  *     (rfc2046:5.2).  Signatures over what was changed do not hold any more.
  *     Of more than SEVEN_MOST bytes it is not begun.

@@ -54,6 +54,10 @@ EIGHT = {
              "--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>你好</p>\r\n--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
              "\u00e9\u00e9\u00e9\r\n--b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: in\r\n\r\nin: é\r\n--b--\r\n",
     "bare": "Subject: x\r\n\r\nnaïve\r\n",
+    # Some programs put bytes above 127 into what they say is encoded: Postfix sends that on as it is.
+    "encoded": "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n"
+               "Content-Transfer-Encoding: quoted-printable\r\n\r\n<p class=3Dx>{} =C3=A9=\r\nend\r\n{}\r\n--b\r\nContent-Type: text/plain\r\n"
+               "Content-Transfer-Encoding: base64\r\n\r\naGVsé\r\nbG8=\r\n--b--\r\n".format("你好" * 3, "é" * 70),
 }
 
 

@@ -100,4 +100,47 @@ test_between(void **state)
 	}
 }
 
-UNIT(test_quoted, test_bound, test_between)
+/* Parts that say they are encoded and have bytes above 127 all the same: what a reader decodes is what it was before. */
+static void
+test_encoded(void **state)
+{
+#define TEN_E "\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9\xe9"
+#define TEN_CODED "=E9=E9=E9=E9=E9=E9=E9=E9=E9=E9"
+	static const struct { const char *why, *encoding, *body, *made; } parts[] = {
+		{ "the byte alone", "quoted-printable", "caf\xe9 =C3=A9 a=3Db\r\n", "caf=E9 =C3=A9 a=3Db\r\n" },
+		{ "lines without one stay", "quoted-printable", "a=\r\n b =20\r\n\xe9\r\n", "a=\r\n b =20\r\n=E9\r\n" },
+		{ "a soft end stays soft", "quoted-printable", "\xe9=\r\nb\r\n", "=E9=\r\nb\r\n" },
+		{ "rfc2045:6.7 (5) no line becomes too long", "quoted-printable", TEN_E TEN_E TEN_E "\r\n",
+		  TEN_CODED TEN_CODED "=E9=E9=E9=E9=E9=\r\n=E9=E9=E9=E9=E9\r\n" },
+		{ "and what is coded is not broken", "quoted-printable",
+		  "0123456789012345678901234567890123456789012345678901234567890123456789\xe9=C3=A9\r\n",
+		  "0123456789012345678901234567890123456789012345678901234567890123456789=E9=\r\n=C3=A9\r\n" },
+		{ "without an end", "quoted-printable", "\xe9=C3", "=E9=C3" },
+		{ "half a code", "quoted-printable", "\xe9=\xe9=C\r\n", "=E9==E9=C\r\n" },
+		{ "rfc2045:6.8 what is not of the alphabet is passed over", "base64", "aGVs\xe9" "bG8=\r\n", "aGVsbG8=\r\n" },
+		{ "an encoding nobody knows", "x-uuencode", "\xe9\r\n", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(parts); i++) {
+		struct arena *a = arena_open(NULL);
+		struct buffer packed = { 0 }, out = { 0 };
+		const char   *head = arena_printf(a, "MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: %s\r\n\r\n", parts[i].encoding);
+		struct bytes  letter = bytes_of(arena_printf(a, "%s%s", head, parts[i].body));
+		struct edits  e = edits_in(a);
+		struct digest d;
+
+		digest_make(letter, a, &packed);
+		HOLDS(parts[i].why, digest_view(buffer_bytes(&packed), &d));
+		HOLDS(parts[i].why, seven_make(letter, &d, a, &e) == (parts[i].made != NULL));
+		if (parts[i].made != NULL) {
+			edits_apply(&e, letter, (struct bytes){ NULL, 0 }, &out);
+			SAME(parts[i].why, buffer_bytes(&out), bytes_of(arena_printf(a, "%s%s", head, parts[i].made)));
+		}
+		buffer_free(&packed);
+		buffer_free(&out);
+		arena_close(&a);
+	}
+}
+
+UNIT(test_quoted, test_bound, test_between, test_encoded)
