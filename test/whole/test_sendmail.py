@@ -76,7 +76,13 @@ def test_a_letter_without_a_header_gets_one(house):
     ("nobody to send it to", ["-t"], "Subject: x\n\nx\n", 65),
     ("no recipients", [], "Subject: x\n\nx\n", 64),
     ("an option nobody knows", ["-Z"], "", 64),
-    ("a mode that is not here", ["-bd"], "", 64),
+    ("a mode that is not here", ["-bt"], "", 64),
+    ("a mode that does nothing, as with Postfix", ["-bh"], "", 0),
+    ("a body of no kind", ["-Btype", "x@there.example"], "Subject: x\n\nx\n", 64),
+    ("delimiters that VERP has not", ["-XVab", "x@there.example"], "Subject: x\n\nx\n", 64),
+    ("the queue of somebody", ["-bp", "x@there.example"], "", 64),
+    ("tables of somebody", ["-bi", "x@there.example"], "", 64),
+    ("the queue by a letter", ["-q", "-t"], "", 64),
     ("later", ["later@here.example"], "Subject: x\n\nx\n", 75),
     ("asked only", ["-bv", "-f", "<>", "x@there.example"], "", 0),
 ])
@@ -161,7 +167,7 @@ def test_R285_nobody_of_a_long_list_is_left_out(tmp_path, by, letters):
         assert len(set(re.findall(r"(\w+): from=<.*nrcpt=\d+", house.text()))) == letters
 
 
-@pytest.mark.parametrize("words", [["-N", "often"], ["-N", "never,delay"], ["-R", "some"], ["-V", ""]])
+@pytest.mark.parametrize("words", [["-N", "often"], ["-N", "never,delay"], ["-R", "some"], ["-V", ""], ["-N", ""]])
 def test_values_that_cannot_be_are_ignored_as_postfix_does(house, words):
     done = sendmail(house, *words, "x@there.example", given=f"Subject: odd {words}\n\nx\n")
     assert done.returncode == 0 and f"sendmail: warning: bad {words[0]} option value -- ignored" in done.stderr
@@ -173,6 +179,20 @@ def test_R285_the_sender_as_programs_write_it(house, sender):
     """With brackets, as scripts in PHP do; and -h has a value, though it means nothing."""
     done = sendmail(house, f"-f{sender}", "-h", "5", "x@there.example", given=f"Subject: by {sender}\n\nx\n")
     assert (done.returncode, done.stderr) == (0, "") and queued(house)[f"by {sender}"]["from"] == "ann@one.example"
+
+
+def test_R200_bd_starts_the_server_where_it_does_not_run(tmp_path):
+    with House(mydestination="here.example", mynetworks="127.0.0.0/8") as h:
+        assert (sendmail(h, "-bd", "-q15m").returncode, h.count("daemon started")) == (0, 1)
+        assert h.stop() == 0
+        done = sendmail(h, "-bd", "-q15m")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        wait_for(h.smtp).quit()
+        assert h.command("stop").returncode == 0
+        wait_for(lambda: h.command("status", check=False).returncode == 2)
+        h.write_settings(mail_directory="/dev/null/none")
+        done = sendmail(h, "-bd")
+        assert done.returncode == 75 and "the server has not started" in done.stderr
 
 
 def test_R200_mailq_is_sendmail_by_another_name(house, tmp_path):
