@@ -451,17 +451,20 @@ run_postmap(struct call *c)
 }
 
 /* Called as sendmail(1) is, of whose options -oA alone says something here: the file that is looked at instead. */
-static const char *
-database_named(struct call *c)
+static int
+database_named(struct call *c, const char **name)
 {
-	const char *name = NULL;
-	int         option;
+	int option;
 
 	optind = 0;
 	while ((option = getopt(c->argc, c->argv, SENDMAIL_OPTIONS)) != OPTIONS_USED_UP)
-		if (option == 'o' && optarg[0] == 'A')
-			name = optarg + 1;
-	return name;
+		if (option == '?')
+			return lookup_fatal(c, "usage: newaliases [options]");
+		else if (option == 'o' && optarg[0] == 'A')
+			*name = optarg + 1;
+	if (optind < c->argc)
+		return lookup_fatal(c, "alias initialization mode requires no recipient");
+	return COMMAND_DONE;
 }
 
 static int
@@ -495,13 +498,14 @@ run_newaliases(struct call *c)
 	struct arena    *arena = arena_open(NULL);
 	const char      *directory = getenv("MAIL_CONFIG");
 	struct settings *s;
-	int              status = COMMAND_FAILED;
+	const char      *named = NULL;
+	int              status = database_named(c, &named);
 
 	if (directory != NULL)
 		c->config = lookup_config(directory, arena);
-	s = lookup_settings(c);
-	if (s != NULL)
-		status = look_at_aliases(&w, s, database_named(c), arena);
+	s = status == COMMAND_DONE ? lookup_settings(c) : NULL;
+	if (status == COMMAND_DONE)
+		status = s != NULL ? look_at_aliases(&w, s, named, arena) : COMMAND_FAILED;
 	arena_close(&arena);
 	settings_close(&s);
 	return status;

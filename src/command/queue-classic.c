@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -11,6 +12,7 @@
 #include "command/lookup.h"
 #include "command/queue-ask.h"
 #include "message/address.h"
+#include "message/envelope.h"
 #include "role/wire.h"
 
 static int run_mailq(struct call *);
@@ -39,7 +41,7 @@ const struct command command_postsuper = {
 	.forms =
 		"postsuper [-psSv] [-c CONFIG_DIR] [-d ID] [-e ID] [-f ID] [-h ID] [-H ID] [-r ID] [STATE ...]",
 	.about =
-		"Deletes letters (-d), returns them to their senders (-e, -f), holds them (-h), lets them go on (-H), or tries them anew (-r).",
+		"Deletes letters (-d), returns them to their senders (-e; -f those that are held, too), holds them (-h), lets them go on (-H), or tries them anew (-r).",
 	.more = "ID may be ALL, or - for ids on standard input, one a line. Names of states behind it (hold, incoming, active, deferred) limit what "
 		"is meant. There is nothing to repair: -p, -s and -S are taken and mean nothing.",
 	.run = run_postsuper,
@@ -103,6 +105,12 @@ run_mailq(struct call *c)
 			arena_close(&a);
 			return EX_USAGE;
 		}
+	}
+	if (optind < c->argc) {
+		(void)fprintf(stderr, "mailq: fatal: %s queue mode requires no recipient\n",
+		              tries ? "flush" : "display");
+		arena_close(&a);
+		return EX_USAGE;
 	}
 	configured(c, of_option, a);
 	status = tries ? flush(c, 0, NULL) : queue_print(c, 0, NULL, false);
@@ -182,19 +190,21 @@ static const struct super {
 	const char *verb, *each, *sum;
 } supers[] = {
 	{ 'd', "delete",  "removed",            "Deleted"            },
-	{ 'e', "bounce",  "expired",            "Expired"            },
-	{ 'f', "bounce",  "expired",            "Expired"            },
+	{ 'e', "bounce",  "expired",            "Force-expired"      },
+	{ 'f', "bounce",  "expired",            "Force-expired"      },
 	{ 'h', "hold",    "placed on hold",     "Placed on hold"     },
 	{ 'H', "release", "released from hold", "Released from hold" },
 	{ 'r', "retry",   "requeued",           "Requeued"           },
 };
 /* clang-format on */
 
+enum { SUPER_FREES = 2 }; /* -f */
+
 struct super_wish {
 	struct call        *call;
 	const struct super *super;
-	const char         *states; /* "hold,deferred", NULL any */
-	size_t              done[COUNT(supers)];
+	const char         *states;                     /* "hold,deferred", NULL any */
+	size_t              done[COUNT(supers)], freed; /* by -f, of those that were held */
 	bool                asked[COUNT(supers)];
 	int                 status;
 };
@@ -224,31 +234,83 @@ super_means(struct super_wish *w, const char *id)
 	for (rest = buffer_bytes(&found); queue_row_next(&rest, &row);) {
 		bool held = bytes_is(row.field[ROW_STATE], "hold");
 
-		means = means || (w->super->option == 'h'   ? !held
-		                  : w->super->option == 'H' ? held
-		                                            : true);
+		means = means || (w->super->option == 'h' || w->super->option == 'e' ? !held
+		                  : w->super->option == 'H'                          ? held
+		                                                                     : true);
 	}
 	buffer_free(&found);
 	return means || (status != COMMAND_DONE && status != COMMAND_FAILED);
 }
 
+/* -f returns what is held, too, and says so as Postfix does, which lets it go for that: how many there are. */
+static size_t
+super_held(const struct super_wish *w, const char *id)
+{
+	const char      *argv[] = { "queue", "rows", id, "--state", "hold" };
+	const char      *all[] = { "ALL", "--state", "hold", "--dry-run" };
+	struct buffer    found = { 0 };
+	struct queue_row row;
+	struct bytes     rest, before = { NULL, 0 };
+	size_t           held = 0, recipients;
+
+	if (w->super->option != 'f' || (w->states != NULL && strstr(w->states, "hold") == NULL))
+		return 0;
+	if (strcmp(id, "ALL") == 0) {
+		(void)queue_order(w->call, "bounce", COUNT(all), all, NULL, NULL, &held,
+		                  &recipients);
+		return held;
+	}
+	(void)command_hear(w->call, "queue", &(struct word_ask){ argv, COUNT(argv), { NULL, 0 } },
+	                   &found);
+	for (rest = buffer_bytes(&found); queue_row_next(&rest, &row);) {
+		held += !bytes_equal(row.field[ROW_ID], before);
+		before = row.field[ROW_ID];
+	}
+	buffer_free(&found);
+	return held;
+}
+
+/* What is held does not expire: -f is for that. */
+static const char *
+states_that_expire(const char *wanted, char out[static 40])
+{
+	static const char *const all[] = { "new", "incoming", "active", "deferred" };
+	size_t                   len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < COUNT(all); i++)
+		if (wanted == NULL || strstr(wanted, all[i]) != NULL)
+			len += (size_t)snprintf(out + len, 40 - len, "%s%s", len > 0 ? "," : "",
+			                        all[i]);
+	return out;
+}
+
 static void
 super_one(struct super_wish *w, const char *id)
 {
-	const char *argv[] = { id, "--state", w->states };
-	int         argc = w->states != NULL ? 3 : 1;
-	size_t      letters = 0, recipients;
+	char        expiring[40];
+	const char *states =
+		w->super->option == 'e' ? states_that_expire(w->states, expiring) : w->states;
+	const char *argv[] = { id, "--state", states };
+	int         argc = states != NULL ? 3 : 1;
+	size_t      letters = 0, recipients, held;
 	bool        all = strcmp(id, "ALL") == 0;
 
 	if (!is_id(id)) {
 		(void)fprintf(stderr, "postsuper: warning: invalid mail queue id: %s\n", id);
 		return;
 	}
+	if (states != NULL && *states == '\0')
+		return;
+	held = super_held(w, id);
 	/* Postfix says each id, but with ALL only how many there were. */
 	if (all || super_means(w, id))
 		w->status |= queue_order(w->call, w->super->verb, argc, argv,
 		                         all ? NULL : super_each, w, &letters, &recipients);
 	w->done[w->super - supers] += letters;
+	w->freed += held;
+	if (held > 0 && !all)
+		(void)fprintf(stderr, "postsuper: %s: released from hold\n", id);
 }
 
 static void
@@ -332,6 +394,9 @@ run_postsuper(struct call *c)
 		if (w.asked[i] && w.status == COMMAND_DONE)
 			(void)fprintf(stderr, "postsuper: %s: %zu message%s\n", supers[i].sum,
 			              w.done[i], w.done[i] == 1 ? "" : "s");
+	if (w.asked[SUPER_FREES] && w.status == COMMAND_DONE)
+		(void)fprintf(stderr, "postsuper: Released from hold: %zu message%s\n", w.freed,
+		              w.freed == 1 ? "" : "s");
 	buffer_free(&states);
 	arena_close(&a);
 	return w.status == COMMAND_DONE ? 0 : COMMAND_FAILED;
@@ -341,25 +406,75 @@ run_postsuper(struct call *c)
 
 enum { CAT_ENVELOPE = 1, CAT_HEADER = 2, CAT_BODY = 4 };
 
-static void
-cat_envelope(struct bytes rest)
-{
-	struct bytes     line, name;
-	struct queue_row row;
-	bool             first = true;
+/* What `queue show` says above its rows, under the names that Postfix gives it. */
+static const struct {
+	const char *said, *name;
+} attributes[] = {
+	{ "helo", "log_helo_name" },         { "helo", "helo_name" },
+	{ "protocol", "log_protocol_name" }, { "protocol", "protocol_name" },
+	{ "user", "sasl_username" },         { "envelope id", "dsn_envelope_id" },
+	{ "client", "log_message_origin" },
+};
 
-	while (bytes_split(&rest, '\n', &line) && line.len > 0)
-		if (bytes_split(&line, '\t', &name))
-			(void)printf("named_attribute: %.*s=%.*s\n", (int)name.len, name.at,
-			             (int)line.len, line.at);
-	for (; queue_row_next(&rest, &row); first = false) {
+static void
+cat_attribute(const char *name, struct bytes value)
+{
+	(void)printf("named_attribute: %s=%.*s\n", name, (int)value.len, value.at);
+}
+
+static void
+cat_attributes(struct bytes *rest)
+{
+	struct bytes line, said, name, address;
+
+	while (bytes_split(rest, '\n', &line) && line.len > 0) {
+		if (!bytes_split(&line, '\t', &said))
+			continue;
+		for (size_t i = 0; i < COUNT(attributes); i++)
+			if (bytes_is(said, attributes[i].said))
+				cat_attribute(attributes[i].name, line);
+		if (!bytes_is(said, "client"))
+			continue;
+		client_halves(line, &name, &address);
+		cat_attribute("log_client_name", name);
+		cat_attribute("log_client_address", address);
+		cat_attribute("client_name", name);
+		cat_attribute("client_address", address);
+	}
+}
+
+/* "Mon Nov 23 09:36:07 2026" */
+static void
+cat_head(const struct bytes *field)
+{
+	time_t    arrived = (time_t)strtoll(field[ROW_ARRIVED].at, NULL, 10);
+	struct tm tm;
+	char      when[40] = "";
+
+	if (localtime_r(&arrived, &tm) != NULL &&
+	    strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &tm) == 0)
+		when[0] = '\0';
+	(void)printf("message_size: %15.*s\nmessage_arrival_time: %s\nsender: %.*s\n",
+	             (int)field[ROW_SIZE].len, field[ROW_SIZE].at, when, (int)field[ROW_SENDER].len,
+	             field[ROW_SENDER].at);
+}
+
+/* In the order in which Postfix has it. */
+static void
+cat_envelope(struct bytes all)
+{
+	struct bytes     rows = all, line;
+	struct queue_row row;
+
+	while (bytes_split(&rows, '\n', &line) && line.len > 0)
+		continue;
+	for (bool first = true; queue_row_next(&rows, &row); first = false) {
 		const struct bytes *f = row.field;
 
-		if (first)
-			(void)printf(
-				"message_size: %15.*s\nmessage_arrival_time: %.*s\nsender: %.*s\n",
-				(int)f[ROW_SIZE].len, f[ROW_SIZE].at, (int)f[ROW_ARRIVED].len,
-				f[ROW_ARRIVED].at, (int)f[ROW_SENDER].len, f[ROW_SENDER].at);
+		if (first) {
+			cat_head(f);
+			cat_attributes(&all);
+		}
 		(void)printf("original_recipient: %.*s\nrecipient: %.*s\n",
 		             (int)f[ROW_ORIGINAL].len, f[ROW_ORIGINAL].at, (int)f[ROW_ADDRESS].len,
 		             f[ROW_ADDRESS].at);
@@ -389,7 +504,7 @@ static bool
 cat_letter(struct call *c, const char *id, int parts)
 {
 	struct buffer said = { 0 };
-	bool          all = parts == (CAT_ENVELOPE | CAT_HEADER | CAT_BODY);
+	bool          marked = (parts & CAT_ENVELOPE) != 0;
 	int           heard = command_hear(c, "queue",
 	                                   &(struct word_ask){
 						   (const char *[]){ "queue", "show", id }, 3, { NULL, 0 } },
@@ -400,14 +515,13 @@ cat_letter(struct call *c, const char *id, int parts)
 
 	if (letter != NULL) {
 		rewind(letter);
-		if (all)
+		if (marked) {
 			(void)printf("*** ENVELOPE RECORDS %s ***\n", id);
-		if ((parts & CAT_ENVELOPE) != 0)
 			cat_envelope(buffer_bytes(&said));
-		if (all)
 			(void)printf("*** MESSAGE CONTENTS %s ***\n", id);
+		}
 		cat_content(letter, parts);
-		if (all)
+		if (marked)
 			(void)printf("*** HEADER EXTRACTED %s ***\n*** MESSAGE FILE END %s ***\n",
 			             id, id);
 		(void)fclose(letter);
@@ -422,8 +536,10 @@ run_postcat(struct call *c)
 	struct arena *a = arena_open(NULL);
 	const char   *of_option = NULL;
 	int           letter, parts = 0, status = COMMAND_DONE;
+	bool          queue = false;
 
 	while ((letter = getopt(c->argc, c->argv, "bc:dehnoqv")) != -1) {
+		queue = queue || letter == 'q';
 		if (letter == '?')
 			status = COMMAND_FAILED;
 		if (letter == 'c')
@@ -435,10 +551,12 @@ run_postcat(struct call *c)
 	}
 	configured(c, of_option, a);
 	for (int i = optind; status == COMMAND_DONE && i < c->argc; i++)
-		if (!cat_letter(c, c->argv[i],
-		                parts != 0 ? parts : CAT_ENVELOPE | CAT_HEADER | CAT_BODY))
-			status = lookup_fatal(c, "open queue file %s: No such file or directory",
-			                      c->argv[i]);
+		if (queue && !is_id(c->argv[i]))
+			status = lookup_fatal(c, "bad mail queue ID: %s", c->argv[i]);
+		else if (!cat_letter(c, c->argv[i],
+		                     parts != 0 ? parts : CAT_ENVELOPE | CAT_HEADER | CAT_BODY))
+			status = lookup_fatal(c, "open %s%s: No such file or directory",
+			                      queue ? "queue file " : "", c->argv[i]);
 	arena_close(&a);
 	return status;
 }

@@ -91,13 +91,15 @@ set_state(struct queue_choice *c, const char *value)
 	struct bytes rest = bytes_of(value), word;
 
 	while (bytes_split(&rest, ',', &word)) {
-		uint32_t before = c->states;
+		bool known = false;
 
 		for (int i = 0; i < RECIPIENT_DONE; i++)
 			if (bytes_is(word, queue_state_names[i]) ||
-			    (i == RECIPIENT_NEW && bytes_is(word, "incoming")))
+			    (i == RECIPIENT_NEW && bytes_is(word, "incoming"))) {
 				c->states |= 1U << i;
-		if (c->states == before)
+				known = true;
+			}
+		if (!known)
 			return false;
 	}
 	return true;

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 import test_beside_postfix
-from house import House, free_ports, wait_for
+from house import BINARY, House, free_ports, wait_for
 
 BODY = "Subject: {}\r\n\r\n{}\r\n"
 LETTERS = [
@@ -61,6 +61,7 @@ def who(house, *words):
     ("young ones", ["--age", "-1d"], {"b", "c", "b2", "d"}),
     ("by their state", ["--state", "hold"], set()),
     ("by more states", ["--state", "hold,deferred"], {"b", "c", "b2", "d"}),
+    ("by a state that is named twice", ["--state", "deferred,deferred", "--state", "incoming,new"], {"b", "c", "b2", "d"}),
     ("by the reason", ["--reason", "connection REFUSED"], {"b", "c", "b2", "d"}),
     ("by another", ["--reason", "full"], set()),
     ("all filters fit", ["--domain", "there.example", "--sender", "ann@*"], {"b"}),
@@ -296,6 +297,42 @@ def test_the_names_of_postfix_beside_postfix(beside):
         one, two = both(words)
         assert one == two, words
     assert theirs(postfix, "postqueue", "-p").stdout == house.command("mailq").stdout == "Mail queue is empty\n"
+
+
+@needs_postfix
+def test_letters_are_shown_and_expired_as_postfix_does(beside):
+    postfix, house = beside
+    ids = [next(o["queue_id"] for o in map(json.loads, text.splitlines()) if o["sender"] == "ann@one.example")
+           for text in (theirs(postfix, "postqueue", "-j").stdout, house.command("postqueue", "-j").stdout)]
+
+    def both(*words):
+        done = (theirs(postfix, *[w.replace("ID", ids[0]) for w in words]), house.command(*[w.replace("ID", ids[1]) for w in words], check=False))
+        return [(d.returncode, d.stderr.replace(i, "ID"), d.stdout.replace(i, "ID")) for d, i in zip(done, ids, strict=True)]
+    for words in [["postcat", "-q", "../x"], ["postcat", "-q", ""], ["postcat", "/no/file"], ["postsuper", "-e", "ABCDEF0123"], ["postsuper", "-f", "ABCDEF0123"]]:
+        one, two = both(*words)
+        assert one == two, words
+    for option, others in [("-qe", 0), ("-qeh", 5), ("-q", 7)]:
+        texts = [re.sub(r"(?m)( (?:deferred/./)?ID|^(message_size:).*|unknown|localhost|\d\d:\d\d:\d\d)", r"\2*", said[2]) for said in both("postcat", option, "ID")]
+        their, our = (t.splitlines() for t in texts)
+        # What it says of the letter, it says in Postfix's words and order; Postfix says more, and writes fields of its own into the header.
+        about = [line for line in our if re.match(r"\*\*\* |(named_attribute|message_size|message_arrival_time|sender|original_recipient|recipient):[ *]", line)]
+        assert [line for line in their if line in about] == sorted(about, key=their.index) and len(about) >= 15
+        assert about[:3] == their[:3] and about[-3:] == [line for line in their if line.startswith("*** ")][-3:]
+    for words in [["mailq", "extra"], ["sendmail", "-bp", "extra"], ["sendmail", "-q", "extra"], ["sendmail", "-bi", "extra"], ["newaliases", "extra"], ["newaliases", "--nonsense"]]:
+        for program, config in ((None, f"{postfix.home}/etc"), (BINARY, house.config)):
+            done = subprocess.run(words, executable=program, env={**os.environ, "MAIL_CONFIG": str(config)}, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+            assert done.returncode != 0 and done.stdout == "" and done.stderr.startswith(f"{words[0]}: "), (words, done)
+    for words in [["postsuper", "-h", "ID"], ["postsuper", "-f", "ID"], ["postsuper", "-e", "ALL", "active"], ["postsuper", "-f", "ALL", "active"]]:
+        one, two = both(*words)
+        assert one == two, words
+    wait_for(lambda: "ann@one.example" not in {o["sender"] for o in map(json.loads, house.command("postqueue", "-j").stdout.splitlines())})
+    assert "returned by an administrator" in house.command("trace", ids[1]).stdout
+    # What is held does not expire by -e, and is not returned: Postfix marks it, for when it is let go.
+    house.command("queue", "hold", "--sender", "carl@two.example")
+    for words in (["-e", "ALL", "hold"], ["-e", "ALL"]):
+        assert theirs(postfix, "postsuper", *words).returncode == house.command("postsuper", *words).returncode == 0
+    assert [r["state"] for r in rows(house, "--sender", "carl@two.example")] == ["hold"]
+    assert house.command("postsuper", "-f", "ALL").stderr.endswith("postsuper: Released from hold: 1 message\n")
 
 
 def test_without_a_server_nothing_is_said_to_be_done(house):
