@@ -5,6 +5,7 @@ when the primary has returned.
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_backup_mx.py
 """
 
+import os
 import pathlib
 import re
 import shutil
@@ -15,8 +16,9 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import test_beside_postfix
 from elsewhere import Slapd
-from house import free_ports, unnamed, wait_for
+from house import House, free_ports, unnamed, wait_for
 from test_sending import Sink, empty, house, names, send  # noqa: F401
 
 
@@ -246,3 +248,30 @@ def test_R93_mail_goes_to_better_exchangers_only(names):  # noqa: F811
 
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
+def test_etrn_is_said_in_the_forms_postfix_takes(monkeypatch):
+    """rfc1985:5.3: a domain, with @ or # before it; by its code, for ours counts what waits (rfc1985:5.1)."""
+    monkeypatch.setattr(test_beside_postfix, "SETTINGS", "myhostname = mail.example.com\nmydestination = here.example\nrelay_domains = far.example\n")
+    monkeypatch.setattr(test_beside_postfix, "MASTER", test_beside_postfix.MASTER + "flush unix n - n 1000? 0 flush\n")
+    nodes = ["far.example", "sub.far.example", "FAR.example", "@far.example", "#far.example", "@other.example", "#uucp", "other.example", "[127.0.0.1]",
+             "[IPv6:::1]", "127.0.0.1", "", "@", "#", "a b", "far.example.", "-x", "<far.example>", "a" * 300 + ".far.example"]
+
+    def asked(port):
+        with smtplib.SMTP("127.0.0.1", port, timeout=20) as s:
+            s.ehlo("x.example")
+            said = {node: s.docmd(f"ETRN {node}")[0] for node in nodes}
+            return {node: 25 if code // 10 == 25 else code for node, code in said.items()}
+    postfix = test_beside_postfix.Postfix("/nowhere", default_transport="discard", mynetworks="127.0.0.1", relay_transport="discard")
+    try:
+        with House(mydestination="here.example", relay_domains="far.example", mynetworks="127.0.0.0/8") as house:
+            def talks():
+                try:
+                    return smtplib.SMTP("127.0.0.1", postfix.port, timeout=20).close() or True
+                except (OSError, smtplib.SMTPException):
+                    return False
+            wait_for(talks, 60)
+            assert asked(house.ports["smtp"]) == asked(postfix.port)
+    finally:
+        postfix.close()

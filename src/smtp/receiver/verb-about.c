@@ -219,18 +219,26 @@ etrn_judged(struct session *s, const struct session_verdict *v)
 		etrn_looked(s);
 }
 
-/* rfc1985:5.3: "@node" is all nodes below it, too; "#queue" is a queue by name, and there is none. */
+/* A host, or its address. */
+static bool
+is_node(struct bytes node)
+{
+	return hostname_valid(node) || (node.len > 0 && node.at[0] == '[' && domain_valid(node));
+}
+
+/* rfc1985:5.3: "@node" is all nodes below it, too; "#queue" is a queue by name, and ours have the names of their domains. */
 void
 verb_etrn(struct session *s, struct bytes argument)
 {
 	bool         below = argument.len > 0 && argument.at[0] == '@';
-	struct bytes node = bytes_cut(argument, below ? 1 : 0, argument.len);
+	bool         marked = below || (argument.len > 0 && argument.at[0] == '#');
+	struct bytes node = bytes_cut(argument, marked ? 1 : 0, argument.len);
 
 	if (s->life == NULL)
 		s->life = arena_open(NULL);
-	if (node.len == 0)
+	if (argument.len == 0 || bytes_find(node, ' ') >= 0)
 		say(s, "500 5.5.4 Syntax: ETRN domain");
-	else if (!hostname_valid(node))
+	else if (!is_node(node))
 		say(s, "501 5.5.4 Error: invalid parameter syntax");
 	else {
 		s->etrn = arena_keep(s->life, node);
