@@ -142,17 +142,36 @@ ticket_work(SSL *ssl, unsigned char name[TICKET_NAME], unsigned char *iv, EVP_CI
 	return old ? 2 : 1;
 }
 
+/* In a ticket is whom the client's certificate was trusted by, and that it was not asked for: it is good only where the same
+   is asked and the same are trusted. */
+static bool
+session_name(const struct tls_settings *c, unsigned char name[static EVP_MAX_MD_SIZE],
+             unsigned *len)
+{
+	struct buffer all = { 0 };
+	bool          made;
+
+	buffer_printf(&all, "%s %d %d %d\n", c->session_id, c->ask_certificate,
+	              c->require_certificate, c->verify_depth);
+	if (c->ask_certificate)
+		buffer_add(&all, c->authorities);
+	made = EVP_Digest(all.at, all.len, name, len, EVP_sha256(), NULL) == 1;
+	buffer_free(&all);
+	return made;
+}
+
 static bool
 set_session(SSL_CTX *ctx, const struct tls *t)
 {
-	struct bytes id = bytes_of(t->settings.session_id);
+	unsigned char name[EVP_MAX_MD_SIZE];
+	unsigned      len = 0;
 
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_timeout(ctx, (long)t->settings.ticket_s);
 	return SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
 	       SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_work) == 1 &&
-	       SSL_CTX_set_session_id_context(ctx, (const unsigned char *)id.at,
-	                                      (unsigned)id.len) == 1;
+	       session_name(&t->settings, name, &len) &&
+	       SSL_CTX_set_session_id_context(ctx, name, len) == 1;
 }
 
 static void

@@ -401,6 +401,28 @@ def test_certificates_of_clients_in_the_log_and_in_received(directory, authority
             assert "key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256" in box
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_ticket_brings_no_trust_to_where_others_are_trusted(directory, authority, clients, version):
+    """Nor does it stay trusted when the authority is not any more."""
+    other = directory / "other-ca.pem"
+    name = directory / f"trust{version}"
+    with House(smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=str(other), **{"submissions/smtpd_tls_req_ccert": "yes", "submissions/smtpd_tls_CAfile": str(authority[0])}) as h:
+        def shake(service, *more):
+            before = len(said())
+            s_client(h.ports[service], version, "-ign_eof", "-cert", clients["untrusted"][0], "-key", clients["untrusted"][1], *more,
+                     starttls="smtp" if service == "smtp" else None)
+            return wait_for(lambda: len(said()) > before and said()[-1])
+
+        def said():
+            return re.findall(r"(\w+ TLS connection \w+) from", h.text())
+        assert shake("smtp", "-sess_out", name) == "Trusted TLS connection established"
+        assert shake("smtp", "-sess_in", name) == "Trusted TLS connection reused"
+        assert shake("submissions", "-sess_in", name) == "Untrusted TLS connection established"
+        h.write_settings(smtpd_tls_CAfile=str(authority[0]))
+        h.command("reload")
+        assert shake("smtp", "-sess_in", name) == "Untrusted TLS connection established"
+
+
 def received(h, comment):
     import imaplib
     b = imaplib.IMAP4_SSL("127.0.0.1", h.ports["imaps"], ssl_context=context(), timeout=20)
