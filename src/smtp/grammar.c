@@ -5,6 +5,8 @@
 #include "message/encoding.h"
 #include "smtp/extension.h"
 
+enum { HELO_MOST = 255 };
+
 static bool
 is_blank(char c)
 {
@@ -43,16 +45,19 @@ command_verb(struct bytes *line)
 	return verb;
 }
 
-bool
-helo_valid(struct bytes name)
+/* Machines are called "пк" and "Anna's PC", and rfc5321:4.1.4 lets nobody refuse a letter for that. */
+struct bytes
+helo_name(struct bytes argument, struct arena *a)
 {
-	if (name.len == 0 || name.len > 255)
-		return false;
+	struct bytes name = bytes_cut(bytes_trim(argument), 0, HELO_MOST);
+	char        *to = arena_take(a, name.len + 1);
+
 	for (size_t i = 0; i < name.len; i++)
-		if (name.at[i] <= ' ' || name.at[i] > '~' ||
-		    strchr("()<>\"\\;", name.at[i]) != NULL)
-			return false;
-	return true;
+		to[i] = name.at[i] <= ' ' || name.at[i] > '~' ||
+		                        strchr("()<>\"\\;@", name.at[i]) != NULL
+		                ? '?'
+		                : name.at[i];
+	return (struct bytes){ to, name.len };
 }
 
 /* A name alone, with or without brackets: "<jill>" or "jill".  It is not in the

@@ -5,8 +5,8 @@
  *                trimmed, stays in *line.
  * mail_parse()   what stands behind MAIL, rcpt_parse() behind RCPT, vrfy_parse() behind VRFY.  False with
  *                the reply to give, whole but for its line end.
- * helo_valid()   the argument of HELO, EHLO, LHLO: something without blanks
- *                that can stand in a Received field and in a log line.
+ * helo_name()    what a client says it is called behind HELO, EHLO, LHLO, in the arena; "" nothing.  What cannot stand in
+ *                a Received field and in a log line is a "?".
  *
  * Nothing here waits, keeps or replies; views point into the line or the arena.
  */
@@ -39,6 +39,6 @@ struct bytes command_verb(struct bytes *line);
 bool mail_parse(struct bytes, const struct grammar *, struct arena *, struct mail_command *, const char **reply);
 bool rcpt_parse(struct bytes, const struct grammar *, struct arena *, struct rcpt_command *, const char **reply);
 bool vrfy_parse(struct bytes, const struct grammar *, struct arena *, struct rcpt_command *, const char **reply);
-bool helo_valid(struct bytes);
+struct bytes helo_name(struct bytes argument, struct arena *);
 
 #endif

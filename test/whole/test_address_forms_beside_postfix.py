@@ -92,3 +92,26 @@ def differences(verb, forms, theirs, ours):
         if a != b and not both_refuse and not (form in STRICTER and b[:1] == "5"):
             different.append((form, a, b))
     return different
+
+
+HELLOS = ["a", "a b", "a(b)", "<a>", '"a"', "a;b", "a@b", "a\\b", "[127.0.0.1]", "[IPv6:::1]", "a_b", "-a-", "a..b", "127.0.0.1", "\u043f\u043a", "Anna's PC",
+          "a\tb", " a ", "\x01a", "a\x7fb", "%s", "$(x)", "*", "localhost.localdomain.", "x" * 255, "x" * 256, "x" * 1000, "", " "]
+
+
+def test_R63_a_client_may_call_itself_what_it_likes(both):
+    """As with Postfix; nothing of it may become a part of a line or a field."""
+    postfix, house = both
+    own = CASES["strangers"]
+    house.write_settings(**{name: own.get(name) for name in {n for c in CASES.values() for n in c}})
+    house.command("reload")
+    said = [line for name in HELLOS for line in (f"HELO {name}", f"EHLO {name}", "MAIL FROM:<a@x.example>", "RSET")]
+
+    def replies(port):
+        return [line[:3] for line in Talk(port).all(said)]
+    theirs = replies(postfix.ports["strangers"])
+    for _ in range(3):                     # a busy machine has not reloaded everywhere yet
+        ours = replies(house.ports["smtp"])
+        if ours == theirs:
+            break
+        time.sleep(1)
+    assert ours == theirs, [(line, a, b) for line, a, b in zip(["greeting", *said], theirs, ours) if a != b]

@@ -397,20 +397,24 @@ verb_run(struct session *s, struct bytes line)
  */
 
 static bool
-take_hello(struct session *s, struct bytes name, enum hello hello, const char *syntax)
+take_hello(struct session *s, struct bytes argument, enum hello hello, const char *syntax)
 {
-	if (!helo_valid(name)) {
+	struct arena *scratch = arena_open(NULL);
+	struct bytes  name = helo_name(argument, scratch);
+
+	if (name.len == 0) {
 		say(s, "501 5.5.4 Syntax: %s hostname", syntax);
 		answered(s);
-		return false;
+	} else {
+		mail_end(s); /* rfc5321:4.1.4: as if RSET */
+		if (s->life == NULL)
+			s->life = arena_open(NULL);
+		if (!bytes_equal(name, s->helo))
+			s->helo = arena_keep(s->life, name);
+		s->hello = (uint8_t)hello;
 	}
-	mail_end(s); /* rfc5321:4.1.4: as if RSET */
-	if (s->life == NULL)
-		s->life = arena_open(NULL);
-	if (!bytes_equal(name, s->helo))
-		s->helo = arena_keep(s->life, name);
-	s->hello = (uint8_t)hello;
-	return true;
+	arena_close(&scratch);
+	return name.len > 0;
 }
 
 /* Nothing was said, as far as the session is concerned. */

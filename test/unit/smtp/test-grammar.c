@@ -131,12 +131,15 @@ test_rcpt(void **state)
 static void
 test_verb_and_helo(void **state)
 {
-	struct bytes line = BYTES("  MAIL\t FROM:<> ");
+	struct bytes  line = BYTES("  MAIL\t FROM:<> ");
+	struct arena *a = arena_open(NULL);
+	char          longest[2000];
 	/* clang-format off */
-	static const struct { const char *why, *name; bool good; } names[] = {
-		{ "a name", "client.example.org", true }, { "a literal", "[192.0.2.1]", true }, { "a Windows name", "MY_PC", true },
-		{ "empty", "", false }, { "a blank", "a b", false }, { "would forge a Received field", "a(b", false },
-		{ "would forge a line", "a\nb", false }, { "8-bit", "\xe4", false },
+	static const struct { const char *why, *said, *name; } names[] = {
+		{ "a name", "client.example.org", "client.example.org" }, { "a literal", "[192.0.2.1]", "[192.0.2.1]" },
+		{ "a Windows name", "MY_PC", "MY_PC" }, { "empty", "", "" }, { "blanks alone", " \t ", "" }, { "a blank", " Anna's PC ", "Anna's?PC" },
+		{ "would forge a Received field", "a (b", "a??b" }, { "would forge a line", "a\r\nb", "a??b" }, { "8-bit", "\xd0\xbf\xd0\xba", "????" },
+		{ "would forge an address", "<a@b>;\"\\", "?a?b????" }, { "DEL", "a\x7f", "a?" },
 	};
 	/* clang-format on */
 
@@ -144,7 +147,10 @@ test_verb_and_helo(void **state)
 	SAME("verb", command_verb(&line), BYTES("MAIL"));
 	SAME("argument", line, BYTES("FROM:<>"));
 	for (size_t i = 0; i < COUNT(names); i++)
-		HOLDS(names[i].why, helo_valid(bytes_of(names[i].name)) == names[i].good);
+		SAME(names[i].why, helo_name(bytes_of(names[i].said), a), bytes_of(names[i].name));
+	memset(longest, 'x', sizeof longest);
+	HOLDS("it is bounded", helo_name((struct bytes){ longest, sizeof longest }, a).len == 255);
+	arena_close(&a);
 }
 
 static void
