@@ -176,10 +176,18 @@ act_pass(struct checking *c, const struct spot *at, struct bytes text)
 	c->over = true;
 }
 
+/* NULL, or why the text behind the word cannot be obeyed. */
+static const char *
+filter_fault(struct bytes text, bool header)
+{
+	(void)header;
+	return bytes_find(text, ':') < 0 ? "requires transport:destination" : NULL;
+}
+
 static void
 act_filter(struct checking *c, const struct spot *at, struct bytes text)
 {
-	if (bytes_find(text, ':') < 0) {
+	if (filter_fault(text, at->header) != NULL) {
 		warn_("bad FILTER command %.*s in %s -- need transport:destination", (int)text.len,
 		      text.at, at->list);
 		return;
@@ -192,6 +200,13 @@ static bool
 is_address(struct bytes text)
 {
 	return bytes_find(text, '@') > 0 && bytes_find(text, ' ') < 0 && bytes_find(text, '\n') < 0;
+}
+
+static const char *
+address_fault(struct bytes text, bool header)
+{
+	(void)header;
+	return is_address(text) ? NULL : "requires user@domain";
 }
 
 static void
@@ -266,16 +281,26 @@ edit(struct checking *c, uint64_t at, uint64_t len, struct bytes instead)
 }
 
 /* What is to stand in a header must be a field. */
-static bool
-good_text(const struct spot *at, const char *action, struct bytes text)
+static const char *
+text_fault(struct bytes text, bool header)
 {
 	const char *colon;
 
+	if (text.len == 0)
+		return "requires text behind it";
+	return header && field_name(text.at, text.at + text.len, &colon) == 0
+	               ? "requires a field, as X-Seen: yes"
+	               : NULL;
+}
+
+static bool
+good_text(const struct spot *at, const char *action, struct bytes text)
+{
 	if (text.len == 0) {
 		warn_("%s action without text in %s map", action, at->list);
 		return false;
 	}
-	if (at->header && field_name(text.at, text.at + text.len, &colon) == 0) {
+	if (text_fault(text, at->header) != NULL) {
 		warn_("bad %s header text \"%.*s\" in %s map -- need \"headername: headervalue\"",
 		      action, (int)text.len, text.at, at->list);
 		return false;
@@ -327,32 +352,73 @@ act_dunno(struct checking *c, const struct spot *at, struct bytes text)
 static const struct action {
 	const char *word;
 	void (*act)(struct checking *, const struct spot *, struct bytes text);
+	const char *(*fault)(struct bytes text, bool header);     /* NULL: any text will do */
 } actions[] = {
-	{ "REJECT", act_reject },   { "WARN", act_warn },         { "INFO", act_info },
-	{ "FILTER", act_filter },   { "PASS", act_pass },         { "DISCARD", act_discard },
-	{ "HOLD", act_hold },       { "PREPEND", act_prepend },   { "REPLACE", act_replace },
-	{ "REDIRECT", act_redirect }, { "BCC", act_bcc },         { "STRIP", act_strip },
-	{ "IGNORE", act_ignore },   { "DUNNO", act_dunno },       { "OK", act_dunno },
+	{ "REJECT",   act_reject,   NULL },
+	{ "WARN",     act_warn,     NULL },
+	{ "INFO",     act_info,     NULL },
+	{ "FILTER",   act_filter,   filter_fault },
+	{ "PASS",     act_pass,     NULL },
+	{ "DISCARD",  act_discard,  NULL },
+	{ "HOLD",     act_hold,     NULL },
+	{ "PREPEND",  act_prepend,  text_fault },
+	{ "REPLACE",  act_replace,  text_fault },
+	{ "REDIRECT", act_redirect, address_fault },
+	{ "BCC",      act_bcc,      address_fault },
+	{ "STRIP",    act_strip,    NULL },
+	{ "IGNORE",   act_ignore,   NULL },
+	{ "DUNNO",    act_dunno,    NULL },
+	{ "OK",       act_dunno,    NULL },
 };
 /* clang-format on */
+
+/* NULL: there is no such word.  *text is what stands behind it. */
+static const struct action *
+action_of(struct bytes value, struct bytes *text)
+{
+	size_t n = 0;
+
+	while (n < value.len && value.at[n] != ' ' && value.at[n] != '\t')
+		n++;
+	*text = bytes_cut(value, n, value.len);
+	while (text->len > 0 && (text->at[0] == ' ' || text->at[0] == '\t'))
+		*text = bytes_cut(*text, 1, text->len);
+	for (size_t i = 0; i < COUNT(actions); i++)
+		if (bytes_is(bytes_cut(value, 0, n), actions[i].word))
+			return &actions[i];
+	return NULL;
+}
 
 static void
 act(struct checking *c, const struct spot *at, struct bytes value)
 {
-	size_t       n = 0;
-	struct bytes text;
+	struct bytes         text;
+	const struct action *a = action_of(value, &text);
 
-	while (n < value.len && value.at[n] != ' ' && value.at[n] != '\t')
-		n++;
-	text = bytes_cut(value, n, value.len);
-	while (text.len > 0 && (text.at[0] == ' ' || text.at[0] == '\t'))
-		text = bytes_cut(text, 1, text.len);
-	for (size_t i = 0; i < COUNT(actions); i++)
-		if (bytes_is(bytes_cut(value, 0, n), actions[i].word)) {
-			actions[i].act(c, at, text);
-			return;
-		}
-	warn_("unknown command in %s map: %.*s", at->list, (int)value.len, value.at);
+	if (a != NULL)
+		a->act(c, at, text);
+	else
+		warn_("unknown command in %s map: %.*s", at->list, (int)value.len, value.at);
+}
+
+/* What "$1" stands for nobody can tell before. */
+const char *
+checks_action_fault(struct bytes value, bool header, struct arena *life)
+{
+	struct bytes         text;
+	const struct action *a = action_of(value, &text);
+	const char          *why;
+
+	if (bytes_find(value, '$') >= 0)
+		return NULL;
+	if (a == NULL)
+		return arena_printf(life,
+		                    "\"%.*s\" is no action, as REJECT, WARN, DISCARD, HOLD or "
+		                    "REPLACE; the line does nothing",
+		                    (int)(value.len > 60 ? 60 : value.len), value.at);
+	why = a->fault == NULL ? NULL : a->fault(text, header);
+	return why == NULL ? NULL
+	                   : arena_printf(life, "%s %s; the line does nothing", a->word, why);
 }
 
 /* ---- the letter --------------------------------------------------------------------- */

@@ -50,6 +50,8 @@ struct checks_said {
 	struct bytes trace;
 	struct edits edits;            /* of the content                            */
 };
+/* What is wrong with what a line of such a table says, and what comes of it; NULL: it can be obeyed.  `header`: it is asked for fields. */
+const char *checks_action_fault(struct bytes value, bool header, struct arena *);
 bool checks_wanted(const struct checks_settings *);
 void checks_run(const struct checks_settings *, const struct checks_needs *, struct bytes trace, struct bytes content,
                 struct arena *life, struct checks_said *);

@@ -1,6 +1,7 @@
-/* tables-access.c -- what lines of access tables say, looked at before mail meets them (tables.h) */
+/* tables-access.c -- what lines of access tables and of header and body checks say, looked at before mail meets them (tables.h) */
 #include <string.h>
 
+#include "policy/checks.h"
 #include "policy/rules.h"
 #include "role/listeners.h"
 #include "role/settings.h"
@@ -13,6 +14,7 @@ struct access_lines {
 	struct setting_list classes;
 	struct buffer      *warnings;
 	unsigned            told;
+	bool                checks, header; /* of checks; of fields */
 };
 
 /* The classes of all listeners: a line is looked at once, whoever asks for it. */
@@ -51,16 +53,19 @@ access_lines_open(struct settings *s, struct buffer *warnings)
 }
 
 void
-access_lines_begin(struct access_lines *a)
+access_lines_begin(struct access_lines *a, const struct table_named *named)
 {
 	a->told = 0;
+	a->checks = !named->access;
+	a->header = strstr(named->setting, "body") == NULL;
 }
 
 void
 access_lines_hear(void *ctx, const char *file, int line, struct bytes value)
 {
 	struct access_lines *a = ctx;
-	const char          *why = rules_action_fault(value, &a->classes, a->scratch);
+	const char          *why = a->checks ? checks_action_fault(value, a->header, a->scratch)
+	                                     : rules_action_fault(value, &a->classes, a->scratch);
 
 	if (why != NULL && ++a->told <= TOLD_MOST) {
 		buffer_printf(a->warnings, line > 0 ? "%s:%d: " : "%s: ", file, line);

@@ -610,11 +610,11 @@ check_one(void *ctx, const struct table_named *named)
 
 		if (named->grammar == TABLE_ALIASES)
 			source.how |= tables_alias_how(c->settings);
-		if (named->access) {
+		if (named->access || named->text) {
 			source.entry = access_lines_hear;
 			source.entry_ctx = c->lines;
 		}
-		access_lines_begin(c->lines);
+		access_lines_begin(c->lines, named);
 		t = table_open(named->name, named->grammar, &source, c->errors, c->warnings);
 		c->name = named->name;
 		c->filters = false;

@@ -75,11 +75,11 @@ void tables_hide_parameters(struct settings *, struct buffer *text);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */
 bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);
-/* Of tables that lists of rules name: a warning for each line that says what cannot be obeyed (policy/rules.h).  Behind
-   access_lines_begin() one table is read, with access_lines_hear() as the `entry` of its table_source. */
+/* Of tables that lists of rules or checks of content name: a warning for each line that says what cannot be obeyed (policy/rules.h,
+   policy/checks.h).  Behind access_lines_begin() one table is read, with access_lines_hear() as the `entry` of its table_source. */
 struct access_lines;
 struct access_lines *access_lines_open(struct settings *, struct buffer *warnings);
-void access_lines_begin(struct access_lines *);
+void access_lines_begin(struct access_lines *, const struct table_named *);
 void access_lines_hear(void *, const char *file, int line, struct bytes value);
 void access_lines_close(struct access_lines **);
 

@@ -232,3 +232,15 @@ def test_access_tables_of_every_type_are_looked_at(tmp_path, table, text, line):
     # The same words are nobody's business in a table of another kind.
     code, said = check(tmp_path / "main.cf", f"virtual_alias_maps = {table.format(at=tmp_path)}")
     assert "is no action" not in said, said
+
+
+@pytest.mark.parametrize("setting, line, why", [
+    ("header_checks", "REJECT no", None), ("header_checks", "replace X-Was: $1", None), ("header_checks", "DUNNO", None), ("body_checks", "PREPEND a line", None),
+    ("header_checks", "REJCT", '"REJCT" is no action'), ("mime_header_checks", "550 no", '"550 no" is no action'), ("body_checks", "DEFER", '"DEFER" is no action'),
+    ("nested_header_checks", "FILTER nothing", "FILTER requires transport:destination"), ("header_checks", "REDIRECT nobody", "REDIRECT requires user@domain"),
+    ("header_checks", "BCC", "BCC requires user@domain"), ("header_checks", "PREPEND no field", "PREPEND requires a field"), ("body_checks", "REPLACE", "REPLACE requires text"),
+    ("smtp_header_checks", "REPLACE", "REPLACE requires text"), ("milter_header_checks", "NONSENSE", '"NONSENSE" is no action')])
+def test_lines_of_checks_that_cannot_be_obeyed_are_named(tmp_path, setting, line, why):
+    (tmp_path / "t").write_text(f"/(a)/ WARN\n\n/(b)/ {line}\n")
+    code, said = check(tmp_path / "main.cf", f"{setting} = pcre:{tmp_path}/t")
+    assert code == 0 and (f"{tmp_path}/t:3: " in said) == (why is not None) and (why or "") in said, said
