@@ -323,6 +323,21 @@ def test_what_a_filter_refuses_is_explained_by_the_id_in_the_reply_and_in_the_lo
             assert re.search(rf"milter-reject: {at} from .* rule=smtpd_milters milter=inet:127\.0\.0\.1:{port} id={this}$", house.text(), re.MULTILINE), house.text()
 
 
+@pytest.mark.parametrize("told, said", [("mail=reject", "milter-reject: MAIL "), ("rcpt=tempfail", "milter-reject: RCPT "), ("mail=discard", "milter-discard: MAIL "),
+                                        ("eom=reject", "milter-reject: END-OF-MESSAGE "), ("eom=hold:look", "milter-hold: END-OF-MESSAGE "),
+                                        ("eom=discard", "milter-discard: END-OF-MESSAGE ")])
+def test_of_several_filters_the_log_names_the_one_that_did_it(told, said):
+    first, second, third = free_ports(3)
+    with Told(f"inet:{first}@127.0.0.1", "eom=add:X-First:one"), Told(f"inet:{second}@127.0.0.1", told), Told(f"inet:{third}@127.0.0.1"), \
+         House(smtpd_milters=", ".join(f"inet:127.0.0.1:{port}" for port in (first, second, third)), smtpd_peername_lookup="no") as house:
+        house.command("domain", "add", "here.example")
+        house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+        house.at_work()
+        talk(house.ports["smtp"], WHOLE)
+        line = wait_for(lambda: [one for one in house.text().splitlines() if said in one])[0]
+        assert re.search(rf" milter=inet:127\.0\.0\.1:{second}( |$)", line), line
+
+
 def test_a_filter_that_is_away_is_asked_again():
     port = free_ports(1)[0]
     with House(smtpd_milters=f"inet:127.0.0.1:{port}", milter_default_action="accept", smtpd_peername_lookup="no") as house:
