@@ -60,7 +60,8 @@ def ask(h, *words):
 def letters():
     """A letter to each, which waits, and one that was refused."""
     with Rude(lambda verb, argument, session: "WORDS" if verb == "RCPT" else None, offers=("SMTPUTF8", "8BITMIME")) as sink, house(
-            relayhost=f"[127.0.0.1]:{sink.port}", minimal_backoff_time="300s", maximal_backoff_time="300s", smtputf8_enable="yes") as h:
+            relayhost=f"[127.0.0.1]:{sink.port}", minimal_backoff_time="300s", maximal_backoff_time="300s", smtputf8_enable="yes",
+            allow_min_user="yes") as h:
         with h.smtp() as s:
             s.ehlo('[IPv6:::1]')
             for i, to in enumerate(ADDRESSES):

@@ -107,7 +107,7 @@ def test_what_a_commands_end_means_is_what_postfix_takes_it_for(place, status, m
 
 
 def test_letters_too_large_for_a_command_come_back_and_hyphens_are_no_options(place):
-    with house(**{"keep/transport": f"pipe user={USER} size=2000 argv={place}/keep ${{recipient}}", "default_transport": "keep"}) as h:
+    with house(allow_min_user="yes", **{"keep/transport": f"pipe user={USER} size=2000 argv={place}/keep ${{recipient}}", "default_transport": "keep"}) as h:
         send(h, "b@there.example", sender="", text="Subject: x\r\n\r\n" + "long\r\n" * 1000)
         wait_for(lambda: re.search(r"dsn=5\.2\.3, status=bounced \(message too large\)", h.text()))
         send(h, "-oQ/tmp@there.example", sender="")
