@@ -620,7 +620,8 @@ rules_judge(const struct rules *rules, const struct rule_facts *facts,
 	w.verdict.outcome = r == RULE_REJECT  ? RULE_REFUSES
 	                    : r == RULE_WAITS ? RULE_WAIT
 	                                      : RULE_PASSES;
-	if (w.if_permit.active && r != RULE_REJECT)
+	/* A client may go on after a HELO that was refused; what was to be put off is. */
+	if (w.if_permit.active && (r != RULE_REJECT || facts->moment == AT_HELO))
 		w.verdict.deferred = bytes_of(arena_printf(life, "%d %s %s", w.if_permit.code,
 		                                           w.if_permit.status, w.if_permit.text));
 	return w.verdict;

@@ -271,7 +271,7 @@ add_refusal(struct buffer *out, const struct session_verdict *v)
 }
 
 /* 421 and 521 are the last word, as access(5) has it: who is sent away so holds no place here. */
-static bool
+bool
 is_farewell(struct bytes reply)
 {
 	return bytes_starts(reply, BYTES("421")) || bytes_starts(reply, BYTES("521"));

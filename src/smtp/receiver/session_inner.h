@@ -149,6 +149,8 @@ bool has_footer(const struct session *);
 void add_footer(struct session *, struct buffer *out, size_t from);
 bool judged_after_sleep(struct session *);
 void judge_end(struct session *);
+/* 421 and 521: who is told so is sent away. */
+bool is_farewell(struct bytes reply);
 /* For later: the log has heard; the text lives as long as the letter. */
 const char *refusal_logged(struct session *, const char *verb, const struct session_verdict *);
 void say_refused(struct session *, const char *verb, struct bytes rcpt, const struct session_verdict *);

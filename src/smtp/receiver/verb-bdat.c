@@ -77,6 +77,8 @@ chunk_ended(struct session *s, const char *well)
 		say(s, "%s", well);
 	else
 		say(s, "250 2.0.0 Ok: %llu bytes", (unsigned long long)s->chunk_size);
+	if (no != NULL && is_farewell(bytes_of(no)))
+		hang_up(s);
 	answered(s);
 }
 

@@ -71,7 +71,7 @@ outcome(struct letter *l, const char *reply)
 		origin_drop(s);
 		filters_over(s);
 		s->room = s->over ? s->room : room_command;
-		if (bytes_starts(bytes_of(reply), BYTES("421")))
+		if (is_farewell(bytes_of(reply)))
 			hang_up(s);
 	}
 	letter_drop(&l);
