@@ -180,7 +180,7 @@ find_template(struct rule_work *w, const struct dnsbl *list, struct bytes *out)
 
 /* "554 5.7.1 words": the code and the status off the front, where they are. */
 static enum rule_result
-refuse_with(struct rule_work *w, struct bytes text)
+refuse_with(struct rule_work *w, const char *class, struct bytes text)
 {
 	struct bytes rest = text, word;
 	uint64_t     code = (uint64_t)w->set->witness.rbl;
@@ -194,8 +194,8 @@ refuse_with(struct rule_work *w, struct bytes text)
 		status = arena_copy(w->life, word);
 		text = bytes_trim(rest);
 	}
-	return rule_reject(w, (int)code, status != NULL ? status : "4.7.1", "%s",
-	                   text.len > 0 ? rule_shown(w, text) : "Service unavailable");
+	return rule_reject(w, (int)code, status != NULL ? rule_status(w, status, class) : "4.7.1",
+	                   "%s", text.len > 0 ? rule_shown_reply(w, text) : "Service unavailable");
 }
 
 static enum rule_result
@@ -215,7 +215,7 @@ refuse(struct rule_work *w, const struct dnsbl *list, const struct subject *s, s
 	if (a != RULE_ANSWER_FOUND)
 		r.reason.len = 0;
 	settings_expand_later(template, know, &r, &text);
-	result = refuse_with(w, buffer_bytes(&text));
+	result = refuse_with(w, s->class, buffer_bytes(&text));
 	buffer_free(&text);
 	return result;
 }

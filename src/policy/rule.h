@@ -125,6 +125,8 @@ enum rule_result rule_list_ask(struct rule_work *, const struct rule_list *);
 const char *rule_status(struct rule_work *, const char *status, const char *class);
 /* What the client wrote, fit for a reply: printable, and not endless. */
 const char *rule_shown(struct rule_work *, struct bytes);
+/* The same of what is a whole reply. */
+const char *rule_shown_reply(struct rule_work *, struct bytes);
 /* An access table asked for a name of a host and its parents, for an address and its networks, for an address of mail. */
 enum rule_result rule_access_host(struct rule_work *, const struct rule_step *, struct bytes host, bool whole, struct bytes name, const char *class, bool *found);
 enum rule_result rule_access_network(struct rule_work *, const struct rule_step *, struct bytes address, bool whole, struct bytes name, const char *class, bool *found);

@@ -56,10 +56,10 @@ shows(const struct rule_work *w, struct bytes rest)
 	return c >= 0xC2 && w->facts->utf8 ? bytes_utf8(rest, &rune) : 0;
 }
 
-const char *
-rule_shown(struct rule_work *w, struct bytes b)
+static const char *
+shown(struct rule_work *w, struct bytes b, size_t most)
 {
-	struct bytes rest = bytes_cut(b, 0, SHOWN_MOST);
+	struct bytes rest = bytes_cut(b, 0, most);
 	char        *out = arena_take(w->life, rest.len + 4), *end = out;
 
 	while (rest.len > 0) {
@@ -72,9 +72,21 @@ rule_shown(struct rule_work *w, struct bytes b)
 		end += n > 0 ? n : 1;
 		rest = bytes_cut(rest, n > 0 ? n : 1, SIZE_MAX);
 	}
-	if (b.len > SHOWN_MOST)
+	if (b.len > most)
 		memcpy(end, "...", 3);
 	return out;
+}
+
+const char *
+rule_shown(struct rule_work *w, struct bytes b)
+{
+	return shown(w, b, SHOWN_MOST);
+}
+
+const char *
+rule_shown_reply(struct rule_work *w, struct bytes b)
+{
+	return shown(w, b, REPLY_MOST);
 }
 
 void
