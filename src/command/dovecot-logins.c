@@ -12,18 +12,23 @@ logins_begin(struct logins *l, bool users)
 	l->driver = l->args = (struct bytes){ 0 };
 }
 
-/* "home=/var/vmail/%d/%n mail=maildir:~/mail uid=vmail": the two that have a meaning here. */
+/* "home=/var/vmail/%d/%n mail=maildir:~/mail uid=vmail": those that have a meaning here. */
 static void
 take_fields(struct logins *l, struct bytes rest)
 {
-	struct bytes word, home = BYTES("home="), mail = BYTES("mail=");
+	const struct {
+		const char   *name;
+		struct bytes *kept;
+	} fields[] = { { "home=", &l->home },
+		       { "mail=", &l->location },
+		       { "uid=", &l->uid },
+		       { "gid=", &l->gid } };
+	struct bytes word;
 
-	while (bytes_split(&rest, ' ', &word)) {
-		if (bytes_starts(word, home))
-			l->home = bytes_cut(word, home.len, word.len);
-		if (bytes_starts(word, mail))
-			l->location = bytes_cut(word, mail.len, word.len);
-	}
+	while (bytes_split(&rest, ' ', &word))
+		for (size_t i = 0; i < COUNT(fields); i++)
+			if (bytes_starts(word, bytes_of(fields[i].name)))
+				*fields[i].kept = bytes_cut(word, strlen(fields[i].name), word.len);
 }
 
 void
@@ -199,6 +204,10 @@ logins_say(struct logins *l, void (*put)(void *, const char *, struct bytes),
 	}
 	if (*home == '/')
 		put(ctx, "mail_home", bytes_of(home));
+	if (l->uid.len > 0)
+		put(ctx, "mail_uid", l->uid);
+	if (l->gid.len > 0)
+		put(ctx, "mail_gid", l->gid);
 	if ((wrong = location_complain(place, home, l->arena)) == NULL)
 		put(ctx, "mail_location", bytes_of(place));
 	else

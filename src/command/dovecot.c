@@ -338,6 +338,8 @@ said_later(struct translation *t, struct bytes name)
 {
 	return bytes_is(name, "mail_home")                    ? &t->logins.home
 	       : bytes_is(name, "mail_location")              ? &t->logins.location
+	       : bytes_is(name, "mail_uid")                   ? &t->logins.uid
+	       : bytes_is(name, "mail_gid")                   ? &t->logins.gid
 	       : bytes_is(name, "auth_master_user_separator") ? &t->logins.separator
 	                                                      : NULL;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "role/wire.h"
+#include "role/owner.h"
 
 bool
 mask_fits(const char *mask, const char *name)
@@ -110,7 +110,8 @@ keepers_ask_all(struct call *c, int argc, const char *const *argv, int users, st
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		if (!bytes_number(bytes_of(e->d_name), &uid) || uid >= KEEPER_OF_USER)
 			continue;
-		if (getpwuid((uid_t)uid) == NULL) {
+		if (!is_owner_index(KEEPER_OF_USER | (uint32_t)uid) &&
+		    getpwuid((uid_t)uid) == NULL) {
 			buffer_printf(said, "users/%s: there is no such user any more\n",
 			              e->d_name);
 			continue;

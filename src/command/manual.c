@@ -346,7 +346,7 @@ put_databases(void)
 		"password_query is asked for a login and user_query for a recipient, or password_query for both; %u is the whole name, %n what "
 		"stands before its @, %d the domain, as in Dovecot. The columns are: password, with its scheme in braces or of "
 		"default_pass_scheme; user, the name that is meant; nopassword; nologin; allow_nets; and home, mail and quota_rule, with userdb_ "
-		"in front or without; uid and gid are read, and not needed. ldap:/path is asked with pass_filter and user_filter, and pass_attrs and user_attrs say "
+		"in front or without; uid and gid say to whom its mailboxes belong, as mail_uid does. ldap:/path is asked with pass_filter and user_filter, and pass_attrs and user_attrs say "
 		"which attribute is which of these; with auth_bind the server compares the password.");
 	for (size_t i = 0; (t = table_type_at(i)) != NULL; i++) {
 		if (t->rows == NULL)

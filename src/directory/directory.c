@@ -101,15 +101,32 @@ static const char additions[] =
 	" seed TEXT NOT NULL, sequence INTEGER NOT NULL, last BLOB NOT NULL);"
 	"CREATE TRIGGER IF NOT EXISTS one_time_gone AFTER DELETE ON account"
 	" BEGIN DELETE FROM one_time WHERE account=old.id; END;"
+	/* To whom the mailboxes of virtual users belong, and which account's do. */
+	"CREATE TABLE IF NOT EXISTS owner(number INTEGER PRIMARY KEY, uid TEXT NOT NULL, gid TEXT NOT NULL, UNIQUE(uid, gid));"
+	"CREATE TABLE IF NOT EXISTS owned(place INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL UNIQUE,"
+	" owner INTEGER NOT NULL);"
+	"CREATE TRIGGER IF NOT EXISTS owned_gone AFTER DELETE ON account"
+	" BEGIN DELETE FROM owned WHERE account=old.id; END;"
+	/* What protects an account goes by the id its mail is kept under (protection.c). */
+	"CREATE TRIGGER IF NOT EXISTS owned_unprotected BEFORE DELETE ON owned BEGIN"
+	" DELETE FROM protection WHERE account=((2147352576+old.owner)<<32|old.place);"
+	" DELETE FROM app_password WHERE account=((2147352576+old.owner)<<32|old.place);"
+	" DELETE FROM totp WHERE account=((2147352576+old.owner)<<32|old.place);"
+	" DELETE FROM recovery WHERE account=((2147352576+old.owner)<<32|old.place); END;"
 	/* Who comes later under the same address is somebody else. */
 	"CREATE TABLE IF NOT EXISTS gone_name(id INTEGER PRIMARY KEY, address TEXT NOT NULL);"
 	"CREATE TRIGGER IF NOT EXISTS name_gone AFTER DELETE ON account BEGIN"
 	" INSERT OR REPLACE INTO gone_name VALUES(old.id, old.local||'@'||old.domain);"
 	" DELETE FROM member WHERE address=old.local||'@'||old.domain; END;";
 
+/* Of one whose files belong to a uid, where its mail is kept (DIRECTORY_OWNER_DOMAIN + number << 32); else its own. */
+#define LIVES \
+	"coalesce((SELECT (2147352576+o.owner)<<32|o.place FROM owned o WHERE o.account=account.id), id)"
+
 /* Whose mail it is: an account that is bound to a user has that user's id (DIRECTORY_SYSTEM_DOMAIN << 32). */
-#define WHOSE \
-	"coalesce((SELECT 9223090561878065152|uid FROM system_user u WHERE u.account=account.id), id)"
+#define WHOSE                                                                                             \
+	"coalesce((SELECT 9223090561878065152|uid FROM system_user u WHERE u.account=account.id), " LIVES \
+	")"
 
 /* Of an account by its name, its own id. */
 #define OWN "(SELECT id FROM account WHERE local=?1 AND domain=?2)"
@@ -133,6 +150,12 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " FROM domain d WHERE shadow=0 AND (?1='' OR name=?1) ORDER BY name",
 	[DOMAIN_USED]      = "SELECT EXISTS(SELECT 1 FROM account WHERE domain=?1) OR EXISTS(SELECT 1 FROM alias WHERE domain=?1)",
 	[ACCOUNT_FIND]     = "SELECT id FROM account WHERE domain=?2 AND local=?1",
+	[ACCOUNT_LIVES]    = "SELECT " LIVES " FROM account WHERE domain=?2 AND local=?1",
+	[OWNER_ADD]        = "INSERT OR IGNORE INTO owner(uid, gid) VALUES(?1, ?2)",
+	[OWNER_FIND]       = "SELECT number FROM owner WHERE uid=?1 AND gid=?2",
+	[OWNER_GET]        = "SELECT uid, gid FROM owner WHERE number=?1",
+	[OWNER_EACH]       = "SELECT number, uid, gid FROM owner WHERE number>=?1 ORDER BY number",
+	[OWNED_PUT]        = "INSERT INTO owned(account, owner) SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[ACCOUNT_WHOSE]    = "SELECT " WHOSE ", source FROM account WHERE domain=?2 AND local=?1",
 	[ACCOUNT_FIRST_OF] = "SELECT " WHOSE ", local||'@'||domain FROM account WHERE domain=?1 ORDER BY id LIMIT 1",
 	[ACCOUNT_FIRST]    = "SELECT " WHOSE ", local||'@'||domain FROM account ORDER BY id LIMIT 1",
@@ -155,7 +178,7 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[GROUP_FIND]       = "SELECT id FROM account WHERE local=?1 AND domain=?2 AND kind=1",
 	[MEMBER_ADD]       = "INSERT OR IGNORE INTO member(account, address) VALUES(?1, ?2)",
 	[MEMBER_DELETE]    = "DELETE FROM member WHERE account=?1 AND address=?2",
-	[GROUP_EACH]       = "SELECT a.id, a.local||'@'||a.domain, coalesce(m.address, '') FROM account a"
+	[GROUP_EACH]       = "SELECT (SELECT " LIVES " FROM account WHERE id=a.id), a.local||'@'||a.domain, coalesce(m.address, '') FROM account a"
 	                     " LEFT JOIN member m ON m.account=a.id"
 	                     " WHERE a.kind=1 AND (?1='' OR a.local||'@'||a.domain=?1) ORDER BY a.domain, a.local, m.address",
 	[ACCOUNT_DELETE]   = "DELETE FROM account WHERE local=?1 AND domain=?2",
@@ -614,6 +637,19 @@ bind_credential(sqlite3_stmt *s, const struct credential *c)
 	bind(s, 7, bytes_of(c->scram_server));
 }
 
+/* The id its mailboxes are kept under. */
+static enum directory_outcome
+lives(struct directory *d, const struct directory_key *k, uint64_t *id)
+{
+	sqlite3_stmt          *s = directory_query(d, ACCOUNT_LIVES, k->local, k->domain);
+	enum directory_outcome o = directory_row(d, s);
+
+	if (o == DIRECTORY_OK)
+		*id = (uint64_t)sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return o;
+}
+
 enum directory_outcome
 directory_account_add(struct directory *d, struct bytes address, const struct credential *c,
                       bool with_domain, uint64_t *id)
@@ -642,6 +678,9 @@ directory_account_add(struct directory *d, struct bytes address, const struct cr
 	}
 	if (o == DIRECTORY_OK)
 		*id = (uint64_t)sqlite3_last_insert_rowid(d->db);
+	if (o == DIRECTORY_OK && c->owner != NULL &&
+	    (o = directory_own(d, &k, c->owner)) == DIRECTORY_OK)
+		o = lives(d, &k, id);
 	o = directory_change_end(d, o);
 out:
 	arena_close(&a);
@@ -675,12 +714,7 @@ directory_account_delete(struct directory *d, struct bytes address, uint64_t *id
 	struct directory_key   k;
 
 	if (directory_key(address, NULL, a, &k)) {
-		sqlite3_stmt *s = directory_query(d, ACCOUNT_FIND, k.local, k.domain);
-
-		o = directory_row(d, s);
-		if (o == DIRECTORY_OK)
-			*id = (uint64_t)sqlite3_column_int64(s, 0);
-		sqlite3_reset(s);
+		o = lives(d, &k, id);
 		if (o == DIRECTORY_OK)
 			o = directory_simply(d, BEGIN)
 			            ? directory_change_end(d, account_gone(d, &k, *id))

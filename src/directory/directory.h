@@ -98,6 +98,28 @@ system_kind_of(uint64_t account)
 /* The account's mail and logins are this user's (bound by an administrator); uid 0: its own again. */
 enum directory_outcome directory_account_bind(struct directory *, struct bytes address, uint32_t uid);
 
+/* ---- owners (owner.c) ------------------------------------------------------ */
+/* The mailboxes of virtual users may belong to a uid and gid of the operating system.  Each such pair has a number, which
+   stands in the upper half of their accounts' ids in place of a domain's. */
+enum { DIRECTORY_OWNER_DOMAIN = 0x7ffe0000, DIRECTORY_OWNERS_MOST = 0xffff };
+static inline bool
+is_owned_account(uint64_t account)
+{
+	return account >> 48 == DIRECTORY_OWNER_DOMAIN >> 16;
+}
+static inline uint32_t
+account_owner(uint64_t account)
+{
+	return (uint32_t)(account >> 32) & DIRECTORY_OWNERS_MOST;
+}
+/* As they were written: numbers or names; gid "": that of the user. */
+struct mail_owner { const char *uid, *gid; };
+struct owner_row { uint32_t number; struct mail_owner owner; };
+/* Strings in the arena. */
+enum directory_outcome directory_owner(struct directory *, uint32_t number, struct arena *, struct mail_owner *out);
+/* Those from this number on. */
+enum directory_outcome directory_owner_each(struct directory *, uint32_t from, void (*each)(void *, const struct owner_row *), void *);
+
 /* ---- credentials -------------------------------------------------------- */
 struct credential {
 	uint64_t     account;
@@ -107,6 +129,7 @@ struct credential {
 	uint32_t     scram_iterations; /* 0: no verifier                         */
 	const char  *scram_salt, *scram_stored, *scram_server;      /* base64    */
 	const char  *source;           /* "" ours; else who knows the password: a shadow account's */
+	const struct mail_owner *owner; /* of one that is to be added: whose its files are to be; NULL: the keepers' own */
 };
 /* A user name without domain is looked up in `origin`. */
 enum directory_outcome directory_credential(struct directory *, struct bytes user, const char *origin,
@@ -135,9 +158,10 @@ enum directory_outcome directory_secret(struct directory *, const char *name, un
    store, limits and rights know one notion of account.  `source` ("passwd-file", "virtual_mailbox_maps") is written
    down when it is made.  The domain of a shadow account is not thereby ours: directory_resolve() says FOREIGN of it,
    and it is not listed, until it is added.  directory_account_set_credential() makes the account our own.
+   `owner`, if not NULL, is whose its files are to be; one that is there already keeps whom it has.
    *out is filled as by directory_credential(). */
 enum directory_outcome directory_account_for(struct directory *, struct bytes name, const char *origin, const char *source,
-	struct arena *, struct credential *out);
+	const struct mail_owner *owner, struct arena *, struct credential *out);
 
 /* ---- changing and listing ------------------------------------------------- */
 enum directory_outcome directory_domain_add(struct directory *, struct bytes name);
@@ -174,7 +198,7 @@ enum directory_outcome directory_limits_said(struct directory *, struct bytes ad
 enum directory_outcome directory_limits_say(struct directory *, struct bytes address, int64_t bytes, int64_t messages);
 /* A group is an account nobody logs in to; its mailboxes are its members'. */
 struct group_row { uint64_t account; const char *address, *member; };                    /* one for each member; member "" alone: none */
-enum directory_outcome directory_group_add(struct directory *, struct bytes address, uint64_t *id);
+enum directory_outcome directory_group_add(struct directory *, struct bytes address, const struct mail_owner *, uint64_t *id);
 enum directory_outcome directory_group_member(struct directory *, struct bytes address, struct bytes member, bool yes);
 enum directory_outcome directory_group_each(struct directory *, struct bytes only, void (*each)(void *, const struct group_row *), void *);
 

@@ -18,6 +18,7 @@ enum directory_query {
 	GONE_ADD, GONE_EACH, SECRET_GET, SECRET_ADD, PLAIN_GET, PLAIN_PUT,
 	SHA1_GET, SHA1_PUT, ONE_TIME_GET, ONE_TIME_PUT, ONE_TIME_DELETE, ONE_TIME_USE,
 	ACCOUNT_WHOSE, BIND_PUT, BIND_DELETE, MUTE_SHA256, MUTE_SHA1, SAID_GET, SAID_PUT,
+	ACCOUNT_LIVES, OWNER_ADD, OWNER_FIND, OWNER_GET, OWNER_EACH, OWNED_PUT,
 	DIRECTORY_QUERIES
 };
 
@@ -49,5 +50,7 @@ enum directory_outcome directory_change_end(struct directory *, enum directory_o
 /* Accounts and aliases have names that need no quotes. */
 bool directory_key_to_keep(struct bytes text, const char *origin, struct arena *, struct directory_key *out);
 struct bytes directory_column(sqlite3_stmt *, int at);
+/* owner.c: in a transaction, whose the files of this new account are to be. */
+enum directory_outcome directory_own(struct directory *, const struct directory_key *, const struct mail_owner *);
 
 #endif

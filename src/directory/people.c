@@ -117,15 +117,18 @@ directory_limits_say(struct directory *d, struct bytes address, int64_t bytes, i
 /* ---- groups ---- */
 
 enum directory_outcome
-directory_group_add(struct directory *d, struct bytes address, uint64_t *id)
+directory_group_add(struct directory *d, struct bytes address, const struct mail_owner *owner,
+                    uint64_t *id)
 {
 	/* No password has this hash. */
-	static const struct credential nobody = {
-		.hash = "!", .scram_salt = "", .scram_stored = "", .scram_server = ""
-	};
-	struct arena          *a = arena_open(NULL);
-	enum directory_outcome o = directory_account_add(d, address, &nobody, false, id);
-	struct directory_key   k;
+	const struct credential nobody = { .hash = "!",
+		                           .scram_salt = "",
+		                           .scram_stored = "",
+		                           .scram_server = "",
+		                           .owner = owner };
+	struct arena           *a = arena_open(NULL);
+	enum directory_outcome  o = directory_account_add(d, address, &nobody, false, id);
+	struct directory_key    k;
 
 	if (o == DIRECTORY_OK && directory_key(address, NULL, a, &k))
 		o = directory_change(d, directory_query(d, GROUP_MAKE, k.local, k.domain),

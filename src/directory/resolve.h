@@ -67,7 +67,7 @@ struct resolve_rules {
 	} probing;
 	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
 	bool owner_special, expand_owner;
-	int64_t depth_most, virtuals_most, duplicates, virtual_minimum_uid;
+	int64_t depth_most, virtuals_most, duplicates;
 	/* said by the house */
 	const char *delimiter, *myorigin, *mydomain;
 	int64_t first_uid;                      /* operating-system users below it have no mailbox */

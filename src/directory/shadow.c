@@ -4,7 +4,8 @@
 
 /* In a transaction: the domain's number first, then the row. */
 static enum directory_outcome
-shadow_make(struct directory *d, const struct directory_key *k, const char *source)
+shadow_make(struct directory *d, const struct directory_key *k, const char *source,
+            const struct mail_owner *owner)
 {
 	sqlite3_stmt          *s = directory_query(d, DOMAIN_SHADOW, k->domain, BYTES(""));
 	enum directory_outcome o;
@@ -25,12 +26,14 @@ shadow_make(struct directory *d, const struct directory_key *k, const char *sour
 		return o;
 	s = directory_query(d, ACCOUNT_SOURCE, k->local, k->domain);
 	sqlite3_bind_text(s, 3, source, -1, SQLITE_STATIC);
-	return directory_change(d, s, DIRECTORY_LATER);
+	o = directory_change(d, s, DIRECTORY_LATER);
+	return o == DIRECTORY_OK && owner != NULL ? directory_own(d, k, owner) : o;
 }
 
 enum directory_outcome
 directory_account_for(struct directory *d, struct bytes name, const char *origin,
-                      const char *source, struct arena *a, struct credential *out)
+                      const char *source, const struct mail_owner *owner, struct arena *a,
+                      struct credential *out)
 {
 	enum directory_outcome o = directory_credential(d, name, origin, a, out);
 	struct directory_key   k;
@@ -41,6 +44,6 @@ directory_account_for(struct directory *d, struct bytes name, const char *origin
 		return DIRECTORY_BAD;
 	if (!directory_simply(d, BEGIN))
 		return DIRECTORY_LATER;
-	o = directory_change_end(d, shadow_make(d, &k, source));
+	o = directory_change_end(d, shadow_make(d, &k, source, owner));
 	return o == DIRECTORY_OK ? directory_credential(d, name, origin, a, out) : o;
 }

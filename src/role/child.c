@@ -1,4 +1,5 @@
 #include "role/child.h"
+#include "role/owner.h"
 #include "role/transports.h"
 
 #include <errno.h>
@@ -163,6 +164,7 @@ introduce(struct child *a, struct child *b)
 static bool hear_proxymap_want(struct child *, uint32_t ticket, struct bytes body);
 static bool hear_keeper_want(struct child *, uint32_t ticket, struct bytes body);
 static bool hear_keeper_rest(struct child *, uint32_t ticket, struct bytes body);
+static bool hear_owner(struct child *, uint32_t ticket, struct bytes body);
 
 static bool
 hear_ready(struct child *c, uint32_t ticket, struct bytes body)
@@ -231,6 +233,7 @@ child_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct byt
 		{ WORD_KEEPER_WANT, hear_keeper_want },
 		{ WORD_PROXYMAP_WANT, hear_proxymap_want },
 		{ WORD_KEEPER_REST, hear_keeper_rest },
+		{ WORD_OWNER, hear_owner },
 	};
 	struct child *c = ctx;
 	bool          good = false;
@@ -514,9 +517,28 @@ hear_keeper_want(struct child *asker, uint32_t ticket, struct bytes body)
 	} else if ((c = place_take(all, index)) == NULL) {
 		say_not(all, index, false,
 		        "too many operating-system users get mail at once (user_keepers_limit)");
+	} else if (is_owner_index(index) && !owner_is_made(all->common, index)) {
+		start_later(c); /* what the clerk said of it is on its way to us */
 	} else {
 		child_begin(c);
 	}
+	return true;
+}
+
+static bool
+hear_owner(struct child *c, uint32_t ticket, struct bytes body)
+{
+	struct unpack u = unpack_of(body);
+	uint32_t      number = unpack_u32(&u);
+	struct bytes  uid = unpack_bytes(&u), gid = unpack_bytes(&u);
+	char          uid_text[200], gid_text[200];
+
+	(void)ticket;
+	if (!unpack_done(&u) || number == 0 || number > DIRECTORY_OWNERS_MOST ||
+	    !bytes_string(uid, uid_text, sizeof uid_text) ||
+	    !bytes_string(gid, gid_text, sizeof gid_text))
+		return false;
+	(void)owner_make(c->all->common, number, &(struct mail_owner){ uid_text, gid_text });
 	return true;
 }
 

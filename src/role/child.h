@@ -55,7 +55,7 @@ struct child {
 	bool         wanted;           /* resting, and somebody wants it    */
 	bool         resting;          /* told to stop since it may rest    */
 };
-/* How it is called: a user's keeper by the uid. */
+/* How it is called: a user's keeper by the uid, an owner's by its place in users/. */
 static inline uint32_t
 child_number(const struct child *c)
 {

@@ -306,15 +306,23 @@ static const struct {
 static enum directory_outcome
 account_of(struct exchange *e, struct bytes name)
 {
-	struct clerk *c = e->house->mine;
-	struct bytes  uid;
-	uint64_t      number;
+	struct clerk            *c = e->house->mine;
+	const struct mail_owner *owner;
+	enum directory_outcome   o;
+	struct bytes             uid;
+	uint64_t                 number;
 
 	/* Nobody else's word makes somebody a user of the operating system. */
-	if (e->asked->kind != CREDENTIAL_PAM || !credential_field(e->fields, "system_uid", &uid))
-		return directory_account_for(c->directory, name, c->origin,
-		                             credential_kind_names[e->asked->kind], e->life,
-		                             &e->who);
+	if (e->asked->kind != CREDENTIAL_PAM || !credential_field(e->fields, "system_uid", &uid)) {
+		if (!clerk_owner(e->house, name, e->fields, e->life, &owner))
+			return DIRECTORY_FOREIGN;
+		o = directory_account_for(c->directory, name, c->origin,
+		                          credential_kind_names[e->asked->kind], owner, e->life,
+		                          &e->who);
+		if (o == DIRECTORY_OK)
+			clerk_owned(e->house, &e->who, owner);
+		return o;
+	}
 	if (!bytes_number(uid, &number) || number >= KEEPER_OF_USER)
 		return DIRECTORY_BAD;
 	if ((int64_t)number < e->house->common.first_valid_uid)

@@ -319,6 +319,7 @@ static enum directory_outcome
 hashing_store(struct hashing *w)
 {
 	struct clerk     *c = w->house->mine;
+	struct arena     *a = arena_open(NULL);
 	struct credential credential = {
 		.hash = w->record.hash,
 		.scram_iterations = w->record.scram_iterations,
@@ -329,7 +330,10 @@ hashing_store(struct hashing *w)
 	enum directory_outcome o;
 	uint64_t               id;
 
-	if (w->fresh)
+	if (w->fresh &&
+	    !clerk_owner(w->house, w->address, (struct bytes){ NULL, 0 }, a, &credential.owner))
+		o = DIRECTORY_LATER;
+	else if (w->fresh)
 		o = directory_account_add(c->directory, w->address, &credential, false, &id);
 	else
 		o = directory_account_set_credential(c->directory, w->address, &credential);
@@ -337,6 +341,8 @@ hashing_store(struct hashing *w)
 		o = directory_scram_sha1_set(c->directory, w->address, w->record.scram_sha1);
 	if (o == DIRECTORY_OK && w->plain)
 		o = directory_account_keep_plain(c->directory, w->address, w->password);
+	arena_close(&a);
+	clerk_owners_tell(w->house);
 	return o;
 }
 

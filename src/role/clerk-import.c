@@ -69,6 +69,8 @@ account_import(struct importing *i, struct unpack *u, struct bytes address)
 			(int)(quota.len < 100 ? quota.len : 100), quota.at);
 	if (u->broken || i->why != NULL)
 		return DIRECTORY_BAD;
+	if (!clerk_owner(i->order->house, address, (struct bytes){ NULL, 0 }, a, &who.owner))
+		return DIRECTORY_LATER;
 	enum directory_outcome o = directory_account_add(d, address, &who, i->with_domains, &id);
 	if (o == DIRECTORY_OK && *sha1 != '\0')
 		o = directory_scram_sha1_set(d, address, sha1);
@@ -160,6 +162,7 @@ run_import(struct order *e)
 			"mansio: nothing was imported: the directory fails, the log says how\n");
 		return 1;
 	}
+	clerk_owners_tell(e->house);
 	for (uint32_t k = 0; keep && k < house_peers(e->house, KEEPER); k++)
 		clerk_tell_people(e->house, k);
 	if (i.mute > 0 && (keep || dry))

@@ -8,6 +8,7 @@
 
 #include "base/variable.h"
 #include "role/clerk.h"
+#include "role/owner.h"
 #include "store/location.h"
 
 /* ---- telling keepers ---- */
@@ -21,13 +22,21 @@ struct telling_people {
 	struct buffer    body;
 };
 
+/* What holds for a domain concerns owners of mailboxes, too. */
 static void
-tell(struct telling_people *t, enum word word)
+tell(struct telling_people *t, bool owners, enum word word)
 {
-	uint32_t n = house_peers(t->house, KEEPER);
+	uint32_t     n = house_peers(t->house, KEEPER), index;
+	size_t       place = 0;
+	struct link *l;
+
+	while (owners && house_user_keeper_next(t->house, &place, &index))
+		if (is_owner_index(index) && (t->all || index == t->index) &&
+		    (l = house_link(t->house, KEEPER, index)) != NULL)
+			link_say(l, word, 0, buffer_bytes(&t->body), -1);
 
 	for (uint32_t i = 0; i < n; i++) {
-		struct link *l = house_link(t->house, KEEPER, i);
+		l = house_link(t->house, KEEPER, i);
 		if (l != NULL && (t->all || i == t->index))
 			link_say(l, word, 0, buffer_bytes(&t->body), -1);
 	}
@@ -55,12 +64,12 @@ tell_limits(void *ctx, const struct limits_row *r)
 	pack_i64(&t->body, r->bytes);
 	pack_i64(&t->body, r->messages);
 	pack_string(&t->body, r->location);
-	if (is_system_account(r->account))
+	if (r->account != 0 && (house_keeper_of(t->house, r->account) & KEEPER_OF_USER) != 0)
 		tell_user(t, WORD_LIMITS, house_keeper_of(t->house, r->account));
 	else if (r->account == 0 && *r->name == '\0' && !t->all)
 		tell_user(t, WORD_LIMITS, t->index);
 	else
-		tell(t, WORD_LIMITS);
+		tell(t, r->account == 0, WORD_LIMITS);
 }
 
 /* Rows of one group follow each other: one word for each member; the first forgets who was there before. */
@@ -74,7 +83,7 @@ tell_group(void *ctx, const struct group_row *r)
 	pack_bool(&t->body, r->account != t->group.account);
 	pack_string(&t->body, r->member);
 	t->group.account = r->account;
-	tell(t, WORD_GROUP);
+	tell(t, true, WORD_GROUP);
 }
 
 /* What a keeper that comes must know. */
@@ -315,6 +324,49 @@ place_meant(struct bytes mail, struct bytes home, const char *common, struct are
 	return mail.len > 0 || strcmp(text, common) != 0 ? text : NULL;
 }
 
+/* The place these fields tell of, as the directory keeps it; NULL: none, or none that can be used. */
+static const char *
+place_told(struct house *h, struct bytes address, struct bytes fields, bool warned, struct arena *a)
+{
+	struct bytes mail, home;
+	const char  *place, *kept = NULL, *wrong;
+
+	(void)credential_field(fields, "home", &home);
+	if (!credential_field(fields, "mail", &mail))
+		(void)credential_field(fields, "mail_location", &mail);
+	place = place_meant(mail, home, h->common.mail_location, a);
+	if (place == NULL || (wrong = location_wrong(h, place, a, &kept)) == NULL)
+		return place != NULL ? kept : NULL;
+	if (warned)
+		warn_("auth: the place of %.*s, %s, is not used: %s", (int)address.len, address.at,
+		      place, wrong);
+	return NULL;
+}
+
+bool
+clerk_lies_outside(struct house *h, struct bytes address, struct bytes fields, bool has_path)
+{
+	struct clerk       *c = h->mine;
+	struct arena       *a = arena_open(NULL);
+	struct people_known domain = { .a = a };
+	ptrdiff_t           at = bytes_find_last(address, '@');
+	const char         *place = place_told(h, address, fields, false, a);
+	bool                is;
+
+	(void)directory_limits_each(c->directory,
+	                            at < 0 ? bytes_of(c->origin)
+	                                   : bytes_cut(address, (size_t)at + 1, SIZE_MAX),
+	                            known_limits, &domain);
+	if (place == NULL)
+		place = domain.row.location;
+	if (place == NULL || *place == '\0')
+		place = h->common.mail_location;
+	is = *place == '\0' ? has_path && *h->common.virtual_mailbox_base != '\0'
+	                    : strcmp(place, "log") != 0;
+	arena_close(&a);
+	return is;
+}
+
 /* What is said now, and what was when it is said no more; else what the administrator gave stays. */
 static int64_t
 limit_meant(int64_t now, int64_t before, int64_t is)
@@ -329,13 +381,10 @@ clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
 	struct arena         *a = arena_open(NULL);
 	struct people_known   known = { .a = a };
 	struct telling_people t = { .house = h, .all = true };
-	struct bytes          rule, mail, home;
+	struct bytes          rule;
 	int64_t     bytes = -1, messages = -1, said_bytes, said_messages, own_bytes, own_messages;
-	const char *place, *kept, *wrong;
+	const char *place;
 
-	(void)credential_field(fields, "home", &home);
-	if (!credential_field(fields, "mail", &mail))
-		(void)credential_field(fields, "mail_location", &mail);
 	if (directory_limits_each(d, bytes_of(address), known_limits, &known) != DIRECTORY_OK)
 		goto out;
 	if (credential_field(fields, "quota_rule", &rule))
@@ -348,13 +397,7 @@ clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
 		goto out;
 	own_bytes = limit_meant(bytes, said_bytes, known.row.bytes);
 	own_messages = limit_meant(messages, said_messages, known.row.messages);
-	place = place_meant(mail, home, h->common.mail_location, a);
-	if (place != NULL && (wrong = location_wrong(h, place, a, &kept)) != NULL) {
-		warn_("auth: the place of %s, %s, is not used: %s", address, place, wrong);
-		place = NULL;
-	}
-	if (place != NULL)
-		place = kept;
+	place = place_told(h, bytes_of(address), fields, true, a);
 	if (own_bytes != known.row.bytes || own_messages != known.row.messages ||
 	    (place != NULL && strcmp(place, known.row.location) != 0)) {
 		if (directory_limits_set(d, bytes_of(address), &own_bytes, &own_messages, place) ==
@@ -470,7 +513,7 @@ hear_limit_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 	if (!unpack_done(&u) || (set && (bytes < 0 || messages < 0)))
 		return false;
 	/* An operating-system user has no limits to give. */
-	if (set && (index & KEEPER_OF_USER) != 0)
+	if (set && (index & KEEPER_OF_USER) != 0 && !is_owner_index(index))
 		return false;
 	if (bytes_find(address, '@') >= 0)
 		o = directory_limits_each(d, address, account_found, &account);
@@ -533,9 +576,15 @@ members_change(struct order *e, uint32_t from, bool yes)
 int
 run_group_add(struct order *e)
 {
-	uint64_t               id;
-	enum directory_outcome o = directory_group_add(e->clerk->directory, e->first, &id);
+	uint64_t                 id;
+	struct arena            *a = arena_open(NULL);
+	const struct mail_owner *owner;
+	enum directory_outcome   o = DIRECTORY_LATER;
 
+	if (clerk_owner(e->house, e->first, (struct bytes){ NULL, 0 }, a, &owner))
+		o = directory_group_add(e->clerk->directory, e->first, owner, &id);
+	arena_close(&a);
+	clerk_owners_tell(e->house);
 	if (o != DIRECTORY_OK)
 		return order_finish(e, o, "group");
 	return members_change(e, 3, true);

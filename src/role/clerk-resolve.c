@@ -210,30 +210,44 @@ resolving_of(struct work *w)
 		                   .ctx = w };
 }
 
-/* The people of tables and back ends have accounts like others.  False: not now. */
-static bool
+static enum directory_outcome
+make_account(struct work *w, struct directory_target *t)
+{
+	struct clerk            *c = clerk_of(w->house);
+	struct credential        who;
+	const struct mail_owner *owner;
+	enum directory_outcome   o = DIRECTORY_LATER;
+
+	if (t->source == NULL)
+		o = clerk_owner_by_tables(w, t, &owner);
+	else if (clerk_owner(w->house, t->address, t->fields, w->life, &owner))
+		o = DIRECTORY_OK;
+	if (o == DIRECTORY_OK)
+		o = directory_account_for(c->directory, t->address, c->origin,
+		                          t->source != NULL ? t->source : "virtual_mailbox_maps",
+		                          owner, w->life, &who);
+	if (o != DIRECTORY_OK)
+		return o;
+	clerk_owned(w->house, &who, owner);
+	t->account = who.account;
+	t->address = bytes_of(who.address);
+	if (t->source != NULL)
+		clerk_apply_fields(w->house, who.address, t->fields);
+	if (t->place.len > 0 && !clerk_place(w->house, bytes_of(who.address), t->place))
+		return DIRECTORY_LATER;
+	return DIRECTORY_OK;
+}
+
+/* The people of tables and back ends have accounts like others.  WAIT: a table is to be asked; anything else than OK: not now. */
+static enum directory_outcome
 make_accounts(struct work *w, struct resolve_answer *found)
 {
-	struct clerk *c = clerk_of(w->house);
+	enum directory_outcome o = DIRECTORY_OK;
 
-	for (size_t i = 0; i < found->count; i++) {
-		struct directory_target *t = &found->target[i];
-		struct credential        who;
-
-		if (!t->shadow)
-			continue;
-		if (directory_account_for(c->directory, t->address, c->origin,
-		                          t->source != NULL ? t->source : "virtual_mailbox_maps",
-		                          w->life, &who) != DIRECTORY_OK)
-			return false;
-		t->account = who.account;
-		t->address = bytes_of(who.address);
-		if (t->source != NULL)
-			clerk_apply_fields(w->house, who.address, t->fields);
-		if (t->place.len > 0 && !clerk_place(w->house, bytes_of(who.address), t->place))
-			return false;
-	}
-	return true;
+	for (size_t i = 0; i < found->count && o == DIRECTORY_OK; i++)
+		if (found->target[i].shadow)
+			o = make_account(w, &found->target[i]);
+	return o;
 }
 
 /* An account of ours that has no room for the letter (rfc1870:6.1, 6.2).  What depends on the size is not kept. */
@@ -299,7 +313,7 @@ pass_resolve(struct work *w)
 		                          .reply = "",
 		                          .filter = "" };
 	struct directory_target returned;
-	enum directory_outcome  o = DIRECTORY_REFUSED;
+	enum directory_outcome  o = DIRECTORY_REFUSED, made;
 	enum srs_answer         srs;
 
 	/* What others ask back, or send back, is for nobody. */
@@ -324,8 +338,13 @@ pass_resolve(struct work *w)
 		o = DIRECTORY_OK;
 	}
 	w->elsewhere = w->elsewhere || srs != SRS_ANSWER_NONE;
-	if ((o == DIRECTORY_OK || o == DIRECTORY_FOREIGN) && !make_accounts(w, &found))
-		o = DIRECTORY_LATER;
+	if (o == DIRECTORY_OK || o == DIRECTORY_FOREIGN) {
+		made = make_accounts(w, &found);
+		if (made == DIRECTORY_WAIT && !w->for_good)
+			return made;
+		if (made != DIRECTORY_OK)
+			o = DIRECTORY_LATER;
+	}
 	answer_resolve(w, class_of(o), &found);
 	return o;
 }

@@ -63,4 +63,7 @@ enum directory_outcome clerk_srs_sender(struct work *, struct resolving *, const
 enum srs_answer { SRS_ANSWER_NONE, SRS_ANSWER_OPENED, SRS_ANSWER_REFUSED };
 enum srs_answer clerk_srs_open(struct work *, const char **reply);
 
+/* clerk-owner.c: as clerk_owner(), by virtual_uid_maps and virtual_gid_maps; OK, WAIT, or LATER.  *out NULL too where the account is there. */
+enum directory_outcome clerk_owner_by_tables(struct work *, const struct directory_target *, const struct mail_owner **out);
+
 #endif

@@ -143,6 +143,7 @@ settings_new(struct house *h)
 		tables_reload(c->tables);
 	clerk_guard_settings(c);
 	chain_settings(h, &common);
+	clerk_owners_again(h);
 	clerk_changed(h);
 	clerk_sasl_settings(c, h);
 }

@@ -58,6 +58,8 @@ struct clerk {
 	struct map         *claimed;          /* domains of two settings, that were warned of */
 	struct srs_settings  srs;             /* names for senders of forwarded mail */
 	struct arena       *srs_life;
+	uint32_t            owners_told;      /* the postmaster knows those below (clerk-owner.c) */
+	struct map         *owners_said;      /* of whose mailboxes they cannot be, that was warned of */
 	unsigned            changes;          /* of settings, tables, people: counted */
 	unsigned            longs;            /* long lists that are gone through (clerk-resolve.c) */
 	struct work        *first_long, **last_long;   /* and those that wait    */
@@ -149,6 +151,16 @@ void chain_lost(struct house *, enum role);
 enum table_outcome chain_person(struct house *, struct lookups *, struct bytes address, struct arena *, struct directory_target *out, bool *unsaid);
 /* What a back end says of an account: home, mail, quota_rule and their kin, when that is new. */
 void clerk_apply_fields(struct house *, const char *address, struct bytes fields);
+/* Whether the mailboxes lie outside the letter log: by these fields, the domain, mail_location, or virtual_mailbox_base if
+   virtual_mailbox_maps have a path. */
+bool clerk_lies_outside(struct house *, struct bytes address, struct bytes fields, bool has_path);
+/* clerk-owner.c: to whom the mailboxes are to belong, by these fields or mail_uid; *out NULL: to the keepers' own account.
+   False: they cannot; said in the log. */
+bool clerk_owner(struct house *, struct bytes address, struct bytes fields, struct arena *, const struct mail_owner **out);
+/* An account is there, and was meant to belong to him; NULL: nothing was said. */
+void clerk_owned(struct house *, const struct credential *, const struct mail_owner *meant);
+void clerk_owners_tell(struct house *);
+void clerk_owners_again(struct house *);                     /* settings are new */
 /* Its mailbox lies in this path under virtual_mailbox_base, if nothing is said of where it lies.  False: not now; said in
    the log. */
 bool clerk_place(struct house *, struct bytes address, struct bytes path);

@@ -514,6 +514,9 @@ lock_places(const struct cage *c, const struct outside *o, const struct landlock
 				place[n++] = (struct landlock_place){ o->path[i], false };
 			continue;
 		}
+		/* Of mailboxes whose owner is somebody else (role/owner.h); who would need it is told of the place that fails. */
+		if (access(o->path[i], R_OK | X_OK) < 0 && errno == EACCES)
+			continue;
 		if (access(o->path[i], R_OK | X_OK) < 0) {
 			buffer_printf(
 				errors,
@@ -535,7 +538,7 @@ lock_places(const struct cage *c, const struct outside *o, const struct landlock
 	return version >= 0;
 }
 
-/* The index of a user's mailboxes: users/UID, the user's own and nobody else's. */
+/* The index of a user's mailboxes: users/UID, the user's own and nobody else's; that of an owner is there. */
 static bool
 make_users_place(const struct system_user *user, const struct common_settings *common,
                  const char *under, struct buffer *errors)
@@ -605,6 +608,7 @@ confine_user(uid_t uid, const struct common_settings *common, struct arena *a,
 		return false;
 	}
 	*u = (struct system_user){ .uid = uid,
+		                   .place = uid,
 		                   .gid = entry->pw_gid,
 		                   .pipe_gid = entry->pw_gid,
 		                   .name = arena_copy(a, bytes_of(entry->pw_name)),
@@ -689,13 +693,16 @@ confine_enter(enum role role, const struct system_user *user, const struct commo
 		return true;
 	}
 	if (user != NULL) {
-		(void)snprintf(own, sizeof own, "users/%u", user->uid);
+		(void)snprintf(own, sizeof own, "users/%u", user->place);
 		c.place[0] = (struct landlock_place){ own, true };
 		c.place[1].path = NULL;
 		c.secret = true;
 		if (!make_users_place(user, common, own, errors))
 			return false;
-		find_outside_of_user(user, common, &outside);
+		if (user->owner)
+			find_outside(role, common, &outside);
+		else
+			find_outside_of_user(user, common, &outside);
 		a = (struct role_account){ user->uid, user->gid };
 	} else {
 		if (was_root)

@@ -43,10 +43,13 @@
 #include "role/settings.h"
 #include "role/wire.h"
 
-/* An operating-system user whose keeper this process is to be. */
+/* An operating-system user whose keeper this process is to be; or (`owner`) whom mailboxes of virtual users belong to: it
+   sees what keepers of the pool see of the file system, but for the letter log (role/owner.h). */
 struct system_user {
 	uid_t       uid;
 	gid_t       gid;
+	uint32_t    place;             /* its index is in users/PLACE              */
+	bool        owner;
 	gid_t       pipe_gid;          /* that of pipes which are to run under another group; else gid */
 	const char *name, *home, *shell;
 	gid_t      *group;             /* also that of mail_privileged_group       */

@@ -17,6 +17,7 @@
 #include "directory/directory.h"
 #include "message/charset.h"
 #include "role/confine.h"
+#include "role/owner.h"
 #include "role/runner.h"
 #include "role/transports.h"
 
@@ -253,6 +254,18 @@ house_keeper_want(struct house *h, uint32_t index)
 }
 
 void
+house_owner_say(struct house *h, const struct owner_row *r)
+{
+	struct link   *l = home_of(h)->postmaster;
+	struct buffer *b = link_begin(l, WORD_OWNER, 0);
+
+	pack_u32(b, r->number);
+	pack_string(b, r->owner.uid);
+	pack_string(b, r->owner.gid);
+	link_end(l);
+}
+
+void
 house_keeper_let_go(struct house *h, uint32_t index)
 {
 	struct neighbour *n = neighbour_of(home_of(h), KEEPER, index);
@@ -281,11 +294,12 @@ house_rest(struct house *h)
 {
 	struct home *m = home_of(h);
 
-	/* The clerk, whom the work of the others may need, is the last. */
+	/* The clerk, whom the work of the others may need, is the last; an owner's keeper must go on hearing of its accounts. */
 	for (size_t r = 0, told = 0; r < COUNT(callers_of_keepers); r++)
 		for (uint32_t i = 0; i < m->neighbours[callers_of_keepers[r]]; i++) {
 			struct link *l = m->neighbour[callers_of_keepers[r]][i].link;
-			if (l == NULL || (callers_of_keepers[r] == CLERK && told > 0))
+			if (l == NULL ||
+			    (callers_of_keepers[r] == CLERK && (told > 0 || m->user.owner)))
 				continue;
 			link_say(l, WORD_KEEPER_REST, 0, (struct bytes){ NULL, 0 }, -1);
 			told++;
@@ -299,7 +313,8 @@ house_is_alone(struct house *h)
 
 	for (size_t r = 0; r < COUNT(callers_of_keepers); r++)
 		for (uint32_t i = 0; i < m->neighbours[callers_of_keepers[r]]; i++)
-			if (m->neighbour[callers_of_keepers[r]][i].link != NULL)
+			if (m->neighbour[callers_of_keepers[r]][i].link != NULL &&
+			    (callers_of_keepers[r] != CLERK || !m->user.owner))
 				return false;
 	return true;
 }
@@ -333,6 +348,8 @@ house_keeper_of(struct house *h, uint64_t account)
 
 	if (is_system_account(account))
 		return KEEPER_OF_USER | system_uid(account);
+	if (is_owned_account(account))
+		return owner_index(account_owner(account));
 	return keepers > 0 ? (uint32_t)(by % keepers) : 0;
 }
 
@@ -649,15 +666,18 @@ settle(struct home *m, struct buffer *cage, struct buffer *errors)
 {
 	const struct system_user *user = house_user(&m->house);
 
-	if (user != NULL && !confine_user(m->house.index & ~KEEPER_OF_USER, &m->house.common,
-	                                  m->life, &m->user, errors)) {
+	if (is_owner_index(m->house.index) && user != NULL) {
+		if (!owner_user(&m->house.common, m->house.index, m->life, &m->user, errors))
+			return false;
+	} else if (user != NULL && !confine_user(m->house.index & ~KEEPER_OF_USER, &m->house.common,
+	                                         m->life, &m->user, errors)) {
 		m->refused = EX_NOUSER;
 		return false;
 	}
-	if (user != NULL)
+	if (user != NULL && !user->owner)
 		m->user.pipe_gid = transports_group(m->house.settings, user->uid, user->gid);
 	/* What executes commands must stand outside the cage. */
-	if (user != NULL && (m->runner = runner_start(user)) < 0) {
+	if (user != NULL && !user->owner && (m->runner = runner_start(user)) < 0) {
 		buffer_printf(errors, "no process for commands: %s", strerror(errno));
 		return false;
 	}

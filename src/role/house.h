@@ -48,6 +48,8 @@
 #include "role/settings.h"
 #include "role/wire.h"
 
+struct owner_row;                         /* directory/directory.h */
+
 enum { TALLY_SIZE = 1 << 22 };
 
 struct house;
@@ -90,6 +92,8 @@ bool house_user_keeper_next(struct house *, size_t *place, uint32_t *index);
 /* Role proxymap is wanted, and comes by `peer`. */
 void house_proxymap_want(struct house *);
 void house_keeper_want(struct house *, uint32_t index);
+/* The postmaster hears of an owner of virtual users' mailboxes, before anybody can want that keeper. */
+void house_owner_say(struct house *, const struct owner_row *);
 /* It said KEEPER_REST and nothing is asked of it: its link ends, and `lost` is called. */
 void house_keeper_let_go(struct house *, uint32_t index);
 /* Such a keeper's own: whose it is, NULL for one of the pool; that it has nothing to do; whether nobody holds a link to
@@ -101,7 +105,7 @@ bool house_is_alone(struct house *);
 void house_rest_for_good(struct house *);
 /* Which keeper owns the mailboxes of this account.  When mailboxes are shared, accounts of one domain have one keeper:
    the upper half of an account's id is its domain's number (directory/directory.h); else they are shared out one by one.
-   An operating-system user's is KEEPER_OF_USER and the uid. */
+   An operating-system user's is KEEPER_OF_USER and the uid; that of accounts whose files belong to a uid is owner_index(). */
 uint32_t house_keeper_of(struct house *, uint64_t account);
 bool house_shares(struct house *);
 /* The account's own address, of one as somebody wrote it: "jill@example.com" of "Jill+Tag@example.com", whose detail is "Tag". */

@@ -52,12 +52,11 @@ keeper_session_command(struct house *h, struct caller *caller, const char *numbe
 		return;
 	}
 	if (!keeper_place_known(h, id, bytes_of(user)) ||
-	    ((why = keeper_locate(k, id, bytes_of(user))) == EAGAIN && k->user == NULL &&
-	     !k->told)) {
+	    ((why = keeper_locate(k, id, bytes_of(user))) == EAGAIN && !k->personal && !k->told)) {
 		keeper_early_add(k, caller, fd, number, user);
 		return;
 	}
-	if (why != 0 && (k->user != NULL || k->misplaced != NULL)) {
+	if (why != 0 && (k->personal || k->misplaced != NULL)) {
 		close(fd);
 		caller_complain(caller, "mansio: %s: the mailboxes cannot be opened: %s\n", user,
 		                k->misplaced != NULL ? k->misplaced : strerror(why));
@@ -298,7 +297,7 @@ run_check(struct house *h, struct caller *caller, const struct word_ask *w)
 	*i = (struct inspection){ .house = h, .caller = caller, .next = k->inspections };
 	k->inspections = i;
 	i->turn = timer_open(h->loop, inspection_turn, i);
-	if (k->user != NULL)
+	if (k->personal)
 		why = keeper_user_ready(h);
 	if (why == 0 && w->argc > 2 && bytes_number(bytes_of(w->argv[2]), &id))
 		why = house_keeper_of(h, id) == h->index ? inspection_add(i, id) : ENOENT;

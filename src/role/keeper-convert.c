@@ -205,7 +205,7 @@ keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
 	k->conversions = m;
 	(void)bytes_string(bytes_of(w->argv[2]), m->user, sizeof m->user);
 	m->turn = timer_open(h->loop, convert_turn, m);
-	home = k->user != NULL ? keeper_user_home(k) : k->common.mail_home;
+	home = k->personal ? keeper_user_home(k) : k->common.mail_home;
 	if (strcmp(w->argv[3], "log") == 0)
 		why = k->user != NULL ? ENOTSUP : 0;
 	else if (!location_expand(w->argv[3], home, bytes_of(m->user), &location))

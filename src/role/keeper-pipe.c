@@ -209,7 +209,7 @@ hear_pipe(struct house *h, uint32_t ticket, struct bytes body, int fd)
 	arena_clear(k->scratch);
 	if (fd < 0)
 		return false;
-	if (k->user == NULL || !word_unpack_pipe(body, k->scratch, &w) || w.recipients == 0) {
+	if (!k->personal || !word_unpack_pipe(body, k->scratch, &w) || w.recipients == 0) {
 		(void)close(fd);
 		return false;
 	}

@@ -10,9 +10,44 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- where ---- */
+
+/* The first on the way to it that is somebody else's, and whose rights are too small for us: in words; NULL: none. */
+static const char *
+strangers(struct arena *a, const char *root)
+{
+	char        part[4096];
+	struct stat st;
+
+	for (size_t n = 1; n < sizeof part && root[n - 1] != '\0'; n++) {
+		bool whole = root[n] == '\0';
+
+		if (!whole && root[n] != '/')
+			continue;
+		memcpy(part, root, n);
+		part[n] = '\0';
+		if (stat(part, &st) < 0)
+			return NULL;
+		if (st.st_uid == geteuid() || access(part, R_OK | W_OK | X_OK) == 0)
+			continue;
+		if (whole)
+			return arena_printf(
+				a,
+				"it belongs to uid %u, and the mailboxes of this account to uid %u, gid %u: chown -R %u:%u %s gives it to them",
+				(unsigned)st.st_uid, (unsigned)geteuid(), (unsigned)getegid(),
+				(unsigned)geteuid(), (unsigned)getegid(), part);
+		/* One that lets others pass is not what is wrong, unless nothing is behind it yet. */
+		if (access(part, X_OK) < 0 || root[n + 1 + strcspn(root + n + 1, "/")] == '\0')
+			return arena_printf(
+				a,
+				"%s belongs to uid %u, and uid %u, to whom the mailboxes of this account belong, may not make anything in it",
+				part, (unsigned)st.st_uid, (unsigned)geteuid());
+	}
+	return NULL;
+}
 
 /* The place cannot be had: what is wrong with it, and what would help. */
 static void
@@ -20,8 +55,13 @@ misplace(struct keeper *k, struct bytes user, const char *location, int why)
 {
 	struct buffer   place = { 0 };
 	struct location l;
+	const char     *whose = NULL;
 
-	if (why == EINVAL) {
+	if (why == EACCES && location_read(location, k->scratch, &l) && l.kind != LOCATION_LOG)
+		whose = strangers(k->scratch, l.root);
+	if (whose != NULL) {
+		k->misplaced = arena_printf(k->scratch, "%s cannot be opened: %s", location, whose);
+	} else if (why == EINVAL) {
 		k->misplaced = arena_printf(k->scratch, "%.*s cannot have a place in %s",
 		                            (int)user.len, user.at, location);
 	} else {
@@ -54,7 +94,7 @@ keeper_place_known(struct house *h, uint64_t id, struct bytes user)
 	bool            settled;
 	int             why;
 
-	if (k->user != NULL || map_get(k->places, map_number(&id)) == &place_told)
+	if (k->personal || map_get(k->places, map_number(&id)) == &place_told)
 		return true;
 	a = account_take(k->store, id, &why);
 	settled = a == NULL || account_is_settled(a);
@@ -93,6 +133,25 @@ keeper_place_unasked(struct keeper *k)
 			(void)map_drop(k->places, p.key);
 }
 
+/* Letters of the letter log belong to nobody else than us. */
+static int
+keep_out_of_log(struct keeper *k, uint64_t id, struct bytes user)
+{
+	int             why;
+	struct account *a = account_take(k->store, id, &why);
+
+	if (a != NULL && !account_is_settled(a)) {
+		why = EINVAL;
+		k->misplaced = arena_printf(
+			k->scratch,
+			"%.*s has mailboxes that belong to uid %u, and they cannot be in the letter log: set mail_location",
+			(int)user.len, user.at, (unsigned)geteuid());
+		warn_("%s", k->misplaced);
+	}
+	account_drop(&a);
+	return why;
+}
+
 /* Whoever needs the account finds it where it belongs, or not at all. */
 int
 keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
@@ -103,7 +162,7 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 	int             why = 0;
 
 	k->misplaced = NULL;
-	if (k->user != NULL) {
+	if (k->personal) {
 		buffer_free(&whole);
 		return keeper_user_settle(k, id);
 	}
@@ -115,7 +174,7 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 		return why;
 	}
 	if (*text == '\0' || strcmp(text, "log") == 0)
-		return 0;
+		return k->user != NULL ? keep_out_of_log(k, id, user) : 0;
 	if (!location_expand(text, k->common.mail_home, user, &whole)) {
 		/* One that has mail needs none. */
 		if ((a = account_take(k->store, id, &why)) != NULL && !account_is_settled(a))
@@ -139,7 +198,7 @@ keeper_locate_again(struct house *h, uint64_t id, struct bytes user)
 {
 	struct keeper *k = keeper_of(h);
 
-	if (k->user != NULL || !k->told)
+	if (k->personal || !k->told)
 		return;
 	(void)keeper_locate(k, id, user);
 	if (k->misplaced == NULL)
@@ -156,7 +215,7 @@ keeper_locate_shared(void *house, uint64_t id, const char *address)
 {
 	struct keeper *k = keeper_of(house);
 
-	if (k->user != NULL)
+	if (k->personal)
 		return 0;
 	return keeper_locate(k, id, bytes_of(address)) == EAGAIN || k->misplaced != NULL ? EAGAIN
 	                                                                                 : 0;

@@ -1,5 +1,6 @@
 /*
- * keeper-user -- the keeper of an operating-system user: runs under that user's uid, for that user's mail alone
+ * keeper-user -- the keeper of an operating-system user: runs under that user's uid, for that user's mail alone; and that of
+ * an owner of virtual users' mailboxes (role/owner.h), which has many accounts, as those of the pool, and gets its letters as this one
  *
  * Letters come in files of their own and are durable in the user's Maildir or mbox before DELIVERED.  What a reader
  * appends goes through a file without a name in place of a segment of the letter log.  When nobody has anything for it
@@ -150,7 +151,7 @@ keeper_user_text(struct house *h)
 int
 keeper_user_accounts(struct house *h)
 {
-	const char *path = arena_printf(keeper_of(h)->scratch, "users/%u", house_user(h)->uid);
+	const char *path = arena_printf(keeper_of(h)->scratch, "users/%u", house_user(h)->place);
 	int         fd = open(house_path(h, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
@@ -231,7 +232,7 @@ keeper_user_clerk(struct house *h, bool here)
 {
 	struct keeper *k = keeper_of(h);
 
-	if (k->user == NULL)
+	if (!k->personal)
 		return;
 	k->user->asked = false;
 	if (here && k->early.len > 0 && keeper_user_knows(h))
@@ -300,12 +301,13 @@ keeper_user_receive(struct house *h, uint32_t ticket, struct word_deliver *w, in
 	struct keeper *k = keeper_of(h);
 	int            why = letters_lend(k->letters, w->envelope_segment, fd);
 
-	if (why == 0 && is_for_others(h, ticket, w)) {
+	if (why == 0 && k->personal && is_for_others(h, ticket, w)) {
 		letters_forget(k->letters, w->envelope_segment);
 		return false;
 	}
-	w->account = system_account(SYSTEM_MAILBOX, system_uid(w->account));
-	if (why == 0 && (why = keeper_user_locate(h, w->account)) == 0)
+	if (k->personal)
+		w->account = system_account(SYSTEM_MAILBOX, system_uid(w->account));
+	if (why == 0 && (!k->personal || (why = keeper_user_locate(h, w->account)) == 0))
 		return true;
 	letters_forget(k->letters, w->envelope_segment);
 	keeper_delivered(h, ticket,
@@ -389,8 +391,8 @@ is_busy(struct house *h)
 
 	return k->imap == NULL /* it ends */ || house_is_asked(h) ||
 	       imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 || k->parcels > 0 ||
-	       k->early.len > 0 || store_dirty(k->store) || map_count(k->sessions) > 0 ||
-	       k->locked.len > 0 || k->reading > 0;
+	       k->early.len > 0 || k->guests.len > 0 || store_dirty(k->store) ||
+	       map_count(k->sessions) > 0 || k->locked.len > 0 || k->reading > 0;
 }
 
 /* A clerk that died has a successor soon; one that let go of us has not. */
@@ -401,7 +403,7 @@ give_up_asking(struct house *h)
 	struct user_keeper *u = k->user;
 
 	u->unheard = k->early.len > 0 && house_link(h, CLERK, 0) == NULL ? u->unheard + 1 : 0;
-	if (u->unheard < UNHEARD_LOOKS)
+	if (u->unheard < UNHEARD_LOOKS || !k->personal)
 		return;
 	set_way(u, MAILBOX_LATER, (struct bytes){ NULL, 0 });
 	(void)keeper_deliver_early(h);
@@ -435,6 +437,7 @@ keeper_user_open(struct house *h)
 		return;
 	k->user = memory_take(sizeof *k->user);
 	k->user->who = house_user(h);
+	k->personal = !k->user->who->owner;
 	k->user->moment = timer_open(h->loop, moment_over, h);
 }
 

@@ -148,8 +148,20 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 					 .text = "unknown user: the account was deleted" });
 		return true;
 	}
-	if (k->user != NULL && !keeper_user_knows(h)) {
+	own = house_plain_address(h, k->scratch, w.address, w.detail);
+	if (k->personal ? !keeper_user_knows(h)
+	                : !keeper_place_known(h, w.account, own) ||
+	                          keeper_locate(k, w.account, own) == EAGAIN) {
 		put_off(&k->early, &head, body);
+		return true;
+	}
+	if (!k->personal && k->misplaced != NULL) {
+		if (head.fd >= 0)
+			close(head.fd);
+		keeper_delivered(h, head.ticket,
+		                 &(struct word_delivered){ .result = DELIVER_LATER,
+		                                           .status = "4.3.0",
+		                                           .text = k->misplaced });
 		return true;
 	}
 	if (k->user != NULL)
@@ -158,19 +170,6 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	if (k->user != NULL && !keeper_user_receive(h, head.ticket, &w, head.fd)) {
 		if (kept >= 0)
 			close(kept);
-		return true;
-	}
-	own = house_plain_address(h, k->scratch, w.address, w.detail);
-	if (!keeper_place_known(h, w.account, own) ||
-	    (k->user == NULL && keeper_locate(k, w.account, own) == EAGAIN)) {
-		put_off(&k->early, &head, body);
-		return true;
-	}
-	if (k->user == NULL && k->misplaced != NULL) {
-		keeper_delivered(h, head.ticket,
-		                 &(struct word_delivered){ .result = DELIVER_LATER,
-		                                           .status = "4.3.0",
-		                                           .text = k->misplaced });
 		return true;
 	}
 	keeper_limit(h, w.account, own);
@@ -188,7 +187,7 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	got = deliver(k->store, k->letters, &d, k->scratch);
 	if (k->user != NULL) {
 		letters_forget(k->letters, w.envelope_segment);
-		if (got.result == DELIVERY_DONE)
+		if (got.result == DELIVERY_DONE && k->personal)
 			got.text = keeper_user_text(h);
 	}
 	head.fd = kept;
@@ -440,14 +439,14 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	(void)caller_count(k, v->caller, +1);
 	mine = keeper_visit(h, v);
 
-	if (k->user != NULL && (why = keeper_user_locate(h, w.account)) != 0) {
+	if (k->personal && (why = keeper_user_locate(h, w.account)) != 0) {
 		warn_("%s: the mailboxes cannot be opened: %s", w.user, strerror(why));
 		session_refuse(&w, fd, "UNAVAILABLE",
 		               "The mailboxes cannot be opened now, try again later.");
 		keeper_session_over(h, mine, w.account);
 		return true;
 	}
-	if (k->user == NULL && keeper_locate(k, w.account, bytes_of(w.user)) != 0 &&
+	if (!k->personal && keeper_locate(k, w.account, bytes_of(w.user)) != 0 &&
 	    k->misplaced != NULL) {
 		session_refuse(&w, fd, "UNAVAILABLE",
 		               "The mailboxes cannot be opened now, try again later.");

@@ -10,7 +10,7 @@
  *     keeper-command.c  what the command line asks
  *     keeper-people.c   what the clerk says of limits and groups
  *     keeper-limits.c   SETQUOTA
- *     keeper-user.c     the keeper of an operating-system user
+ *     keeper-user.c     the keeper of an operating-system user, and that of an owner of virtual users' mailboxes
  *     keeper-forward.c  ~/.forward
  *     keeper-handoff.c   its letters for commands and files
  *     keeper-quota.c    what happens when an account becomes full
@@ -98,7 +98,8 @@ struct keeper {
 	struct timer        *sweep;
 	struct url_reading  *readings;       /* of URLs, for letters that are submitted */
 	unsigned             reading;
-	struct user_keeper  *user;           /* NULL: one of the pool            */
+	struct user_keeper  *user;           /* NULL: one of the pool; else it does not see the letter log */
+	bool                 personal;       /* of an operating-system user: one account, ~/.forward, commands */
 	struct pipes        *pipes;
 	struct map          *handoffs;        /* the runner's, under way          */
 	struct watch        *runner;

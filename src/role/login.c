@@ -465,7 +465,7 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 	};
 
 	debug_end(stream); /* the keeper tells the rest */
-	if (l == NULL && !is_system_account(r->account)) {
+	if (l == NULL && (keeper & KEEPER_OF_USER) == 0) {
 		turn_away(&stream, w.protocol, r->user);
 		return;
 	}

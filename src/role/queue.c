@@ -186,7 +186,7 @@ queue_try(struct house *h, struct recipient *r)
 		return;
 	if (r->account == 0)
 		queue_send(h, r);
-	else if (is_system_account(r->account)) {
+	else if ((house_keeper_of(h, r->account) & KEEPER_OF_USER) != 0) {
 		queue_asked_add(k, k->for_users, r);
 		queue_deliver_to_user(h, r);
 	} else if (house_link(h, KEEPER, house_keeper_of(h, r->account)) == NULL)

@@ -1,6 +1,7 @@
 /*
  * settings-check -- what is wrong with settings though each row is good by itself (settings.h)
  */
+#include "role/owner.h"
 #include "role/settings.h"
 
 #include <errno.h>
@@ -288,9 +289,10 @@ check_location(struct check *c, const struct common_settings *common)
 static void
 check_virtual(struct check *c, const struct common_settings *common)
 {
-	static const char *const owners[] = { "virtual_uid_maps", "virtual_gid_maps",
-		                              "virtual_minimum_uid" };
+	static const char *const owners[] = { "virtual_uid_maps", "virtual_gid_maps", "mail_uid" };
 	struct bytes             base = bytes_of(common->virtual_mailbox_base);
+	const struct mail_owner  whose = { common->mail_uid, common->mail_gid };
+	const char              *wrong;
 
 	if (base.len > 0 && (base.at[0] != '/' || base.len == 1 || strstr(base.at, "..") != NULL ||
 	                     strpbrk(base.at, ":~%") != NULL))
@@ -301,14 +303,16 @@ check_virtual(struct check *c, const struct common_settings *common)
 		advise(c, "virtual_mailbox_base",
 		       "virtual_mailbox_base = %s: mail_location = %s says where mailboxes lie, and holds",
 		       common->virtual_mailbox_base, common->mail_location);
-	for (size_t i = 0; i < COUNT(owners); i++)
-		if (house_is_set(c->settings, owners[i]))
-			advise(c, owners[i],
-			       "%s is read and cannot be obeyed: mailboxes of virtual users belong to "
-			       "the account of the keepers, %s-keeper; what is there already is to be "
-			       "given to it: chown -R %s-keeper %s",
-			       owners[i], common->mail_owner, common->mail_owner,
-			       base.len > 0 ? base.at : "DIRECTORY");
+	if (*common->mail_uid != '\0' && (wrong = owner_wrong(common, &whose)) != NULL)
+		complain(c, settings_line(c->settings, "mail_uid"), "mail_uid = %s%s%s: %s",
+		         whose.uid, *whose.gid != '\0' ? ", mail_gid = " : "", whose.gid, wrong);
+	if (base.len == 0 && *common->mail_location == '\0')
+		for (size_t i = 0; i < COUNT(owners); i++)
+			if (house_is_set(c->settings, owners[i]))
+				advise(c, owners[i],
+				       "%s: letters of the letter log belong to our own accounts; write virtual_mailbox_base or mail_location, "
+				       "and mailboxes are files that belong to whom it says",
+				       owners[i]);
 }
 
 /* Where operating-system users' mail lies. */

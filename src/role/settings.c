@@ -84,7 +84,14 @@ static const struct setting rows[] = {
 	{ "mail_privileged_group", SETTING_WORD, AT(mail_privileged_group), "mail",
 	  "The group that may make files in mail_spool_directory; operating-system users' keepers have it besides the user's own.", NULL, 0, 0, "0.2" },
 	{ "first_valid_uid", SETTING_NUMBER, AT(first_valid_uid), "1000",
-	  "The smallest uid of operating-system users who have a mailbox; mail of those below goes to somebody by an alias.", NULL, 1, INT32_MAX, "0.2" },
+	  "The smallest uid of operating-system users who have a mailbox; mail of those below goes to somebody by an alias. Nor do virtual users' mailboxes belong to a smaller one.", NULL, 1, INT32_MAX, "0.2" },
+	{ "mail_uid", SETTING_WORD, AT(mail_uid), "",
+	  "The user, a name or a number, to whom mailboxes in a Maildir or mbox belong, where neither the back end of auth_backends (uid, gid) nor "
+	  "virtual_uid_maps says; empty: the keepers' own account. It holds for accounts that come after it, and not for letters in the letter log.", NULL, 0, 0, "0.7" },
+	{ "mail_gid", SETTING_WORD, AT(mail_gid), "",
+	  "The group of the same; empty: that of the user.", NULL, 0, 0, "0.7" },
+	{ "virtual_minimum_uid", SETTING_NUMBER, AT(virtual_minimum_uid), "100",
+	  "The smallest uid that virtual_uid_maps may give: mail for mailboxes of a smaller one waits.", NULL, 1, INT32_MAX, "0.2" },
 	{ "user_keepers_limit", SETTING_NUMBER, AT(user_keepers_most), "100",
 	  "How many operating-system users' keepers may run at once; mail of others waits.", NULL, 1, 10000, "0.2" },
 	{ "role_account_base", SETTING_NUMBER, AT(role_account_base), "61184",
@@ -106,8 +113,8 @@ static const struct setting rows[] = {
 	{ "auth_backends", SETTING_LIST, AT(auth_backends), "directory",
 	  "Who is asked whether a password is right, in this order, until one knows the user: directory, passwd-file:/path, "
 	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client; with DOMAIN= before it "
-	  "for users of that domain alone.  Of what they say besides, home, mail and quota_rule are obeyed; uid and gid are told to who asks: "
-	  "mailboxes of virtual users belong to the keepers' account.", NULL, 0, 0, "0.2" },
+	  "for users of that domain alone.  Of what they say besides, home, mail, quota_rule, uid and gid are obeyed (as for mail_uid: of mailboxes in a Maildir or "
+	  "mbox that came after it).", NULL, 0, 0, "0.2" },
 	{ "auth_master_passwd_file", SETTING_WORD, AT(auth_master_passwd_file), "",
 	  "A passwd-file of master users, asked for nobody else: whoever is in it reads and sends as any user, by auth_master_user_separator.", NULL, 0, 0, "0.2" },
 	{ "protocols", SETTING_LIST, AT(protocols), "imap pop3 lmtp",

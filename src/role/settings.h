@@ -44,7 +44,8 @@ struct common_settings {
 	const char *mail_location, *mail_home, *virtual_mailbox_base;
 	struct setting_list mail_location_directories;
 	const char *mail_spool_directory, *home_mailbox, *mail_privileged_group;
-	int64_t     first_valid_uid, user_keepers_most;
+	const char *mail_uid, *mail_gid;
+	int64_t     first_valid_uid, virtual_minimum_uid, user_keepers_most;
 	int64_t     role_account_base; /* first uid where there are no accounts    */
 	const char *maillog_file;      /* "" syslog                                */
 	const char *syslog_name;

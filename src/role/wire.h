@@ -23,7 +23,8 @@
 #include "message/envelope.h"
 #include "policy/milter-event.h"
 
-/* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
+/* The keeper of an operating-system user has an index beyond the pool: this bit and the uid; that of an owner of virtual users'
+   mailboxes one above these (role/owner.h). */
 #define KEEPER_OF_USER 0x80000000u
 
 enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, SENDER, CHRONICLE, CERTIFIER, COMMAND, ROLES };
@@ -46,6 +47,7 @@ extern const char *const role_names[ROLES];
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
 	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(POSTMASTER)) /* -: it will come by PEER */ \
 	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
+	X(OWNER,          FROM(CLERK), FROM(POSTMASTER))       /* number, uid, gid: mailboxes of virtual users belong to them */ \
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
 	/* a session opens */ \

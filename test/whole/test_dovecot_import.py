@@ -7,6 +7,7 @@ same people log in.
 
 import imaplib
 import pathlib
+import pwd
 import shutil
 import sqlite3
 import subprocess
@@ -53,7 +54,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid=vmail gid=vmail home={at}/vmail/%Ld/%n
+  args = uid=nobody gid=nogroup home={at}/vmail/%Ld/%n
 }}
 service lmtp {{
   unix_listener {at}/lmtp {{
@@ -183,7 +184,9 @@ def test_virtual_users_in_a_database(house):
     assert (settings["quota_messages"], settings["quota_grace"], settings["quota_warning"]) == ("500", "5", "95 80")
     assert settings["mail_max_userip_connections"] == "50" and settings["smtpd_tls_protocols"] == ">=TLSv1.3"
     assert "# not taken over: plugin / quota_rule2 = Trash:storage=+10M" in said
+    assert (settings["mail_uid"], settings["mail_gid"]) == ("nobody", "nogroup")
     quota = read_and_write(house, at / "vmail/elsewhere.example/eva/Maildir")
+    assert (at / "vmail/elsewhere.example/eva/Maildir").stat().st_uid == pwd.getpwnam("nobody").pw_uid
     assert "STORAGE" in quota and str(100 << 10) in quota and "500" in quota
     assert (at / "lmtp").is_socket() and (at / "auth").is_socket()
 

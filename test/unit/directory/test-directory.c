@@ -613,14 +613,14 @@ test_shadow(void **state)
 	(void)state;
 	fresh();
 	d = opened();
-	HOLDS("made", directory_account_for(d, BYTES("Jack"), "example.com", "passwd-file", a,
+	HOLDS("made", directory_account_for(d, BYTES("Jack"), "example.com", "passwd-file", NULL, a,
 	                                    &who) == DIRECTORY_OK);
 	SAME("its name", bytes_of(who.address), BYTES("jack@example.com"));
 	SAME("its source", bytes_of(who.source), BYTES("passwd-file"));
 	HOLDS("enabled, no password", who.enabled && strcmp(who.hash, "!") == 0);
 	directory_close(&d);
 	d = opened();
-	HOLDS("found", directory_account_for(d, BYTES("jack@example.com"), NULL, "sql", a,
+	HOLDS("found", directory_account_for(d, BYTES("jack@example.com"), NULL, "sql", NULL, a,
 	                                     &again) == DIRECTORY_OK);
 	HOLDS("the same", again.account == who.account);
 	SAME("of its first source", bytes_of(again.source), BYTES("passwd-file"));
@@ -640,8 +640,66 @@ test_shadow(void **state)
 	HOLDS("makes it ours",
 	      directory_credential(d, BYTES("jack@example.com"), NULL, a, &who) == DIRECTORY_OK &&
 	              *who.source == '\0' && who.account == again.account);
-	HOLDS("what is no name", directory_account_for(d, BYTES("a b@example.com"), NULL, "sql", a,
+	HOLDS("what is no name", directory_account_for(d, BYTES("a b@example.com"), NULL, "sql", NULL, a,
 	                                               &who) == DIRECTORY_BAD);
+	directory_close(&d);
+	arena_close(&a);
+	cleared();
+}
+
+static void
+count_owner(void *ctx, const struct owner_row *r)
+{
+	unsigned *sum = ctx;
+
+	*sum = *sum * 10 + r->number;
+}
+
+/* Whose files the mailboxes are stands in the id, and is not changed by what is said later. */
+static void
+test_owners(void **state)
+{
+	const struct mail_owner vmail = { "5000", "5001" }, other = { "eva", "" };
+	struct arena           *a = arena_open(NULL);
+	struct directory       *d;
+	struct credential       who, mine = any;
+	struct mail_owner       is;
+	uint64_t                id, again;
+	unsigned                sum = 0;
+
+	(void)state;
+	fresh();
+	d = opened();
+	HOLDS("made", directory_account_for(d, BYTES("jack@example.com"), NULL, "sql", &vmail, a,
+	                                    &who) == DIRECTORY_OK);
+	HOLDS("owned", is_owned_account(who.account) && account_owner(who.account) == 1);
+	id = who.account;
+	HOLDS("found", directory_account_for(d, BYTES("jack@example.com"), NULL, "sql", &other, a,
+	                                     &who) == DIRECTORY_OK &&
+	                       who.account == id);
+	HOLDS("another of his", directory_account_for(d, BYTES("jill@example.com"), NULL, "sql",
+	                                              &vmail, a, &who) == DIRECTORY_OK &&
+	                                who.account >> 32 == id >> 32 && who.account != id);
+	mine.owner = &other;
+	HOLDS("one of ours", directory_account_add(d, BYTES("eva@example.com"), &mine, true, &id) ==
+	                             DIRECTORY_OK &&
+	                             account_owner(id) == 2);
+	HOLDS("of nobody", directory_account_for(d, BYTES("adam@example.com"), NULL, "sql", NULL, a,
+	                                         &who) == DIRECTORY_OK &&
+	                           !is_owned_account(who.account));
+	directory_close(&d);
+	d = opened();
+	HOLDS("each", directory_owner_each(d, 1, count_owner, &sum) == DIRECTORY_OK && sum == 12);
+	HOLDS("one", directory_owner(d, 1, a, &is) == DIRECTORY_OK);
+	SAME("uid", bytes_of(is.uid), BYTES("5000"));
+	SAME("gid", bytes_of(is.gid), BYTES("5001"));
+	HOLDS("none", directory_owner(d, 3, a, &is) == DIRECTORY_NONE);
+	HOLDS("deleted by the id its mail is kept under",
+	      directory_account_delete(d, BYTES("eva@example.com"), &again) == DIRECTORY_OK &&
+	              again == id);
+	HOLDS("never given twice", directory_account_add(d, BYTES("eva@example.com"), &mine, true,
+	                                                 &again) == DIRECTORY_OK &&
+	                                   again != id && account_owner(again) == 2);
 	directory_close(&d);
 	arena_close(&a);
 	cleared();
@@ -751,6 +809,6 @@ test_whom_scram_leaves_outside(void **state)
 	cleared();
 }
 
-UNIT(test_whom_scram_leaves_outside, test_plain, test_bound, test_shadow, test_resolve, test_a_name_with_a_nul_is_nobody,
+UNIT(test_whom_scram_leaves_outside, test_plain, test_bound, test_shadow, test_owners, test_resolve, test_a_name_with_a_nul_is_nobody,
      test_delimiters, test_too_deep_and_too_wide, test_changes, test_secret_stays,
      test_an_older_one_is_brought_up, test_refused_in_words)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: ISC
+"""To whom mailboxes of virtual users belong: uid and gid of a back end of credentials, virtual_uid_maps and virtual_gid_maps, mail_uid
+and mail_gid; beside a Dovecot that reads the same users and the same mailboxes.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_owners.py
+"""
+
+import imaplib
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import PATIENCE, wait_for
+from test_credentials import pw, village
+from test_guard import imap_login
+from test_roles import PASSWORD, trusting
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="nobody else can give files to others")
+UID, GID = 5000, 5001
+EVA, ADAM = "eva@example.com", "adam@example.com"
+CONF = """
+base_dir = {place}/run
+log_path = {place}/log
+protocols =
+ssl = no
+default_internal_user = dovecot
+first_valid_uid = 1000
+mail_location = maildir:{place}/vmail/%d/%n
+passdb {{
+  driver = passwd-file
+  args = {place}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = {place}/users
+}}
+"""
+
+
+@pytest.fixture
+def place():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="owners-", dir="/var/tmp"))
+    path.chmod(0o755)
+    (path / "vmail").mkdir(mode=0o700)
+    os.chown(path / "vmail", UID, GID)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def users(place, *lines):
+    (place / "users").write_text("".join(f"{name}:{pw('SSHA512')}:{owner}::::\n" for name, owner in lines))
+    (place / "users").chmod(0o644)
+    return f"directory passwd-file:{place}/users"
+
+
+def kept(place, **more):
+    return {"mail_location": f"maildir:{place}/vmail/%d/%n", **more}
+
+
+def send(house, *to):
+    with house.smtp() as s:
+        return s.sendmail("x@far.example", list(to), "Subject: hello\r\n\r\nHello.\r\n")
+
+
+def rcpt(house, address):
+    with house.smtp() as s:
+        s.ehlo("client.example")
+        s.mail("x@far.example")
+        return s.rcpt(address)[0]
+
+
+def reader(house, user, password="geheim"):
+    c = imaplib.IMAP4_SSL("127.0.0.1", house.ports["imaps"], ssl_context=trusting(), timeout=PATIENCE)
+    c.login(user, password)
+    return c
+
+
+def owners(path):
+    """Of everything there is in it."""
+    return {(st.st_uid, st.st_gid) for at in [path, *path.rglob("*")] for st in [at.lstat()]}
+
+
+def keepers(house):
+    return {p["uid"]: p["pid"] for p in house.status() if p["role"] == "keeper"}
+
+
+def theirs(place, *words, **more):
+    return subprocess.run(["doveadm", "-c", place / "dovecot.conf", *map(str, words)], capture_output=True, text=True, timeout=60, **more)
+
+
+@pytest.mark.skipif(shutil.which("doveadm") is None, reason="needs Dovecot")
+def test_dovecot_reads_and_writes_the_same_maildir_under_the_same_uid(place):
+    backends = users(place, (EVA, f"{UID}:{GID}"))
+    (place / "dovecot.conf").write_text(CONF.format(place=place))
+    subprocess.run(["dovecot", "-c", place / "dovecot.conf"], check=True, timeout=60)
+    try:
+        with village(**kept(place, auth_backends=backends)) as house:
+            send(house, EVA)
+            box = place / "vmail/example.com/eva"
+            wait_for(lambda: list(box.glob("new/*")))
+            assert theirs(place, "fetch", "-u", EVA, "hdr.subject", "ALL").stdout.strip() == "hdr.subject: hello"
+            assert theirs(place, "save", "-u", EVA, input="Subject: theirs\n\nx\n").returncode == 0
+            with reader(house, EVA) as c:
+                assert c.select("INBOX")[1] == [b"2"]
+                assert c.append("INBOX", None, None, b"Subject: ours\r\n\r\nx\r\n")[0] == "OK"
+                assert c.create("Lists")[0] == "OK" and c.copy("1:3", "Lists")[0] == "OK"
+                assert c.store("1", "+FLAGS", r"(\Flagged)")[0] == "OK"
+            assert theirs(place, "mailbox", "status", "-u", EVA, "messages", "INBOX").stdout.strip() == "INBOX messages=3"
+            assert theirs(place, "mailbox", "status", "-u", EVA, "messages", "Lists").stdout.strip() == "Lists messages=3"
+            assert "\\Flagged" in theirs(place, "fetch", "-u", EVA, "flags", "mailbox", "INBOX", "flagged").stdout
+            assert theirs(place, "expunge", "-u", EVA, "mailbox", "INBOX", "subject", "theirs").returncode == 0
+            with reader(house, EVA) as c:
+                assert c.select("INBOX")[1] == [b"2"]
+            assert owners(box) == {(UID, GID)}
+            assert UID in keepers(house)
+    finally:
+        theirs(place, "stop")
+
+
+def test_the_keeper_comes_and_goes_and_nothing_is_lost(place):
+    with village(**kept(place, auth_backends=users(place, (EVA, f"{UID}:{GID}"), (ADAM, f"{UID}:{GID}")), user_keeper_idle_time="1s")) as house:
+        send(house, EVA, ADAM)
+        wait_for(house.queue_is_empty)
+        wait_for(lambda: UID not in keepers(house))             # it has nothing to do
+        assert house.stop() == 0
+        house.start()
+        house.at_work()
+        c = reader(house, EVA)                                  # the directory of its index says whose it is
+        assert c.select("INBOX")[1] == [b"1"]
+        os.kill(keepers(house)[UID], signal.SIGKILL)
+        send(house, EVA, ADAM)
+        wait_for(house.queue_is_empty)
+        for user in (EVA, ADAM):
+            with reader(house, user) as c:
+                assert c.select("INBOX")[1] == [b"2"]
+        assert "all is well" in house.command("store", "check").stdout
+        assert "INBOX" in house.command("mailbox", "list", EVA).stdout
+        house.command("account", "delete", EVA)
+        with reader(house, EVA) as c:                           # another account, and the files are where they were
+            assert c.select("INBOX")[1] == [b"2"]
+        assert owners(place / "vmail/example.com") == {(UID, GID)}
+
+
+def test_a_database_tells_the_owner_by_name(place):
+    with sqlite3.connect(place / "people.db") as db:
+        db.execute("CREATE TABLE people(name TEXT, hash TEXT)")
+        db.execute("INSERT INTO people VALUES(?, ?)", [EVA, pw("SSHA512")])
+    (place / "people.cf").write_text(f"driver = sqlite\ndbpath = {place}/people.db\n"
+                                     "password_query = SELECT name AS user, hash AS password FROM people WHERE name = '%Lu'\n"
+                                     "user_query = SELECT 'nobody' AS uid, 'nogroup' AS gid FROM people WHERE name = '%Lu'\n")
+    os.chown(place / "vmail", 65534, 65534)
+    with village(**kept(place, auth_backends=f"directory sql:{place}/people.cf")) as house:
+        send(house, EVA)
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/example.com") == {(65534, 65534)}
+        assert imap_login(house, "geheim", EVA) is True
+
+
+def virtual(place, **more):
+    (place / "boxes").write_text("info@virtual.example virtual.example/info/\nsales@virtual.example virtual.example/sales\n")
+    (place / "uids").write_text(f"info@virtual.example {UID}\n@virtual.example {UID + 2}\n")
+    return {"virtual_mailbox_domains": "virtual.example", "virtual_mailbox_maps": f"texthash:{place}/boxes",
+            "virtual_mailbox_base": f"{place}/vmail", "virtual_gid_maps": f"static:{GID}", **more}
+
+
+def test_virtual_uid_maps_and_virtual_gid_maps(place):
+    (place / "vmail").chmod(0o770)
+    (place / "vmail/virtual.example").mkdir()
+    os.chown(place / "vmail/virtual.example", UID, GID)
+    (place / "vmail/virtual.example").chmod(0o770)
+    with village(**virtual(place, virtual_uid_maps=f"texthash:{place}/uids")) as house:
+        send(house, "info@virtual.example", "info+tag@virtual.example", "sales@virtual.example")
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/virtual.example/info") == {(UID, GID)}
+        assert owners(place / "vmail/virtual.example/sales") == {(UID + 2, GID)}
+        assert (place / "vmail/virtual.example/sales").stat().st_size > 0
+
+
+def test_an_owner_that_may_not_be(place):
+    """Nobody is refused for a mistake of the administrator's: the mail waits, and a line says why."""
+    backends = users(place, (EVA, "0:0"), (ADAM, "33:33"), ("carl@example.com", f"{UID}:0"), ("dora@example.com", f"{UID}:{GID}"))
+    with village(**kept(place, auth_backends=backends), **virtual(place, virtual_uid_maps="static:99")) as house:
+        for user in (EVA, ADAM, "carl@example.com", "info@virtual.example"):
+            assert rcpt(house, user) == 451, user
+        assert rcpt(house, "dora@example.com") == 250
+        for user in (EVA, ADAM, "carl@example.com"):
+            assert imap_login(house, "geheim", user) is not True
+        assert house.count(f"{EVA}: the mailboxes cannot belong to uid 0") == 1
+        assert house.count(f"{ADAM}: the mailboxes cannot belong to uid 33, gid 33: the smallest that may be is 1000 (first_valid_uid)") == 1
+        assert house.count("carl@example.com: the mailboxes cannot belong to uid 5000, gid 0: not to the group of root") == 1
+        assert house.count("info@virtual.example: the mailboxes cannot belong to uid 99, gid 5001: the smallest that may be is 100 (virtual_minimum_uid)") == 1
+        assert not list((place / "vmail").iterdir())
+
+
+def test_mail_that_belongs_to_somebody_else(place):
+    box = place / "vmail/example.com/eva"
+    for name in ("", "cur", "new", "tmp"):
+        (box / name).mkdir(parents=True, mode=0o700)
+    os.chown(place / "vmail/example.com", UID, GID)
+    with village(**kept(place, auth_backends=users(place, (EVA, f"{UID}:{GID}")))) as house:
+        send(house, EVA)
+        wait_for(lambda: house.count(f"it belongs to uid 0, and the mailboxes of this account to uid {UID}, gid {GID}: chown -R {UID}:{GID} {box}"))
+        assert not house.queue_is_empty()
+        subprocess.run(["chown", "-R", f"{UID}:{GID}", box], check=True)
+        house.command("queue", "flush")
+        wait_for(house.queue_is_empty)
+        assert len(list(box.glob("new/*"))) == 1 and owners(box) == {(UID, GID)}
+
+
+def test_another_owner_later_is_told_of_and_not_obeyed(place):
+    with village(**kept(place, auth_backends=users(place, (EVA, f"{UID}:{GID}")))) as house:
+        send(house, EVA)
+        wait_for(house.queue_is_empty)
+        users(place, (EVA, f"{UID + 1}:{GID}"))
+        wait_for(lambda: imap_login(house, "geheim", EVA) is True and
+                 house.count(f"{EVA}: its mailboxes belong to uid {UID}, gid {GID} since they were made, and not to uid {UID + 1}, gid {GID}, as is said now"))
+        with reader(house, EVA) as c:
+            assert c.select("INBOX")[1] == [b"1"]
+
+
+def test_mail_uid_is_for_all_that_come_after_it(place):
+    os.chown(place / "vmail", UID, UID)
+    with village(**kept(place, mail_uid=UID)) as house:
+        send(house, "jack@example.com")
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/example.com") == {(UID, UID)}, "a number that is no user's is its own group"
+        for name, why in (("nobody-at-all", "there is no such user"), ("0", "mailboxes do not belong to root"), ("33", "the uid is below first_valid_uid")):
+            house.write_settings(mail_uid=name)
+            done = house.command("config", "check", check=False)
+            assert done.returncode != 0 and f"mail_uid = {name}: {why}" in done.stderr + done.stdout, done
+
+
+def test_letters_of_the_letter_log_belong_to_nobody_else(place):
+    with village(auth_backends=users(place, (EVA, "0:0")), mail_uid=UID) as house:
+        send(house, EVA)
+        wait_for(house.queue_is_empty)
+        assert imap_login(house, "geheim", EVA) is True and UID not in keepers(house)
