@@ -10,24 +10,29 @@ const struct command command_reload = {
 	.forms = "reload",
 	.about = "Makes the running server read its settings and certificates again.",
 	.more = "Nothing changes when the file is not as it should be: what is wrong is said with its line, and the "
-		"settings from before stay. A lookup table that is not as it should be is said too: what depends on it waits. "
+		"settings from before stay. A lookup table that is not as it should be is said too, and the status is 1: the settings are in force, the server goes on with "
+		"the last good table, and what depends on one it never had waits. "
 		"No session is dropped.",
 	.run = run_reload,
 };
 
-/* The roles say so in the log alone. */
-static void
+/* The roles say so in the log alone, and go on with the last good table; whoever has just written it wants to know. */
+static int
 complain_of_tables(struct call *c)
 {
 	struct common_settings common;
 	struct settings       *s = command_settings(c, &common);
 	struct buffer          errors = { 0 }, warnings = { 0 };
+	int                    status = COMMAND_DONE;
 
-	if (s != NULL && !tables_check(s, &errors, &warnings))
+	if (s != NULL && !tables_check(s, &errors, &warnings)) {
 		command_print(buffer_bytes(&errors), stderr);
+		status = COMMAND_FAILED;
+	}
 	buffer_free(&errors);
 	buffer_free(&warnings);
 	settings_close(&s);
+	return status;
 }
 
 static int
@@ -39,7 +44,5 @@ run_reload(struct call *c)
 	if (c->argc > 1)
 		return command_wrong(c, "reload takes no arguments");
 	status = command_ask(c, "postmaster", 1, ask, (struct bytes){ NULL, 0 });
-	if (status == COMMAND_DONE)
-		complain_of_tables(c);
-	return status;
+	return status == COMMAND_DONE ? complain_of_tables(c) : status;
 }
