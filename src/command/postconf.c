@@ -1,6 +1,8 @@
 /* postconf -- the settings as Postfix's command shows and edits them */
 #include <errno.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
+#include <openssl/opensslv.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +29,8 @@ const struct command command_postconf = {
 		 "postconf -M | -P [-e] [-fhHx] [-c CONFIG_DIR] [SERVICE ...]\n"
 		 "postconf -F [-hH] [-c CONFIG_DIR] [SERVICE ...]\n"
 		 "postconf -b | -t [-c CONFIG_DIR] [TEMPLATE_FILE]\n"
-		 "postconf -a | -A | -l | -m",
+		 "postconf -a | -A | -l | -m\n"
+		 "postconf -T compile-version | run-version | public-key-algorithms",
 	.about = "Shows and edits the settings as Postfix's command of that name does.",
 	.more = "Without names all settings are shown, with -n those that stand in the file, with -d the standard "
 		"ones. -x expands every $name, -h leaves out the names, -H the values, -f folds long lines. -C user "
@@ -43,7 +46,7 @@ const struct command command_postconf = {
 		"-t shows the texts of notices, -b with every $name put in: those of TEMPLATE_FILE, or of bounce_template_file, and our own "
 		"where it has none.\n"
 		"\n"
-		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A who verifies logins.",
+		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A who verifies logins, -T what OpenSSL is linked.",
 	.run = run_postconf,
 };
 
@@ -634,6 +637,30 @@ show_types(void)
 	return COMMAND_DONE;
 }
 
+/* What is linked, and the kinds of keys that certificates here may have. */
+static int
+show_tls(struct call *c, const char *mode)
+{
+	static const struct {
+		const char *mode, *text;
+	} fixed[] = {
+		{ "compile-version", OPENSSL_VERSION_TEXT },
+		{ "public-key-algorithms", "ecdsa\nrsa" },
+	};
+
+	for (size_t i = 0; i < COUNT(fixed); i++)
+		if (strcmp(mode, fixed[i].mode) == 0) {
+			(void)puts(fixed[i].text);
+			return COMMAND_DONE;
+		}
+	if (strcmp(mode, "run-version") == 0) {
+		(void)puts(OpenSSL_version(OPENSSL_VERSION));
+		return COMMAND_DONE;
+	}
+	lookup_warn(c, "unknown 'postconf -T' mode: %s", mode);
+	return COMMAND_FAILED;
+}
+
 static int
 count_lines(struct bytes text)
 {
@@ -708,23 +735,28 @@ run_postconf(struct call *c)
 	struct arena *arena = arena_open(NULL);
 	struct buffer more = { 0 };
 	const char   *directory = getenv("MAIL_CONFIG");
+	const char   *mode = "";
 	int           option, status = 0;
 
 	if (directory != NULL)
 		c->config = lookup_config(directory, arena);
 	optind = 0;
-	while ((option = getopt(c->argc, c->argv, "+aAbc:C:defFhHlmMno:pPtvxX#")) != -1) {
+	while ((option = getopt(c->argc, c->argv, "+aAbc:C:defFhHlmMno:pPtT:vxX#")) != -1) {
 		w.given[option & 127] = true;
 		if (option == 'c')
 			c->config = lookup_config(optarg, arena);
 		else if (option == 'C')
 			w.class = optarg;
+		else if (option == 'T')
+			mode = optarg;
 		else if (option == 'o')
 			buffer_printf(&more, "%s\n", optarg);
 	}
 	if (is(&w, '?'))
 		status = lookup_fatal(c, "usage: postconf [-aAbdefFhHlmMnpPtxX#] [-c config_dir] "
 		                         "[-C class] [-o name=value] [name...]");
+	else if (is(&w, 'T'))
+		status = show_tls(c, mode);
 	else if (is(&w, 'm'))
 		status = show_types();
 	else if (is(&w, 'l'))
