@@ -31,10 +31,10 @@ static const struct setting rows[] = {
 	{ "sasl_authz_id", SETTING_TEXT, AT(sasl_authz_id), "", "As whom we act.", NULL, 0, 0, "0.1" },
 	{ "sasl_minssf", SETTING_NUMBER, AT(sasl_minssf), "0", "Not used by EXTERNAL.", NULL, 0, 0, "0.1" },
 	{ "version", SETTING_NUMBER, AT(version), "3", "Of the protocol.", NULL, 2, 3, "0.1" },
-	{ "size_limit", SETTING_NUMBER, AT(size_limit), "0", "More entries than this are an error; 0: any number.", NULL, 0, INT32_MAX, "0.1" },
+	{ "size_limit", SETTING_NUMBER, AT(size_limit), "0", "More entries than this are an error; 0: any number. Unless it is set it is expansion_limit.", NULL, 0, INT32_MAX, "0.1" },
 	{ "dereference", SETTING_NUMBER, AT(dereference), "0", "Aliases: 0 never, 1 searching, 2 finding the base, 3 always.", NULL, 0, 3, "0.1" },
 	{ "chase_referrals", SETTING_NUMBER, AT(chase_referrals), "0", "Whether referrals are followed.", NULL, 0, 1, "0.1" },
-	{ "recursion_limit", SETTING_NUMBER, AT(recursion_limit), "1000", "Known; 50 deep and 1000 searches are the most.", NULL, 1, INT32_MAX, "0.1" },
+	{ "recursion_limit", SETTING_NUMBER, AT(recursion_limit), "1000", "How deep attributes that are followed may lead; 200 is the most.", NULL, 1, INT32_MAX, "0.1" },
 	{ "start_tls", SETTING_BOOL, AT(start_tls), "no", "Whether STARTTLS is asked for.", NULL, 0, 0, "0.1" },
 	{ "tls_require_cert", SETTING_BOOL, AT(tls_require_cert), "no", "Whether the server's certificate must be good.", NULL, 0, 0, "0.1" },
 	{ "tls_ca_cert_file", SETTING_WORD, AT(tls_ca_cert_file), "", "Authorities that are believed.", NULL, 0, 0, "0.1" },
@@ -318,6 +318,8 @@ read_all(struct ldap *t, const char *path, struct buffer *errors)
 	const char *wrong;
 
 	t->scope = scopes[t->is.scope];
+	if (!remote_is_set(t->settings, "size_limit"))
+		t->is.size_limit = t->is.common.expansion_limit;
 	if (t->rules.columns && !read_passwords(t, path, &filter, errors))
 		return false;
 	if (!is_balanced(filter)) {

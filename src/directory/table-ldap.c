@@ -11,7 +11,8 @@
 #include "base/clock.h"
 #include "directory/remote-ldap.h"
 
-enum { SEARCHES_MOST = 1000, DEPTH_MOST = 50 };
+/* A group may have many thousand members, each a search; the time-out ends what goes on for ever.  Depth is stack (role/lanes.c). */
+enum { SEARCHES_MOST = 100000, DEPTH_MOST = 200 };
 
 struct asking {
 	struct ldap   *table;
@@ -191,11 +192,12 @@ search(struct asking *a, LDAP *ld, const char *base, int scope, const char *filt
 	int64_t            left = a->until - clock_patient_ms();
 	struct timeval     patience = { left / 1000, left % 1000 * 1000 };
 	LDAPMessage       *found = NULL;
+	int64_t            deep = t->is.recursion_limit;
 	int                n;
 
 	if (left <= 0)
 		return LDAP_TIMEOUT;
-	if (++a->searches > SEARCHES_MOST || ++a->depth > DEPTH_MOST)
+	if (++a->searches > SEARCHES_MOST || ++a->depth > (deep < DEPTH_MOST ? deep : DEPTH_MOST))
 		return LDAP_LOOP_DETECT;
 	/* The library reads the list and nothing more. */
 	n = ldap_search_ext_s(ld, base, scope, filter, (char **)(uintptr_t)t->attributes, 0, NULL,
