@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "message/casefold.h"
+
 /*
  * The file
  */
@@ -236,7 +238,7 @@ remote_asks(const struct remote_rules *r, struct bytes key)
 struct bytes
 remote_key(const struct remote_rules *r, struct bytes key, struct arena *life)
 {
-	return r->keep_case ? key : arena_lower(life, key);
+	return r->keep_case ? key : casefold(life, key);
 }
 
 bool

@@ -61,7 +61,7 @@ take_network(struct bytes *line, struct arena *arena, void **pattern)
 	unsigned char           address[16];
 	int                     family;
 
-	while (len < line->len && line->at[len] != ' ' && line->at[len] != '\t')
+	while (len < line->len && !table_is_blank(line->at[len]))
 		len++;
 	word = bytes_cut(*line, 0, len);
 	*line = bytes_cut(*line, len, line->len);

@@ -5,6 +5,7 @@
 
 #include "base/journal.h"
 #include "base/map.h"
+#include "message/casefold.h"
 
 enum { SLOTS_LEAST = 16, LENGTH_SHORT = 255, PAGE = 4096, LARGE = 4 << 20 };
 
@@ -18,6 +19,7 @@ struct table_index {
 	uint64_t     *slot;
 	size_t        slots, count; /* slots is a power of two */
 	unsigned      how;          /* TABLE_KEEP_CASE ... */
+	struct arena *scratch; /* of keys that are no ASCII while they are put; NULL: none was */
 };
 
 static void
@@ -120,8 +122,32 @@ table_index_close(void *own)
 	struct table_index *t = own;
 
 	buffer_free(&t->entries);
+	arena_close(&t->scratch);
 	memory_free(t->slot);
 	memory_free(t);
+}
+
+/* Most keys are ASCII, and folded where they lie: there are millions. */
+static void
+put_key(struct table_index *t, struct bytes key)
+{
+	bool   ascii = true;
+	size_t from;
+
+	for (size_t i = 0; i < key.len && ascii; i++)
+		ascii = (unsigned char)key.at[i] < 0x80;
+	if (!ascii && (t->how & TABLE_KEEP_CASE) == 0) {
+		if (t->scratch == NULL)
+			t->scratch = arena_open(NULL);
+		put_bytes(&t->entries, casefold(t->scratch, key));
+		arena_clear(t->scratch);
+		return;
+	}
+	put_bytes(&t->entries, key);
+	from = t->entries.len - key.len;
+	if ((t->how & TABLE_KEEP_CASE) == 0)
+		for (size_t i = from; i < t->entries.len; i++)
+			t->entries.at[i] = ascii_lower(t->entries.at[i]);
 }
 
 /* False: the key was there. */
@@ -133,11 +159,8 @@ table_index_put(struct table_index *t, struct bytes key, struct bytes value)
 	uint64_t *slot;
 	bool      fresh;
 
-	put_bytes(&t->entries, key);
+	put_key(t, key);
 	key = get_bytes(&t->entries, &at);
-	if ((t->how & TABLE_KEEP_CASE) == 0)
-		for (size_t i = 0; i < key.len; i++)
-			t->entries.at[at - key.len + i] = ascii_lower(key.at[i]);
 	tag = tag_of(key);
 	/* Its own entry is not in the index yet. */
 	slot = slot_of(t, key, tag);
@@ -157,9 +180,9 @@ enum table_outcome
 table_index_find(void *own, struct bytes key, struct arena *arena, struct bytes *value)
 {
 	struct table_index *t = own;
-	struct bytes folded = (t->how & TABLE_KEEP_CASE) != 0 ? key : arena_lower(arena, key);
-	uint64_t    *slot = slot_of(t, folded, tag_of(folded));
-	size_t       at;
+	struct bytes        folded = (t->how & TABLE_KEEP_CASE) != 0 ? key : casefold(arena, key);
+	uint64_t           *slot = slot_of(t, folded, tag_of(folded));
+	size_t              at;
 
 	if (*slot == 0)
 		return TABLE_NONE;

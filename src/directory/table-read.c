@@ -85,25 +85,22 @@ table_shown(struct bytes b, char out[static 64])
  * Lines
  */
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
-/* The next line that is not empty and no comment, its newline off. */
+/* The next line that is not empty and no comment, its newline off.  What some editors put before the first
+   (U+FEFF) is none of it. */
 static bool
 physical(struct table_lines *l, struct bytes *line)
 {
 	size_t at;
 
+	if (l->number == 0 && bytes_starts(l->rest, BYTES("\xef\xbb\xbf")))
+		l->rest = bytes_cut(l->rest, 3, l->rest.len);
 	while (l->rest.len > 0) {
 		const char *end = memchr(l->rest.at, '\n', l->rest.len);
 		size_t      n = end == NULL ? l->rest.len : (size_t)(end - l->rest.at);
 		*line = (struct bytes){ l->rest.at, n };
 		l->rest = bytes_cut(l->rest, n + (end != NULL), l->rest.len);
 		l->number++;
-		for (at = 0; at < n && is_blank(line->at[at]);)
+		for (at = 0; at < n && table_is_blank(line->at[at]);)
 			at++;
 		if (at < n && line->at[at] != '#')
 			return true;
@@ -115,7 +112,8 @@ physical(struct table_lines *l, struct bytes *line)
 static bool
 may_go_on(struct bytes rest)
 {
-	return rest.len > 0 && (is_blank(rest.at[0]) || rest.at[0] == '\n' || rest.at[0] == '#');
+	return rest.len > 0 &&
+	       (table_is_blank(rest.at[0]) || rest.at[0] == '\n' || rest.at[0] == '#');
 }
 
 bool
@@ -133,7 +131,7 @@ table_line(struct table_lines *l, struct bytes *line)
 		number = l->number;
 		if (!physical(l, &more))
 			break;
-		if (!is_blank(more.at[0])) {
+		if (!table_is_blank(more.at[0])) {
 			l->rest = before;
 			l->number = number;
 			break;
@@ -180,7 +178,7 @@ table_unbrace(struct bytes text, struct bytes *inner)
 static bool
 is_between(char c)
 {
-	return is_blank(c) || c == ',' || c == '\n';
+	return table_is_blank(c) || c == ',' || c == '\n';
 }
 
 bool

@@ -79,7 +79,7 @@ take_delimited(struct bytes *line, struct arena *arena, const struct flag *flags
 			table_shown(*line, shown));
 	*pattern = bytes_cut(*line, 1, (size_t)end - 1);
 	*line = bytes_cut(*line, (size_t)end + 1, line->len);
-	while (line->len > 0 && line->at[0] != ' ' && line->at[0] != '\t') {
+	while (line->len > 0 && !table_is_blank(line->at[0])) {
 		const struct flag *f = flags;
 		while (f->letter != '\0' && f->letter != line->at[0])
 			f++;

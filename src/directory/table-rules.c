@@ -7,18 +7,12 @@
 
 enum { IF_DEPTH_MOST = 64, RULES_MOST = 1 << 20 };
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
 static struct bytes
 skip_blank(struct bytes b)
 {
 	size_t n = 0;
 
-	while (n < b.len && is_blank(b.at[n]))
+	while (n < b.len && table_is_blank(b.at[n]))
 		n++;
 	return bytes_cut(b, n, b.len);
 }
@@ -119,7 +113,8 @@ takes_word(struct bytes *line, const char *word)
 	size_t n = strlen(word);
 
 	if (!bytes_starts_nocase(*line, bytes_of(word)) ||
-	    (line->len > n && !is_blank(line->at[n]) && line->at[n] != '!' && line->at[n] != '/'))
+	    (line->len > n && !table_is_blank(line->at[n]) && line->at[n] != '!' &&
+	     line->at[n] != '/'))
 		return false;
 	*line = skip_blank(bytes_cut(*line, n, line->len));
 	return true;
@@ -131,7 +126,7 @@ read_line(struct rule_reading *r, struct bytes line)
 	const char *why;
 
 	r->line = r->line == 0 ? 1 : r->line;
-	if (is_blank(line.at[0]))
+	if (table_is_blank(line.at[0]))
 		why = "the first line begins with a blank; let it begin in the first column";
 	else if (r->rules->count >= RULES_MOST)
 		why = "too many rules";

@@ -108,11 +108,14 @@ struct asking {
 	struct answers answers;
 };
 
+/* sqlite_table(5): of a row the first column is the value. */
 static void
 add_row(sqlite3_stmt *s, struct answers *a)
 {
+	int columns = a->rules->columns ? sqlite3_column_count(s) : 1;
+
 	answers_row(a);
-	for (int i = 0; i < sqlite3_column_count(s) && !a->over; i++) {
+	for (int i = 0; i < columns && !a->over; i++) {
 		const unsigned char *text = sqlite3_column_text(s, i);
 		if (text != NULL)
 			(void)answers_add_column(a, sqlite3_column_name(s, i),

@@ -11,14 +11,8 @@ struct reading {
 	struct buffer              key, value; /* of an alias */
 };
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
 /* key = 1*nonblank ; what stands in double quotes may hold blanks, and \ takes the next byte
-   as it is.  The quotes belong to the key: an address is asked for with those it has.  False
+   as it is, there and outside.  The quotes belong to the key: an address is asked for with those it has.  False
    when a quote stays open.  *rest is what stands behind it. */
 static bool
 take_key(struct bytes line, struct bytes *key, struct bytes *rest)
@@ -26,15 +20,26 @@ take_key(struct bytes line, struct bytes *key, struct bytes *rest)
 	bool   quoted = false;
 	size_t n = 0;
 
-	for (; n < line.len && (quoted || !is_blank(line.at[n])); n++) {
+	for (; n < line.len && (quoted || !table_is_blank(line.at[n])); n++) {
 		if (line.at[n] == '"')
 			quoted = !quoted;
-		else if (quoted && line.at[n] == '\\' && n + 1 < line.len)
+		else if (line.at[n] == '\\' && n + 1 < line.len)
 			n++;
 	}
 	*key = bytes_cut(line, 0, n);
 	*rest = bytes_cut(line, n, line.len);
 	return !quoted;
+}
+
+/* Every blank of isspace(3) off both ends. */
+static struct bytes
+trim(struct bytes b)
+{
+	while (b.len > 0 && table_is_blank(b.at[0]))
+		b = bytes_cut(b, 1, b.len);
+	while (b.len > 0 && table_is_blank(b.at[b.len - 1]))
+		b.len--;
+	return b;
 }
 
 static void
@@ -63,8 +68,8 @@ read_plain(struct reading *r, struct bytes line)
 	bool         closed = take_key(line, &key, &rest);
 	char         shown[64];
 
-	value = bytes_trim(rest);
-	if (is_blank(line.at[0]))
+	value = trim(rest);
+	if (table_is_blank(line.at[0]))
 		table_fault(&r->errors, r->lines.first,
 		            "the first line begins with a blank; let it begin in the first column");
 	else if (!closed)
@@ -117,7 +122,7 @@ write_targets(struct bytes from, struct buffer *out)
 	while (from.len > 0) {
 		size_t n = closed_length(from);
 		char   before = out->len > 0 ? out->at[out->len - 1] : ',';
-		if (n == 0 && is_blank(from.at[0])) {
+		if (n == 0 && table_is_blank(from.at[0])) {
 			blank = true;
 			from = bytes_cut(from, 1, from.len);
 			continue;
@@ -195,7 +200,7 @@ read_alias(struct reading *r, struct bytes line)
 	buffer_reset(&r->value);
 	if (colon >= 0)
 		write_targets(bytes_trim(bytes_cut(line, (size_t)colon + 1, line.len)), &r->value);
-	if (is_blank(line.at[0]))
+	if (table_is_blank(line.at[0]))
 		table_fault(&r->errors, r->lines.first,
 		            "the first line begins with a blank; let it begin in the first column");
 	else if (name.len == 0 || r->value.len == 0)

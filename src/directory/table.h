@@ -23,7 +23,7 @@
  *
  * Text files: key, blanks, value; a key in double quotes may hold blanks; `#` comments; a line
  *     beginning with blank goes on.  With TABLE_ALIASES the grammar of aliases(5): "name: value, value".
- *     Keys are compared without regard to ASCII case.  Of two lines with one key the first holds, and
+ *     Keys are compared without regard to case (message/casefold.h).  Of two lines with one key the first holds, and
  *     the second is warned of.  They are read whole and kept packed, with an index of
  *     16 bytes or so a key: a lookup costs the same in a table of any size.
  * `proxy:TYPE:NAME` is TYPE:NAME.

@@ -35,6 +35,13 @@ bool table_read(const struct table_source *, const char *path, struct buffer *ou
    counts. */
 struct table_faults { const char *file; struct buffer *to; unsigned said; };
 void table_fault(struct table_faults *, int line, const char *form, ...) __attribute__((format(printf, 3, 4)));
+/* A blank of a file of lines, whatever wrote it; a line end in it is \r. */
+static inline bool
+table_is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
+}
+
 /* What stands in a message: short, and harmless to a terminal. */
 const char *table_shown(struct bytes, char out[static 64]);
 

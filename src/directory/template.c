@@ -161,20 +161,20 @@ has(const struct address *a, unsigned needs)
 	       ((needs & TEMPLATE_USER) == 0 || a->user.len > 0);
 }
 
-/* The n-th label from the right; empty when there are fewer. */
+/* The n-th label from the right, of those that are not empty; empty when there are fewer. */
 static struct bytes
 label(struct bytes domain, unsigned n)
 {
 	struct bytes rest = domain, one = { NULL, 0 };
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n && rest.len > 0; i += one.len > 0) {
 		ptrdiff_t dot = bytes_find_last(rest, '.');
-		if (rest.len == 0)
-			return rest;
 		one = bytes_cut(rest, (size_t)(dot + 1), rest.len);
 		rest = bytes_cut(rest, 0, dot < 0 ? 0 : (size_t)dot);
+		if (i + 1 == n && one.len > 0)
+			return one;
 	}
-	return one;
+	return (struct bytes){ NULL, 0 };
 }
 
 static struct bytes

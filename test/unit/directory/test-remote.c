@@ -33,6 +33,7 @@ static const struct template_case {
 	{ "%d of user@: not asked", TEMPLATE_QUESTION, "%d", B("a@"), B(""), NULL },
 	{ "the last @ counts", TEMPLATE_QUESTION, "%u|%d", B("a@x@b.c"), B(""), "a@x|b.c" },
 	{ "%1 is the last label", TEMPLATE_QUESTION, "%1-%2", B("a@b.c"), B(""), "c-b" },
+	{ "two dots are one", TEMPLATE_QUESTION, "%1-%2", B("a@b..c."), B(""), "c-b" },
 	{ "too few labels: not asked", TEMPLATE_QUESTION, "%3", B("a@b.c"), B(""), NULL },
 	{ "%% is one", TEMPLATE_QUESTION, "100%%", B("a"), B(""), "100%" },
 	{ "in a question %S is %s", TEMPLATE_QUESTION, "%S", B("a@b.c"), B(""), "a@b.c" },

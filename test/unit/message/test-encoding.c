@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "message/casefold.h"
 #include "message/charset.h"
 #include "message/encoding.h"
 #include "message/fold.h"
@@ -295,5 +296,24 @@ test_fold(void **state)
 	}
 }
 
+/* Expected as Python's str.casefold() has it. */
+static void
+test_casefold(void **state)
+{
+	static const struct { const char *why, *in, *out; } rows[] = {
+		{ "ASCII", "A@b.C[", "a@b.c[" }, { "nothing", "", "" }, { "Cyrillic", "\u041a\u041b", "\u043a\u043b" },
+		{ "every other", "\u0100\u0101", "\u0101\u0101" }, { "sharp s", "\u00df", "ss" }, { "final sigma", "\u03c2", "\u03c3" },
+		{ "one that becomes three", "\ufb03", "ffi" }, { "Deseret", "\U00010400", "\U00010428" }, { "Cherokee goes up", "\uab70", "\u13a0" },
+		{ "Chinese", "\u4f60A", "\u4f60a" }, { "times is no letter", "\u00d7", "\u00d7" }, { "no UTF-8 stays", "A\xff\xc3", "a\xff\xc3" },
+		{ "composed as it was", "\u00c4", "\u00e4" },
+	};
+	struct arena *a = arena_open(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		SAME(rows[i].why, casefold(a, bytes_of(rows[i].in)), bytes_of(rows[i].out));
+	arena_close(&a);
+}
+
 UNIT(test_qp, test_base64, test_pieces, test_words, test_utf7, test_utf8_valid, test_charsets, test_always_utf8,
-     test_fold)
+     test_fold, test_casefold)
