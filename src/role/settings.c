@@ -68,7 +68,7 @@ static const struct setting rows[] = {
 	  "The first part of the names of the system accounts the roles run under: mail_owner-receiver, "
 	  "-login, -verify, -queue, -keeper, -clerk, -signer, -sender, -chronicle, -certifier.", NULL, 0, 0, "0.1" },
 	{ "mail_location", SETTING_WORD, AT(mail_location), "",
-	  "Where mailboxes lie: nothing for the letter log, maildir:/var/vmail/%d/%n or mbox:~/mail:INBOX=/var/mail/%n; %u is the address, %n and %d its halves, ~ and %h the home.", "variables", 0, 0, "0.2" },
+	  "Where mailboxes lie: nothing for the letter log, maildir:/var/vmail/%d/%n (with :LAYOUT=fs where its folders are directories in directories) or mbox:~/mail:INBOX=/var/mail/%n; %u is the address, %n and %d its halves, ~ and %h the home.", "variables", 0, 0, "0.2" },
 	{ "mail_home", SETTING_WORD, AT(mail_home), "",
 	  "The home ~ and %h stand for in mail_location, as /var/vmail/%d/%n.", "variables", 0, 0, "0.2" },
 	{ "mail_location_directories", SETTING_LIST, AT(mail_location_directories), "",

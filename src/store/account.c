@@ -597,13 +597,25 @@ make_levels(struct account *a, char *name)
 	return why;
 }
 
+/* A name that is to be a mailbox's: before any level above it is made. */
+static int
+name_new(const struct account *a, const char *given, char name[static NAME_MOST + 1])
+{
+	int why = name_right(given, name);
+
+	if (why == 0 && a->place != NULL && a->place->driver->fits != NULL &&
+	    !a->place->driver->fits(name))
+		why = EINVAL;
+	return why;
+}
+
 int
 account_create(struct account *a, const char *given, enum mailbox_use use)
 {
 	char name[NAME_MOST + 1];
 	int  why;
 
-	if ((why = name_right(given, name)) != 0)
+	if ((why = name_new(a, given, name)) != 0)
 		return why;
 	if (account_mailbox(a, name) != NULL)
 		return EEXIST;
@@ -775,7 +787,7 @@ account_rename(struct account *a, const char *given_from, const char *given_to)
 
 	if (name_right(given_from, from) != 0)
 		return ENOENT;
-	if ((why = name_right(given_to, to)) != 0)
+	if ((why = name_new(a, given_to, to)) != 0)
 		return why;
 	m = account_mailbox(a, from);
 	if (m == NULL && !has_children(a, from))

@@ -2,7 +2,7 @@
  * driver -- a way to keep letters in files that others read and write, too
  *
  * From:     store/place (folders), store/folder (messages)
- * To:       maildir.c, mbox.c, the two there are
+ * To:       maildir.c, maildir-fs.c, mbox.c: those there are
  * Touches:  what lies under a place's root, without following links a user could make
  *
  * The account's index stays the truth about uids, modseqs and history whatever the driver.  A driver
@@ -10,6 +10,7 @@
  * Messages are known by `name`, which stays the same while flags and places change.
  *
  * folders()   tells the name of every folder but INBOX.
+ * fits()      whether a folder can have this name.  NULL: every name is good.
  * make()      makes a folder; 0 also when it was there.  remove() with all in it.  rename().
  * enter()     opens a folder that is to be read; leave() closes it.
  * stamp()     cheap: what would change if anybody changed the folder.  False: it cannot be read.
@@ -88,6 +89,7 @@ struct driver {
 	void (*close)(struct place *);
 	bool (*list_stamp)(struct place *, struct stamp *);
 	int  (*folders)(struct place *, void (*each)(void *ctx, const char *name), void *ctx);
+	bool (*fits)(const char *name);
 	int  (*make)(struct place *, const char *name);
 	int  (*remove)(struct place *, const char *name);
 	int  (*rename)(struct place *, const char *from, const char *to);
@@ -108,6 +110,6 @@ struct driver {
 	bool (*ours)(struct folder *, const char *name, bool away); /* our own doing, so no news */
 	void (*subscriptions)(struct place *, void (*each)(void *ctx, const char *name), void *ctx);
 };
-extern const struct driver maildir_driver, mbox_driver;
+extern const struct driver maildir_driver, maildir_fs_driver, mbox_driver;
 
 #endif

@@ -87,6 +87,29 @@ is_path(struct bytes path)
 	return bytes_find(path, '\0') < 0;
 }
 
+/* What stands behind the directory, as Dovecot has it. */
+static bool
+read_option(struct bytes part, struct arena *arena, struct location *out)
+{
+	bool mbox = out->kind == LOCATION_MBOX;
+
+	if (bytes_starts(part, BYTES("INDEX=")))
+		return true;
+	if (bytes_is(part, "LAYOUT=maildir++"))
+		return !mbox;
+	if (bytes_is(part, "LAYOUT=fs")) {
+		out->kind = mbox ? LOCATION_MBOX : LOCATION_MAILDIR_FS;
+		return true;
+	}
+	if (!mbox || !bytes_starts(part, BYTES("INBOX=")))
+		return false;
+	part = bytes_cut(part, 6, part.len);
+	if (!is_path(part))
+		return false;
+	out->inbox = arena_copy(arena, part);
+	return true;
+}
+
 bool
 location_read(const char *text, struct arena *arena, struct location *out)
 {
@@ -106,14 +129,9 @@ location_read(const char *text, struct arena *arena, struct location *out)
 	while (part.len > 1 && part.at[part.len - 1] == '/')
 		part.len--;
 	out->root = arena_copy(arena, part);
-	while (bytes_split(&rest, ':', &part)) {
-		if (out->kind != LOCATION_MBOX || !bytes_starts(part, BYTES("INBOX=")))
+	while (bytes_split(&rest, ':', &part))
+		if (!read_option(part, arena, out))
 			return false;
-		part = bytes_cut(part, 6, part.len);
-		if (!is_path(part))
-			return false;
-		out->inbox = arena_copy(arena, part);
-	}
 	return true;
 }
 
@@ -138,12 +156,21 @@ wrong_percent(const char *text, struct arena *arena)
 	return NULL;
 }
 
+static bool
+has_layout(const char *text)
+{
+	size_t n = strcspn(text, ":");
+
+	return bytes_is((struct bytes){ text, n }, "fs") ||
+	       bytes_is((struct bytes){ text, n }, "maildir++");
+}
+
 const char *
 location_complain(const char *text, const char *home, struct arena *arena)
 {
 	struct buffer   whole = { 0 };
 	struct location l;
-	const char     *wrong = NULL;
+	const char     *wrong = NULL, *layout;
 
 	if (*text == '\0')
 		return NULL;
@@ -154,10 +181,13 @@ location_complain(const char *text, const char *home, struct arena *arena)
 		return "~ and %h are the user's home: set mail_home, as mail_home = /var/vmail/%d/%n";
 	if (strstr(home, "%h") != NULL)
 		return "mail_home cannot be said with %h";
-	if (strstr(text, "LAYOUT=") != NULL || strstr(text, "INDEX=") != NULL ||
-	    strstr(text, "CONTROL=") != NULL)
-		return "LAYOUT=, INDEX= and CONTROL= have no meaning here: a Maildir is Maildir++, and what "
-		       "is remembered of it lies in the mail directory; leave them out";
+	if (strstr(text, "CONTROL=") != NULL)
+		return "CONTROL= has no meaning here: dovecot-uidlist, dovecot-keywords and subscriptions are "
+		       "read once where the letters lie; move them there, and leave it out";
+	if (strncmp(text, "maildir:", 8) == 0 && strstr(text, ":INBOX=") != NULL)
+		return "INBOX= is for mbox; the INBOX of a Maildir is its directory itself";
+	if ((layout = strstr(text, ":LAYOUT=")) != NULL && !has_layout(layout + 8))
+		return "of the layouts LAYOUT=maildir++ and LAYOUT=fs are known";
 	if (!expand(text, home, BYTES("user@example.org"), &whole))
 		wrong = "it cannot be made out";
 	buffer_add_char(&whole, '\0');
@@ -177,8 +207,10 @@ location_prefix(const char *text, const char *home, unsigned which, struct buffe
 
 	(void)bytes_split(&rest, ':', &part);
 	for (unsigned i = 0; i <= which; i++)
-		if (!bytes_split(&rest, ':', &part))
-			return false;
+		do
+			if (!bytes_split(&rest, ':', &part))
+				return false;
+		while (i > 0 && !bytes_starts(part, BYTES("INBOX=")));
 	if (bytes_starts(part, BYTES("INBOX=")))
 		part = bytes_cut(part, 6, part.len);
 	if (bytes_starts(part, BYTES("~")) || bytes_starts(part, BYTES("%h"))) {

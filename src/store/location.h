@@ -6,11 +6,13 @@
  *
  *     ""                                   the letter log
  *     maildir:/var/vmail/%d/%n             Maildir++
+ *     maildir:/var/vmail/%d/%n:LAYOUT=fs   a Maildir with directories in directories
  *     mbox:~/mail:INBOX=/var/mail/%n       a file for each folder
  *
  * %u is the whole address, %n what stands before the @, %d the domain, %h and a leading ~ the home
  * (mail_home), %% a percent sign.  What a person may choose never makes a path of its own: an
- * address with a '/' or a leading dot in one of its halves has no such place (EINVAL).
+ * address with a '/' or a leading dot in one of its halves has no such place (EINVAL).  INDEX= may be there as in
+ * Dovecot's words, and says nothing: what is remembered of a place lies in the mail directory.
  *
  * location_complain()  what is wrong with a location as an administrator wrote it, and what would be
  *                      right, as a sentence; NULL: nothing.  `home` is mail_home.
@@ -25,7 +27,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 
-enum location_kind { LOCATION_LOG, LOCATION_MAILDIR, LOCATION_MBOX };
+enum location_kind { LOCATION_LOG, LOCATION_MAILDIR, LOCATION_MAILDIR_FS, LOCATION_MBOX };
 struct location {
 	enum location_kind kind;
 	const char        *root;       /* absolute                                */

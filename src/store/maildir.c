@@ -1,5 +1,5 @@
 /*
- * maildir.c -- Maildir++: a file for each letter, a directory for each folder (driver.h)
+ * maildir.c -- Maildir++: a file for each letter, a directory for each folder (driver.h); maildir-fs.c has them otherwise
  *
  *     ROOT/{tmp,new,cur}        INBOX
  *     ROOT/.Sent.2026/{...}     Sent/2026, in modified UTF-7
@@ -94,8 +94,8 @@ folder_of(const char *dir, struct buffer *out)
 
 /* ---- the place ---- */
 
-static int
-make_parts(int dir)
+int
+maildir_make_parts(int dir)
 {
 	bool fresh = false;
 
@@ -111,7 +111,7 @@ make_parts(int dir)
 static int
 maildir_open(struct place *p)
 {
-	return make_parts(p->root);
+	return maildir_make_parts(p->root);
 }
 
 static void
@@ -140,8 +140,8 @@ maildir_list_stamp(struct place *p, struct stamp *out)
 }
 
 /* A copy of a directory's descriptor whose reading begins at the beginning. */
-static DIR *
-read_directory(int dir, const char *name)
+DIR *
+maildir_read_directory(int dir, const char *name)
 {
 	int  fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -165,7 +165,7 @@ is_maildir(int root, const char *name)
 static int
 maildir_folders(struct place *p, void (*each)(void *ctx, const char *name), void *ctx)
 {
-	DIR           *d = read_directory(p->root, ".");
+	DIR           *d = maildir_read_directory(p->root, ".");
 	struct buffer  name = { 0 };
 	struct dirent *e;
 
@@ -188,7 +188,7 @@ maildir_make(struct place *p, const char *name)
 	int           fd, why;
 
 	if (strcmp(name, "INBOX") == 0)
-		return make_parts(p->root);
+		return maildir_make_parts(p->root);
 	folder_name(name, &dir);
 	if (dir.len > 255)
 		why = ENAMETOOLONG;
@@ -205,7 +205,7 @@ maildir_make(struct place *p, const char *name)
 			if (mark >= 0)
 				(void)close(mark);
 			if (why == 0)
-				why = make_parts(fd);
+				why = maildir_make_parts(fd);
 			(void)close(fd);
 		}
 	}
@@ -217,7 +217,7 @@ maildir_make(struct place *p, const char *name)
 static void
 empty_directory(int dir, const char *name)
 {
-	DIR           *d = read_directory(dir, name);
+	DIR           *d = maildir_read_directory(dir, name);
 	struct dirent *e;
 
 	if (d == NULL)
@@ -228,12 +228,28 @@ empty_directory(int dir, const char *name)
 	(void)closedir(d);
 }
 
+void
+maildir_empty_trash(int root, const char *away)
+{
+	int fd = openat(root, away, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return;
+	for (size_t i = 0; i < MAILDIR_PARTS; i++) {
+		empty_directory(fd, parts[i]);
+		(void)disk_unlink(fd, parts[i], AT_REMOVEDIR);
+	}
+	(void)close(fd);
+	empty_directory(root, away);
+	(void)disk_unlink(root, away, AT_REMOVEDIR);
+}
+
 static int
 maildir_remove(struct place *p, const char *name)
 {
 	struct buffer dir = { 0 };
 	char          away[64];
-	int           fd, why;
+	int           why;
 
 	/* First out of sight, then file by file: half a folder is never seen. */
 	folder_name(name, &dir);
@@ -244,15 +260,7 @@ maildir_remove(struct place *p, const char *name)
 		why = disk_sync_name(p->root);
 	if (why != 0)
 		return why == ENOENT ? 0 : why;
-	if ((fd = openat(p->root, away, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) >= 0) {
-		for (size_t i = 0; i < MAILDIR_PARTS; i++) {
-			empty_directory(fd, parts[i]);
-			(void)disk_unlink(fd, parts[i], AT_REMOVEDIR);
-		}
-		(void)close(fd);
-		empty_directory(p->root, away);
-		(void)disk_unlink(p->root, away, AT_REMOVEDIR);
-	}
+	maildir_empty_trash(p->root, away);
 	return 0;
 }
 
@@ -278,7 +286,7 @@ maildir_rename(struct place *p, const char *from, const char *to)
 static void
 clean_tmp(int tmp)
 {
-	DIR           *d = read_directory(tmp, ".");
+	DIR           *d = maildir_read_directory(tmp, ".");
 	struct dirent *e;
 	struct stat    st;
 	int64_t        now = clock_wall();
@@ -337,7 +345,17 @@ maildir_leave(struct folder *f)
 }
 
 static int
-maildir_enter(struct folder *f)
+maildir_base(struct place *p, const char *folder, struct buffer *dir)
+{
+	if (strcmp(folder, "INBOX") == 0)
+		buffer_add(dir, (struct bytes){ ".", 2 });
+	else
+		folder_name(folder, dir);
+	return openat(p->root, dir->at, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static int
+enter(struct folder *f, int (*base)(struct place *, const char *folder, struct buffer *dir))
 {
 	struct maildir *d = memory_take(sizeof *d);
 	int             why = 0;
@@ -345,15 +363,10 @@ maildir_enter(struct folder *f)
 	f->mine = d;
 	for (size_t i = 0; i < MAILDIR_PARTS; i++)
 		d->part[i] = -1;
-	if (strcmp(f->mailbox->name, "INBOX") == 0)
-		buffer_add(&d->dir, (struct bytes){ ".", 2 });
-	else
-		folder_name(f->mailbox->name, &d->dir);
-	d->base =
-		openat(f->place->root, d->dir.at, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	d->base = base(f->place, f->mailbox->name, &d->dir);
 	if (d->base < 0)
 		why = errno;
-	if (why == 0 && (why = make_parts(d->base)) == 0)
+	if (why == 0 && (why = maildir_make_parts(d->base)) == 0)
 		why = open_parts(d, d->base);
 	if (why != 0) {
 		maildir_leave(f);
@@ -361,6 +374,18 @@ maildir_enter(struct folder *f)
 	}
 	clean_tmp(d->part[MAILDIR_TMP]);
 	return 0;
+}
+
+static int
+maildir_enter(struct folder *f)
+{
+	return enter(f, maildir_base);
+}
+
+static int
+maildir_fs_enter(struct folder *f)
+{
+	return enter(f, maildir_fs_base);
 }
 
 static bool
@@ -531,7 +556,7 @@ maildir_scan_some(struct folder *f, void (*each)(void *ctx, const struct found *
 	}
 	for (; d->reads < MAILDIR_PARTS; d->reads++) {
 		if (d->reading == NULL &&
-		    (d->reading = read_directory(d->part[d->reads], ".")) == NULL)
+		    (d->reading = maildir_read_directory(d->part[d->reads], ".")) == NULL)
 			return errno;
 		if ((why = scan_part(f, d->reads, d->reading, SOME_MOST, each, ctx)) == EAGAIN)
 			return why;
@@ -550,7 +575,7 @@ maildir_scan(struct folder *f, void (*each)(void *ctx, const struct found *), vo
 
 	maildir_keywords_read(f);
 	for (enum maildir_part part = MAILDIR_NEW; part < MAILDIR_PARTS && why == 0; part++) {
-		DIR *dir = read_directory(d->part[part], ".");
+		DIR *dir = maildir_read_directory(d->part[part], ".");
 		if (dir == NULL)
 			return errno;
 		why = scan_part(f, part, dir, SIZE_MAX, each, ctx);
@@ -769,7 +794,7 @@ static void
 maildir_stranded(struct folder *f, void (*each)(void *, const char *), void *ctx)
 {
 	struct maildir *m = f->mine;
-	DIR            *d = read_directory(m->part[MAILDIR_TMP], ".");
+	DIR            *d = maildir_read_directory(m->part[MAILDIR_TMP], ".");
 	struct dirent  *e;
 
 	while (d != NULL && (e = readdir(d)) != NULL)
@@ -851,4 +876,32 @@ const struct driver maildir_driver = {
 	.paths = maildir_paths,
 	.ours = maildir_ours,
 	.subscriptions = maildir_subscriptions,
+};
+
+const struct driver maildir_fs_driver = {
+	.name = "maildir",
+	.levels = true,
+	.open = maildir_open,
+	.close = maildir_close,
+	.list_stamp = maildir_fs_list_stamp,
+	.folders = maildir_fs_folders,
+	.fits = maildir_fs_fits,
+	.make = maildir_fs_make,
+	.remove = maildir_fs_remove,
+	.rename = maildir_fs_rename,
+	.enter = maildir_fs_enter,
+	.leave = maildir_leave,
+	.stamp = maildir_stamp,
+	.scan = maildir_scan,
+	.scan_some = maildir_scan_some,
+	.put = maildir_put,
+	.link = maildir_link,
+	.stranded = maildir_stranded,
+	.apply = maildir_apply,
+	.content = maildir_content,
+	.former = maildir_former,
+	.letters = maildir_letters,
+	.paths = maildir_paths,
+	.ours = maildir_ours,
+	.subscriptions = maildir_fs_subscriptions,
 };

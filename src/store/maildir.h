@@ -3,11 +3,13 @@
  *
  * maildir.c        folders, names, writing
  * maildir-kin.c    what Dovecot and Courier keep beside the letters
+ * maildir-fs.c     folders as directories in directories (LAYOUT=fs)
  */
 #ifndef STORE_MAILDIR_H
 #define STORE_MAILDIR_H
 
 #include "store/foreign.h"
+#include <dirent.h>
 #include <sys/types.h>
 
 enum maildir_part { MAILDIR_TMP, MAILDIR_NEW, MAILDIR_CUR, MAILDIR_PARTS };
@@ -23,6 +25,21 @@ struct maildir {
 	struct map   *uids;                      /* NAME -> uid, of a former owner */
 };
 
+/* tmp, new and cur; 0 also when they were there. */
+int  maildir_make_parts(int dir);
+/* A directory read from its beginning, whoever else reads it; NULL with errno. */
+DIR *maildir_read_directory(int dir, const char *name);
+/* A folder that was moved out of sight goes, file by file. */
+void maildir_empty_trash(int root, const char *away);
+/* maildir-fs.c: what maildir_fs_driver has of its own; base: the folder's directory, and its path below the root. */
+int  maildir_fs_base(struct place *, const char *folder, struct buffer *dir);
+bool maildir_fs_list_stamp(struct place *, struct stamp *);
+int  maildir_fs_folders(struct place *, void (*each)(void *ctx, const char *name), void *ctx);
+bool maildir_fs_fits(const char *folder);
+int  maildir_fs_make(struct place *, const char *folder);
+int  maildir_fs_remove(struct place *, const char *folder);
+int  maildir_fs_rename(struct place *, const char *from, const char *to);
+void maildir_fs_subscriptions(struct place *, void (*each)(void *ctx, const char *name), void *ctx);
 uint64_t maildir_bit(struct folder *, struct bytes keyword);
 /* dovecot-keywords: letters of keywords; those that have none yet get one while there are any. */
 void maildir_keywords_read(struct folder *);

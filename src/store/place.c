@@ -13,6 +13,7 @@
 
 static const struct driver *const drivers[] = {
 	[LOCATION_MAILDIR] = &maildir_driver,
+	[LOCATION_MAILDIR_FS] = &maildir_fs_driver,
 	[LOCATION_MBOX] = &mbox_driver,
 };
 

@@ -28,7 +28,7 @@ def needs(program):
 class Dovecot(imaplib.IMAP4_stream):
     """Its imap process over a place, as the place's owner."""
 
-    def __init__(self, folder, location, owner):
+    def __init__(self, folder, location, owner, more=""):
         folder.mkdir(exist_ok=True)
         open_to_all(folder)
         if os.getuid() == 0:
@@ -38,7 +38,7 @@ class Dovecot(imaplib.IMAP4_stream):
             f"protocols = imap\nssl = no\nbase_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = {folder}/log\n"
             f"mail_location = {location}\nmail_uid = {owner.st_uid}\nmail_gid = {owner.st_gid}\n"
             "mbox_read_locks = fcntl\nmbox_write_locks = dotlock fcntl\nmbox_lazy_writes = no\nmbox_min_index_size = 0\n"
-            f"first_valid_uid = 0\nfirst_valid_gid = 0\nmail_home = {folder}\n")
+            f"first_valid_uid = 0\nfirst_valid_gid = 0\nmail_home = {folder}\n{more}")
         super().__init__(f"exec env USER=jack HOME={folder} {IMAP} -c {config} 2>>{folder}/errors")
 
 
@@ -161,10 +161,11 @@ def test_dovecot_and_we_in_turn(place):
 
 
 @pytest.mark.skipif(not os.access(IMAP, os.X_OK), reason="no Dovecot here")
-def test_what_dovecot_made_keeps_its_uids(tmp_path):
+@pytest.mark.parametrize("layout, work", [("", ".Work"), (":LAYOUT=fs", "Work")])
+def test_what_dovecot_made_keeps_its_uids(tmp_path, layout, work):
     open_to_all(tmp_path)
     root = tmp_path / "outside"
-    demo = demo_with(tmp_path, f"mail_location = maildir:{root}/%d/%n")
+    demo = demo_with(tmp_path, f"mail_location = maildir:{root}/%d/%n{layout}")
     try:
         keeper = next(p for p in demo.processes() if p["role"] == "keeper")
         owner = os.stat(f"/proc/{keeper['pid']}")
@@ -173,7 +174,7 @@ def test_what_dovecot_made_keeps_its_uids(tmp_path):
         if os.getuid() == 0:
             for path in (home.parent, home):
                 os.chown(path, owner.st_uid, owner.st_gid)
-        theirs, known = Dovecot(tmp_path / "dovecot", f"maildir:{home}", owner), {}
+        theirs, known = Dovecot(tmp_path / "dovecot", f"maildir:{home}{layout}", owner), {}
         ask(theirs, theirs.create("Work"))
         for folder in ("INBOX", "Work"):
             for n in range(8):
@@ -197,7 +198,7 @@ def test_what_dovecot_made_keeps_its_uids(tmp_path):
             return out
         known = told(theirs)
         theirs.logout()
-        for folder in ("", ".Work"):   # a delivery program's, after Dovecot's last look
+        for folder in ("", work):   # a delivery program's, after Dovecot's last look
             for n in range(2):
                 fresh = home / folder / "new" / f"160000000{n}.M{n}P1.elsewhere"
                 fresh.write_text(BODY % f"{folder} fresh {n}")
@@ -208,7 +209,7 @@ def test_what_dovecot_made_keeps_its_uids(tmp_path):
         shutil.copytree(home, tmp_path / "same", copy_function=shutil.copy2)
         if os.getuid() == 0:
             subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", tmp_path / "same"], check=True)
-        theirs = Dovecot(tmp_path / "dovecot", f"maildir:{tmp_path}/same", owner)
+        theirs = Dovecot(tmp_path / "dovecot", f"maildir:{tmp_path}/same{layout}", owner)
         before, known = known, told(theirs)
         theirs.logout()
         for folder in ("INBOX", "Work"):
@@ -216,6 +217,69 @@ def test_what_dovecot_made_keeps_its_uids(tmp_path):
         ours = told(demo.imap("jack"))
         assert b"Work" in ours[""]
         assert {k: v for k, v in ours.items() if k} == {k: v for k, v in known.items() if k}
+    finally:
+        demo.stop()
+
+
+def names_of(box):
+    """Every mailbox that can be selected."""
+    return sorted(re.search(rb'"/" "?([^"]*)"?$', line)[1].decode() for line in ask(box, box.list()) if b"Noselect" not in line and b"NonExist" not in line)
+
+
+@pytest.mark.skipif(not os.access(IMAP, os.X_OK), reason="no Dovecot here")
+def test_directories_in_directories(tmp_path):
+    """LAYOUT=fs: each makes, moves and removes folders, and the other sees the same, with the letters in them."""
+    open_to_all(tmp_path)
+    root = tmp_path / "outside"
+    demo = demo_with(tmp_path, f"mail_location = maildir:{root}/%d/%n:LAYOUT=fs:INDEX=MEMORY")
+    ours = demo.imap("jack")
+    try:
+        home = root / "example.com/jack"
+        # With its index of mailboxes it does not look whether others made or moved directories.
+        theirs = Dovecot(tmp_path / "dovecot", f"maildir:{home}:LAYOUT=fs", os.stat(home), "mailbox_list_index = no\n")
+
+        def same():
+            wait_for(lambda: names_of(ours) == names_of(theirs))
+            for name in names_of(ours):
+                mine, others = (ask(box, box.status(f'"{name}"', "(MESSAGES UIDNEXT UNSEEN)"))[0].partition(b"(")[2] for box in (ours, theirs))
+                assert sorted(re.findall(rb"(\w+) (\d+)", mine)) == sorted(re.findall(rb"(\w+) (\d+)", others)), name
+
+        made = ["Work", "Work/Sub", "Work/Sub/deep", "a.b", ".dot", "New", "Entw&APw-rfe", "INBOX/child", "only", "only/below"]
+        for n, name in enumerate(made):
+            box = (ours, theirs)[n % 2]
+            ask(box, box.create(name))
+            ask(box, box.append(name, None, None, text_of(f"in {name}".replace("&", "and"))))
+        ask(theirs, theirs.append("INBOX", r"(\Seen)", None, text_of("in the root")))
+        for box in (ours, theirs):
+            for name in ("cur", "x/new", "tmp/x"):
+                assert box.create(name)[0] == "NO", name
+        same()
+        ask(ours, ours.rename("Work", "Job"))
+        same()
+        assert {"Job", "Job/Sub", "Job/Sub/deep"} <= set(names_of(theirs)) and not (home / "Work").exists()
+        ask(theirs, theirs.rename("Job", "Task"))
+        same()
+        ask(ours, ours.rename("Task", "only/Task"))
+        ask(ours, ours.rename("only/Task/Sub", "only/Sub"))
+        same()
+        ask(ours, ours.delete("only/Sub"))
+        same()
+        assert "only/Sub/deep" in names_of(ours) and not (home / "only/Sub/cur").exists()
+        ask(ours, ours.rename("New", "only/Sub"))
+        ask(ours, ours.rename("a.b", "only/Sub/a"))
+        same()
+        for name in ("only/Sub/deep", "only/Sub/a", "only/Sub"):
+            ask(ours, ours.delete(name))
+        same()
+        assert not (home / "only/Sub").exists()
+        ask(ours, ours.select("only/Task"))
+        ask(theirs, theirs.append("only/Task", r"(\Flagged)", None, text_of("one more")))
+        wait_for(lambda: mails(ours).get("one more") == {r"\Flagged"})
+        ask(ours, ours.uid("MOVE", "1:*", "Entw&APw-rfe"))
+        same()
+        (home / "away").symlink_to(tmp_path)
+        assert "away" not in names_of(ours)
+        ask(theirs, theirs.subscribe("only/Task"))
     finally:
         demo.stop()
 

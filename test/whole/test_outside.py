@@ -356,7 +356,8 @@ def test_a_letter_comes_before_its_reader(tmp_path):
     ("mail_location = mailbox:/var/mail", "maildir:/var/vmail/%d/%n"),
     ("mail_location = maildir:~/Maildir", "mail_home"),
     ("mail_location = maildir:/var/vmail/%x", "%n"),
-    ("mail_location = maildir:/v/%n:LAYOUT=fs", "leave them out"),
+    ("mail_location = maildir:/v/%n:LAYOUT=index", "LAYOUT=maildir++ and LAYOUT=fs"),
+    ("mail_location = maildir:/v/%n:CONTROL=/c/%n", "leave it out"),
     ("mbox_write_locks = lockf", "dotlock"),
 ])
 def test_a_bad_location_is_refused_with_what_would_be_right(tmp_path, line, right):

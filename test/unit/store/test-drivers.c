@@ -16,7 +16,7 @@ enum { ACCOUNT = 7, LETTERS_MOST = 40 };
 /* An account somewhere, and the letters that came to it. */
 struct ground {
 	struct kit      kit;
-	const char     *driver;
+	const char     *driver, *options;
 	struct account *account;
 	struct arena   *arena;
 	uint32_t        letters;
@@ -50,7 +50,8 @@ enter(struct ground *g)
 
 	kit_open(&g->kit);
 	g->account = kit_take(&g->kit, ACCOUNT);
-	(void)snprintf(location, sizeof location, "%s:%s/outside", g->driver, g->kit.path);
+	(void)snprintf(location, sizeof location, "%s:%s/outside%s", g->driver, g->kit.path,
+	               g->options != NULL ? g->options : "");
 	if (strcmp(g->driver, "log") != 0)
 		assert_int_equal(account_locate(g->account, location), 0);
 }
@@ -524,10 +525,10 @@ static const struct { const char *name; void (*run)(struct ground *); } cases[] 
 
 /* Each case, and then: who comes after us finds all as it was. */
 static void
-run_all(const char *driver)
+run_all(const char *driver, const char *options)
 {
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct ground g = { .driver = driver };
+		struct ground g = { .driver = driver, .options = options };
 		struct buffer before = { 0 }, after = { 0 };
 		print_message("%s: %s\n", driver, cases[i].name);
 		g.arena = arena_open(NULL);
@@ -554,21 +555,28 @@ static void
 test_the_log(void **state)
 {
 	(void)state;
-	run_all("log");
+	run_all("log", NULL);
 }
 
 static void
 test_maildir(void **state)
 {
 	(void)state;
-	run_all("maildir");
+	run_all("maildir", NULL);
+}
+
+static void
+test_maildir_in_directories(void **state)
+{
+	(void)state;
+	run_all("maildir", ":LAYOUT=fs");
 }
 
 static void
 test_mbox(void **state)
 {
 	(void)state;
-	run_all("mbox");
+	run_all("mbox", NULL);
 }
 
 /* Out of new into tmp again, where it was when its row was written. */
@@ -633,4 +641,4 @@ test_stranded_in_tmp(void **state)
 	kit_remove(&g.kit);
 }
 
-UNIT(test_the_log, test_maildir, test_mbox, test_stranded_in_tmp)
+UNIT(test_the_log, test_maildir, test_maildir_in_directories, test_mbox, test_stranded_in_tmp)

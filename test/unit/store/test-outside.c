@@ -39,6 +39,38 @@ test_locations(void **state)
 }
 
 static void
+test_options(void **state)
+{
+	static const struct {
+		const char        *why, *text;
+		bool               good;
+		enum location_kind kind;
+	} rows[] = {
+		{ "Maildir++", "maildir:/m", true, LOCATION_MAILDIR },
+		{ "said", "maildir:/m:LAYOUT=maildir++", true, LOCATION_MAILDIR },
+		{ "directories", "maildir:/m:LAYOUT=fs:INDEX=/i", true, LOCATION_MAILDIR_FS },
+		{ "indexes of another's", "maildir:/m:INDEX=MEMORY", true, LOCATION_MAILDIR },
+		{ "which mbox always is", "mbox:/m:LAYOUT=fs", true, LOCATION_MBOX },
+		{ "and never is", "mbox:/m:LAYOUT=maildir++", false, 0 },
+		{ "of Dovecot's own", "maildir:/m:LAYOUT=index", false, 0 },
+		{ "uids elsewhere", "maildir:/m:CONTROL=/c", false, 0 },
+		{ "INBOX is the root", "maildir:/m:INBOX=/i", false, 0 },
+		{ "unknown", "maildir:/m:UTF-8", false, 0 },
+	};
+	struct arena *arena = arena_open(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct location l;
+		HOLDS(rows[i].why, location_read(rows[i].text, arena, &l) == rows[i].good);
+		HOLDS(rows[i].why, !rows[i].good || l.kind == rows[i].kind);
+		HOLDS(rows[i].why,
+		      (location_complain(rows[i].text, "", arena) == NULL) == rows[i].good);
+	}
+	arena_close(&arena);
+}
+
+static void
 test_prefixes(void **state)
 {
 	static const struct {
@@ -51,6 +83,9 @@ test_prefixes(void **state)
 		{ "of the home", "maildir:~/Maildir", "/home/%n", 0, "/home" },
 		{ "of INBOX", "mbox:~/mail:INBOX=/var/mail/%n", "/home/%n", 1, "/var/mail" },
 		{ "no second", "maildir:/var/vmail/%n", "", 1, NULL },
+		{ "a layout is no place", "maildir:/var/vmail/%n:LAYOUT=fs", "", 1, NULL },
+		{ "nor are indexes", "mbox:~/mail:INDEX=/i/%n:INBOX=/var/mail/%n", "/home/%n", 1,
+		  "/var/mail" },
 	};
 
 	(void)state;
@@ -163,4 +198,4 @@ test_uid_lists(void **state)
 	}
 }
 
-UNIT(test_locations, test_prefixes, test_from_lines, test_states, test_uid_lists)
+UNIT(test_locations, test_options, test_prefixes, test_from_lines, test_states, test_uid_lists)
