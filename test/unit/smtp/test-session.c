@@ -224,7 +224,7 @@ static const struct session_case {
 	  "251 2.0.0 OK, no messages waiting for node example.net\r\n458 4.3.0 Unable to queue messages for node dead.example.net\r\n" },
 	{ "rfc1985:5 ETRN for others", KIND_SMTP, "fast_flush_domains = example.net\n",
 	  "ETRN\r\nETRN #queue\r\nETRN a_b..c\r\nETRN notexample.net\r\n" MAIL "ETRN example.net\r\n",
-	  HI "500 5.5.4 Syntax: ETRN domain\r\n501 5.5.4 Error: invalid parameter syntax\r\n501 5.5.4 Error: invalid parameter syntax\r\n"
+	  HI "500 5.5.4 Syntax: ETRN domain\r\n459 4.7.1 Node queue not allowed: not in fast_flush_domains\r\n501 5.5.4 Error: invalid parameter syntax\r\n"
 	  "459 4.7.1 Node notexample.net not allowed: not in fast_flush_domains\r\n" MAIL_OK "503 5.5.1 Error: MAIL transaction in progress\r\n" },
 	{ "rfc5321:4.1.1.8 HELP names what there is", KIND_SMTP, "disable_vrfy_command = yes\nsmtpd_tls_security_level = none\n", "HELP\r\n",
 	  HI "214 2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP HELP QUIT\r\n" },
