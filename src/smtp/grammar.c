@@ -45,13 +45,17 @@ command_verb(struct bytes *line)
 	return verb;
 }
 
-/* Machines are called "пк" and "Anna's PC", and rfc5321:4.1.4 lets nobody refuse a letter for that. */
+/* Machines are called "пк" and "Anna's PC", and rfc5321:4.1.4 lets nobody refuse a letter for that.  A NUL or the half of a
+   line end is in no name (rfc5321:2.3.8). */
 struct bytes
 helo_name(struct bytes argument, struct arena *a)
 {
 	struct bytes name = bytes_cut(bytes_trim(argument), 0, HELO_MOST);
 	char        *to = arena_take(a, name.len + 1);
 
+	if (bytes_find(argument, '\0') >= 0 || bytes_find(argument, '\r') >= 0 ||
+	    bytes_find(argument, '\n') >= 0)
+		return (struct bytes){ to, 0 };
 	for (size_t i = 0; i < name.len; i++)
 		to[i] = name.at[i] <= ' ' || name.at[i] > '~' ||
 		                        strchr("()<>\"\\;@", name.at[i]) != NULL

@@ -5,8 +5,8 @@
  *                trimmed, stays in *line.
  * mail_parse()   what stands behind MAIL, rcpt_parse() behind RCPT, vrfy_parse() behind VRFY.  False with
  *                the reply to give, whole but for its line end.
- * helo_name()    what a client says it is called behind HELO, EHLO, LHLO, in the arena; "" nothing.  What cannot stand in
- *                a Received field and in a log line is a "?".
+ * helo_name()    what a client says it is called behind HELO, EHLO, LHLO, in the arena; "" nothing, or a NUL, CR or LF in
+ *                it.  What else cannot stand in a Received field and in a log line is a "?".
  *
  * Nothing here waits, keeps or replies; views point into the line or the arena.
  */

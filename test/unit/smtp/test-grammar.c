@@ -138,7 +138,7 @@ test_verb_and_helo(void **state)
 	static const struct { const char *why, *said, *name; } names[] = {
 		{ "a name", "client.example.org", "client.example.org" }, { "a literal", "[192.0.2.1]", "[192.0.2.1]" },
 		{ "a Windows name", "MY_PC", "MY_PC" }, { "empty", "", "" }, { "blanks alone", " \t ", "" }, { "a blank", " Anna's PC ", "Anna's?PC" },
-		{ "would forge a Received field", "a (b", "a??b" }, { "would forge a line", "a\r\nb", "a??b" }, { "8-bit", "\xd0\xbf\xd0\xba", "????" },
+		{ "would forge a Received field", "a (b", "a??b" }, { "would forge a line", "a\r\nb", "" }, { "half a line end", "a\rb", "" }, { "8-bit", "\xd0\xbf\xd0\xba", "????" },
 		{ "would forge an address", "<a@b>;\"\\", "?a?b????" }, { "DEL", "a\x7f", "a?" },
 	};
 	/* clang-format on */
