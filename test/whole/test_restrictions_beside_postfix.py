@@ -266,7 +266,7 @@ def test_replies_are_those_of_postfix(both, case):
     names = {name for settings, _ in CASES.values() for name in settings}
     settings, said = CASES[case]
     house.write_settings(**{name: settings[name].format(t=tables) if settings.get(name) is not None else None for name in names})
-    house.command("reload")
+    house.command("reload", check=False)   # with 1 where both find a "$" in a table that has no number behind it
     theirs = Talk(postfix.ports[case]).all(said)
     for _ in range(3):                     # a busy machine has not reloaded everywhere yet
         ours = Talk(house.ports["smtp"]).all(said)
