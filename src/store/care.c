@@ -5,6 +5,7 @@
 #include "base/journal.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
+#include "store/digests.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -223,7 +224,7 @@ drop_rows(struct account *a, int64_t before)
 {
 	struct ids    living = { 0 }, dead = { 0 };
 	struct rows   one = { .count = 1 };
-	uint64_t      id;
+	uint64_t      id, rows = 0;
 	sqlite3_stmt *s;
 	size_t        i = 0;
 	int           why, more = 0;
@@ -243,6 +244,7 @@ drop_rows(struct account *a, int64_t before)
 		(void)sqlite3_bind_int64(s, 1, 0);
 		while ((more = index_row(a->index, s)) == 1) {
 			id = (uint64_t)sqlite3_column_int64(s, 0);
+			rows++;
 			while (i < living.count && living.id[i] < id)
 				i++;
 			if ((i == living.count || living.id[i] != id) &&
@@ -254,6 +256,8 @@ drop_rows(struct account *a, int64_t before)
 	}
 	for (i = 0; i < dead.count && why == 0; i++)
 		why = drop_row(a, dead.id[i]);
+	if (why == 0)
+		digests_left(a, rows - dead.count);
 	memory_free(living.id);
 	memory_free(dead.id);
 	return why;

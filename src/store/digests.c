@@ -18,7 +18,7 @@ enum { BLOCK_MOST = 1 << 20, ENTRY_HEAD = 24 };
 enum { DIRECTORY = DIGESTS_ROWS * DIGESTS_ROW };
 /* So much of the file is brought before it is asked for. */
 enum { AHEAD = 2 << 20 };
-/* With more entries than twice the messages there are, and these, it is made anew. */
+/* With more entries than twice the rows that are left, and these, it is made anew. */
 enum { SPARE = 1024 };
 
 struct block {
@@ -246,6 +246,16 @@ digests_note(struct account *a)
 		a->digests->behind = true;
 }
 
+/* What was expunged has its row for a while, and would be gathered again: the rows count, not the messages. */
+void
+digests_left(struct account *a, uint64_t rows)
+{
+	struct digests *d = digests_of(a);
+
+	if (d != NULL && d->fd >= 0 && d->why == 0 && d->entries > rows * 2 + SPARE)
+		begin_anew(d);
+}
+
 void
 digests_close(struct account *a)
 {
@@ -464,8 +474,10 @@ block_make(struct account *a, struct digests *d, struct arena *scratch)
 	d->behind = n == DIGESTS_LETTERS;
 	if (!d->behind)
 		return false;
-	while (i < n && entry_add(a, id[i], scratch, &raw, &b))
+	while (i < n && entry_add(a, id[i], scratch, &raw, &b)) {
+		arena_clear(scratch);
 		i++;
+	}
 	b.first = id[0];
 	b.last = id[i - 1];
 	if (b.entries > 0)
@@ -491,8 +503,6 @@ digests_next(struct store *s, struct arena *scratch)
 
 		if (d == NULL || d->why != 0 || !d->behind || !is_safe(a))
 			continue;
-		if (d->fd >= 0 && a->counted && d->entries > a->usage.messages * 2 + SPARE)
-			begin_anew(d);
 		if (block_make(a, d, scratch))
 			return true;
 	}

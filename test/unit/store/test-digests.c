@@ -11,7 +11,7 @@
 #include "store/inside.h"
 
 /* Few, and more than one directory of the file has rows for. */
-enum { FEW = 300, MANY = (DIGESTS_ROWS + 3) * DIGESTS_LETTERS };
+enum { FEW = 300, MOST = 40 * DIGESTS_LETTERS, MANY = (DIGESTS_ROWS + 3) * DIGESTS_LETTERS };
 #define FILE_OF_IT "01/257/digests"
 
 static struct truth {
@@ -280,4 +280,46 @@ test_what_does_not_fit_its_row_is_not_believed(void **state)
 	end(&k, &a, &m);
 }
 
-UNIT(test_the_log_is_not_needed, test_many, test_a_damaged_file_tells_nothing_wrong, test_what_does_not_fit_its_row_is_not_believed)
+/* Rows of what was expunged are there for a while, and are no reason to begin anew: that would never end.  When they go, their
+   digests go. */
+static void
+test_most_are_expunged(void **state)
+{
+	struct kit       k;
+	struct account  *a;
+	struct mailbox  *m;
+	struct arena    *arena = arena_open(NULL);
+	struct uid_set   gone;
+	struct uid_range r = { 1, MOST }, left = { MOST + 1, MOST + 1 };
+	unsigned         n = 0;
+
+	(void)state;
+	clock_pretend(1700000000);
+	begin(&k, &a, &m, MOST + DIGESTS_LETTERS);
+	kit_settle(&k);
+	(void)make_all(&k);
+	assert_int_equal(mailbox_expunge(m, &(struct uid_set){ &r, 1 }, true, arena, &gone, NULL), 0);
+	kit_settle(&k);
+	digests_note(a);
+	while (n < MOST && digests_next(k.store, arena))
+		n++;
+	HOLDS("while the rows are there", n == 0);
+	HOLDS("all are in it", ask_all("expunged", a, true) == whole());
+	for (int hour = 1; hour < 6; hour++) {
+		clock_pretend(1700000000 + 3600 * hour);
+		reopen(&k, &a, &m);
+		for (uint64_t i = 0; i < 300; i++)
+			assert_int_equal(mailbox_flags(m, &(struct uid_set){ &left, 1 }, FLAGS_SET, i & 1, UINT64_MAX, NULL, NULL, NULL), 0);
+		kit_settle(&k);
+		(void)store_sweep(k.store);
+		kit_settle(&k);
+	}
+	HOLDS("when the rows have gone, a block of those that are left", make_all(&k) == 1);
+	HOLDS("and no more", make_all(&k) == 0);
+	HOLDS("which is found", digests_expect(a, truth[MOST].id) && !digests_expect(a, truth[0].id));
+	clock_pretend(0);
+	arena_close(&arena);
+	end(&k, &a, &m);
+}
+
+UNIT(test_most_are_expunged, test_the_log_is_not_needed, test_many, test_a_damaged_file_tells_nothing_wrong, test_what_does_not_fit_its_row_is_not_believed)
