@@ -504,7 +504,8 @@ index_close(struct index **xp)
 static void
 remove_folder(int accounts, const char *path)
 {
-	static const char *const names[] = { "index.db-journal", "index.db-wal", "index.db" };
+	static const char *const names[] = { "index.db-journal", "index.db-wal", "index.db",
+		                             "digests",          "text.new",     "text" };
 	char                     name[128];
 
 	for (size_t i = 0; i < COUNT(names); i++) {

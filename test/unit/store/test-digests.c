@@ -322,4 +322,32 @@ test_most_are_expunged(void **state)
 	end(&k, &a, &m);
 }
 
-UNIT(test_most_are_expunged, test_the_log_is_not_needed, test_many, test_a_damaged_file_tells_nothing_wrong, test_what_does_not_fit_its_row_is_not_believed)
+/* Nothing of a removed account is left, and who has its number next finds nothing of it. */
+static void
+test_with_the_account_it_goes(void **state)
+{
+	struct kit      k;
+	struct account *a;
+	struct mailbox *m;
+	struct stat     st;
+	int             fd;
+
+	(void)state;
+	begin(&k, &a, &m, FEW);
+	kit_settle(&k);
+	(void)make_all(&k);
+	fd = openat(k.dir, "01/257/text", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && fstatat(k.dir, FILE_OF_IT, &st, 0) == 0);
+	(void)close(fd);
+	mailbox_drop(&m);
+	account_drop(&a);
+	assert_int_equal(account_remove(k.store, 257), 0);
+	HOLDS("not where it was", fstatat(k.dir, "01/257", &st, 0) < 0);
+	HOLDS("nor where it went", fstatat(k.dir, "01/257.new", &st, 0) < 0);
+	a = kit_take(&k, 257);
+	m = kit_mailbox(a, "INBOX");
+	HOLDS("no other's", !digests_expect(a, truth[0].id));
+	end(&k, &a, &m);
+}
+
+UNIT(test_with_the_account_it_goes, test_most_are_expunged, test_the_log_is_not_needed, test_many, test_a_damaged_file_tells_nothing_wrong, test_what_does_not_fit_its_row_is_not_believed)
