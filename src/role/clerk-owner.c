@@ -10,7 +10,7 @@
 #include "role/clerk-resolve.h"
 #include "role/owner.h"
 
-enum { SAID_MOST = 1000 };
+enum { SAID_MOST = 1000, NAME_LONGEST = 64 };
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -43,6 +43,15 @@ choose(struct house *h, struct bytes address, struct mail_owner said, int64_t le
 		said.gid = h->common.mail_gid;
 	if (*said.uid == '\0')
 		return true;
+	if (strlen(said.uid) > NAME_LONGEST || strlen(said.gid) > NAME_LONGEST) {
+		words = arena_printf(
+			a,
+			"%.*s: the mailboxes cannot belong to a uid or gid of more than %d bytes",
+			(int)address.len, address.at, NAME_LONGEST);
+		if (is_news(clerk_of(h), words))
+			warn_("%s", words);
+		return false;
+	}
 	*o = said;
 	*out = o;
 	if ((!bytes_number(bytes_of(o->uid), &n) || n >= (uint64_t)least) &&

@@ -6,6 +6,7 @@
 #include "role/clerk-resolve.h"
 #include "base/clock.h"
 #include "base/journal.h"
+#include "message/casefold.h"
 #include "policy/witness-settings.h"
 #include "role/keeper.h"
 #include "role/tables.h"
@@ -210,6 +211,22 @@ resolving_of(struct work *w)
 		                   .ctx = w };
 }
 
+static bool
+is_ascii(struct bytes b)
+{
+	for (size_t i = 0; i < b.len; i++)
+		if ((unsigned char)b.at[i] > 127)
+			return false;
+	return true;
+}
+
+/* Tables find "jack" for "jac" and the sign of kelvins, too.  An account for each way to write a name would be read by nobody. */
+static bool
+is_disguised(struct bytes address, struct arena *a)
+{
+	return !is_ascii(address) && is_ascii(casefold(a, address));
+}
+
 static enum directory_outcome
 make_account(struct work *w, struct directory_target *t)
 {
@@ -218,6 +235,8 @@ make_account(struct work *w, struct directory_target *t)
 	const struct mail_owner *owner;
 	enum directory_outcome   o = DIRECTORY_LATER;
 
+	if (is_disguised(t->address, w->life))
+		return DIRECTORY_LATER;
 	if (t->source == NULL)
 		o = clerk_owner_by_tables(w, t, &owner);
 	else if (clerk_owner(w->house, t->address, t->fields, w->life, &owner))

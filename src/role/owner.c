@@ -20,11 +20,13 @@ place_of(const struct common_settings *common, uint32_t index, char out[static 4
 /* ---- by the postmaster ---- */
 
 static bool
-is_of_a_role(const struct common_settings *common, uid_t uid)
+is_of_a_role(const struct common_settings *common, uid_t uid, gid_t gid)
 {
-	for (int role = POSTMASTER + 1; role < COMMAND; role++)
-		if (role_account((enum role)role, common).uid == uid)
+	for (int role = POSTMASTER + 1; role < COMMAND; role++) {
+		const struct role_account own = role_account((enum role)role, common);
+		if (own.uid == uid || own.gid == gid)
 			return true;
+	}
 	return false;
 }
 
@@ -33,14 +35,15 @@ is_of_a_role(const struct common_settings *common, uid_t uid)
 static const char *
 find(const struct common_settings *common, const struct mail_owner *o, uid_t *uid, gid_t *gid)
 {
-	const int64_t  least = common->first_valid_uid < common->virtual_minimum_uid
-	                               ? common->first_valid_uid
-	                               : common->virtual_minimum_uid;
+	int64_t        least = common->first_valid_uid;
 	struct passwd *entry;
 	struct group  *group;
 	uint64_t       n;
 
 	if (bytes_number(bytes_of(o->uid), &n) && n < DIRECTORY_OWNER_DOMAIN) {
+		/* The clerk knows who said it; a name it cannot look up. */
+		if (least > common->virtual_minimum_uid)
+			least = common->virtual_minimum_uid;
 		entry = getpwuid((uid_t)n);
 		*uid = (uid_t)n;
 		*gid = entry != NULL ? entry->pw_gid : (gid_t)n;
@@ -60,8 +63,9 @@ find(const struct common_settings *common, const struct mail_owner *o, uid_t *ui
 		return "mailboxes do not belong to root";
 	if (*uid < (uint64_t)least)
 		return "the uid is below first_valid_uid";
-	return is_of_a_role(common, *uid) ? "that is the account of one of our own processes"
-	                                  : NULL;
+	return is_of_a_role(common, *uid, *gid)
+	               ? "that is the account or the group of one of our own processes"
+	               : NULL;
 }
 
 const char *

@@ -200,6 +200,32 @@ def test_an_owner_that_may_not_be(place):
         assert not list((place / "vmail").iterdir())
 
 
+def test_no_name_of_a_user_is_as_long_as_that(place):
+    """What a back end says is no word of the house: 451, and everybody else goes on being served."""
+    backends = users(place, (EVA, "u" * 250 + ":"), (ADAM, f"{UID}:" + "g" * 3000), ("dora@example.com", f"{UID}:{GID}"))
+    with village(**kept(place, auth_backends=backends)) as house:
+        clerk = [p["pid"] for p in house.status() if p["role"] == "clerk"]
+        for _ in range(2):
+            for user in (EVA, ADAM):
+                assert rcpt(house, user) == 451, user
+            assert rcpt(house, "dora@example.com") == 250
+        assert [p["pid"] for p in house.status() if p["role"] == "clerk"] == clerk
+        assert f"{EVA}: the mailboxes cannot belong to a uid or gid of more than 64 bytes" in house.text()
+
+
+def test_nobody_makes_accounts_by_letters_that_look_like_others(place):
+    """A table finds INFO for the sign of kelvins and the like, and an account of that name would be read by nobody."""
+    (place / "vmail").chmod(0o770)
+    with village(**virtual(place), smtputf8_enable="yes") as house:
+        with house.smtp() as s:
+            s.ehlo("client.example")
+            s.mail("x@far.example", ["SMTPUTF8"])
+            s.command_encoding = "utf-8"
+            assert s.rcpt("\u017fales@virtual.example")[0] // 100 in (4, 5)
+            assert s.rcpt("sales@virtual.example")[0] == 250
+        assert "\u017f" not in house.command("account", "list").stdout
+
+
 def test_mail_that_belongs_to_somebody_else(place):
     box = place / "vmail/example.com/eva"
     for name in ("", "cur", "new", "tmp"):
