@@ -83,13 +83,16 @@ names_make(struct sent *s, const char *path)
 	const char *slash = strrchr(path, '/');
 	size_t      n = slash != NULL ? (size_t)(slash - path) : 0;
 	const char *name = slash != NULL ? slash + 1 : path;
+	size_t      len = strlen(name);
 	char       *folder;
 
-	s->names = memory_take(n + 1 + 2 * strlen(name) + sizeof ".new" + 1);
+	/* Zeroed, so that each of the three ends. */
+	s->names = memory_take(n + 1 + len + 1 + len + sizeof ".new");
 	folder = s->names;
 	memcpy(folder, path, n);
-	s->name = strcpy(folder + n + 1, name);
-	s->name_new = strcat(strcpy(folder + n + 1 + strlen(name) + 1, name), ".new");
+	s->name = memcpy(folder + n + 1, name, len);
+	s->name_new = memcpy(folder + n + 1 + len + 1, name, len);
+	memcpy(folder + n + 1 + len + 1 + len, ".new", sizeof ".new");
 	return open(n > 0 ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
