@@ -375,10 +375,18 @@ def test_R172_a_login_at_the_smarthost_with_a_secret_only_senders_have(tmp_path)
 
 
 def test_connections_are_used_again_while_more_waits():
-    with Sink() as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", default_destination_concurrency_limit="1",
-                               initial_destination_concurrency="1") as h:
+    """The first letter is not answered before all have come: then nineteen wait, however slowly they were brought."""
+    brought = threading.Event()
+
+    def reply(verb, argument, session):
+        if verb == "MAIL":
+            brought.wait(60)
+
+    with Sink(reply) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", default_destination_concurrency_limit="1",
+                                    initial_destination_concurrency="1") as h:
         for i in range(20):
             send(h, [f"b{i}@there.example"])
+        brought.set()
         wait_for(lambda: empty(h))
         assert len(sink.got()) == 20 and sink.connections < 20
 
