@@ -26,7 +26,7 @@
  * settings_value() raw (expanded) value, or the row's standard, NULL if unknown.
  *
  * A row:  { "message_size_limit", SETTING_SIZE, AT(struct, field), "50M", "Largest ..." }
- * kinds:  BOOL yes|no; NUMBER; SIZE with K M G; TIME in seconds with ms s m h d w
+ * kinds:  BOOL yes|no; NUMBER; SIZE with K M G, where `choices` is "memory" also "4%" of the machine's; TIME in seconds with ms s m h d w
  *         (stored as milliseconds in int64_t); WORD; TEXT; LIST (of words by
  *         comma and blank; {a, b} is one word); CHOICE: one of the words in
  *         `choices` ("may,encrypt"; ",may" lets it be empty);
@@ -69,7 +69,7 @@ struct setting {
 	size_t            where;      /* offsetof in the struct to fill          */
 	const char       *standard;   /* the default, in the grammar of the file; may use $name */
 	const char       *about;      /* one sentence for main.cf(5)             */
-	const char       *choices;    /* for CHOICE: words by comma; for NUMBER "ports": smtp is 25 */
+	const char       *choices;    /* for CHOICE: words by comma; for NUMBER "ports": smtp is 25; for SIZE "memory": 4% of it */
 	int64_t           least, most;/* as stored; most below least: no upper end; both 0: from 0 up */
 	const char       *since;      /* the stage it came with: "0.3" is the third on the way to 0.1.0; no version has been given out before that */
 };

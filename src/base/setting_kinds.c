@@ -3,6 +3,7 @@
 #include "base/journal.h"
 #include "base/variable.h"
 #include <string.h>
+#include <sys/sysinfo.h>
 
 /*
  * Each kind has a function that puts a text where the row says, or gives what
@@ -138,9 +139,30 @@ put_units(struct put *p, struct bytes text, const struct unit *units, size_t cou
 	return right;
 }
 
+/* A hundredth of the machine's memory, of which a row whose choices are "memory" may be so many. */
+static int64_t
+memory_hundredth(void)
+{
+	struct sysinfo machine;
+
+	return sysinfo(&machine) == 0
+	               ? (int64_t)((uint64_t)machine.totalram * machine.mem_unit / 100)
+	               : 0;
+}
+
 static const char *
 put_size(struct put *p, struct bytes text)
 {
+	struct bytes rest;
+	int64_t      n;
+
+	if (p->row->choices != NULL && take_number(text, &n, &rest) && bytes_is(rest, "%")) {
+		if (n < 0 || n > 100)
+			return "write something from 0% to 100%";
+		n *= memory_hundredth();
+		return put_number_within(p,
+		                         p->row->most > 0 && n > p->row->most ? p->row->most : n);
+	}
 	return put_units(p, text, sizes, COUNT(sizes),
 	                 "write a size such as 50M: a number, then K, M or G or nothing");
 }

@@ -275,6 +275,8 @@ put_row(const struct setting *row)
 		(void)putchar(' ');
 		put_word(bytes_of(row->choices), false);
 	}
+	if (row->choices != NULL && row->kind == SETTING_SIZE)
+		(void)fputs(" or a part of the machine's memory such as 4%", stdout);
 	if (row->most > 0)
 		(void)printf(", %lld to %lld", (long long)row->least, (long long)row->most);
 	(void)fputs(".\nDefault:\n", stdout);

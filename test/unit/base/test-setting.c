@@ -1,12 +1,13 @@
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/setting.h"
 
 struct house {
 	bool                tls, strict;
-	int64_t             count, size, wait, small;
+	int64_t             count, size, wait, small, memory;
 	const char         *host, *origin, *banner, *run;
 	struct setting_list networks;
 	int                 level;
@@ -28,6 +29,7 @@ static const struct setting rows[] = {
 	{ "smtpd_tls_security_level", SETTING_CHOICE, AT(level), "may", "TLS.", "none,may,encrypt",
 	  0, 0, "0.1" },
 	{ "mailbox_command", SETTING_TEXT, AT(run), "", "Run.", "shell", 0, 0, "0.1" },
+	{ "search_memory", SETTING_SIZE, AT(memory), "4%", "Most.", "memory", 0, 0, "0.1" },
 };
 static const struct setting_table table = { "the house", rows, COUNT(rows) };
 
@@ -111,16 +113,17 @@ static const struct value_case values[] = {
 	  "smtpd_banner", "no", "" },
 	{ "numbers are compared as such", "me = 10\nsmtpd_banner = ${{$me} < {9} ? {yes} : {no}}\n",
 	  "smtpd_banner", "no", "" },
-	{ "others as text", "smtpd_banner = ${{10x} < {9x} ? {yes} : {no}}\n", "smtpd_banner", "yes",
-	  "" },
+	{ "others as text", "smtpd_banner = ${{10x} < {9x} ? {yes} : {no}}\n", "smtpd_banner",
+	  "yes", "" },
 	{ "as many noughts as one likes", "smtpd_banner = ${{007} == {7} ? {yes} : {no}}\n",
 	  "smtpd_banner", "yes", "" },
 	{ "one answer", "smtpd_banner = x${{a} == {b} ? yes}\n", "smtpd_banner", "x", "" },
 	{ "the other alone", "smtpd_banner = x${{a} == {b} : {no}}\n", "smtpd_banner", "xno", "" },
 	{ "no question", "smtpd_banner = ${{a} >= {a}}\n", "smtpd_banner", "true", "" },
 	{ "what nobody set", "smtpd_banner = ${{} == {} ? {e} : {n}}\n", "smtpd_banner", "e", "" },
-	{ "a comparison within", "me = 10\nsmtpd_banner = ${{a} <= {a} ? {${{$me} > {9} ? {both} : "
-	                         "{one}}} : {no}}\n",
+	{ "a comparison within",
+	  "me = 10\nsmtpd_banner = ${{a} <= {a} ? {${{$me} > {9} ? {both} : "
+	  "{one}}} : {no}}\n",
 	  "smtpd_banner", "both", "" },
 	{ "levels", "smtpd_banner = ${{3.10} <level {3.9} ? {yes} : {no}}\n", "smtpd_banner", "no",
 	  "" },
@@ -264,6 +267,13 @@ static const struct error_case fill_errors[] = {
 	  "main.cf:1: message_size_limit = 0: write 1 or more\n" },
 	{ "too large by its unit", "message_size_limit = 9223372036854775807G\n",
 	  "main.cf:1: message_size_limit = 9223372036854775807G: write a smaller number\n" },
+	{ "a part of the memory where that is not meant", "message_size_limit = 5%\n",
+	  "main.cf:1: message_size_limit = 5%: write a size such as 50M: a number, then K, M or "
+	  "G or nothing\n" },
+	{ "more than all memory", "search_memory = 101%\n",
+	  "main.cf:1: search_memory = 101%: write something from 0% to 100%\n" },
+	{ "less than none", "search_memory = -1%\n",
+	  "main.cf:1: search_memory = -1%: write something from 0% to 100%\n" },
 	{ "no time", "smtpd_timeout = 5 minutes\n",
 	  "main.cf:1: smtpd_timeout = 5 minutes: write a time such as 5m: a number, then s, m, h, "
 	  "d or w\n" },
@@ -502,5 +512,46 @@ test_names_settled_later(void **state)
 	}
 }
 
-UNIT(test_names_settled_later, test_values, test_grammar_errors, test_filling, test_fill_errors,
-     test_values_that_explode, test_unknown_names, test_entries_in_their_order, test_editing)
+/* What the kernel tells in /proc/meminfo, by which 100% is held. */
+static int64_t
+memory_of_machine(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	long  kib = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "MemTotal: %ld kB", &kib), 1);
+	(void)fclose(f);
+	return (int64_t)kib * 1024;
+}
+
+static void
+test_parts_of_the_memory(void **state)
+{
+	static const struct {
+		const char *why, *text;
+		int64_t     percent;
+	} cases[] = {
+		{ "the standard", "", 4 },
+		{ "all of it", "search_memory = 100%\n", 100 },
+		{ "nothing", "search_memory = 0%\n", 0 },
+	};
+	int64_t all = memory_of_machine();
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct house     h;
+		struct settings *s = read_text(cases[i].text);
+
+		HOLDS(cases[i].why, settings_fill(s, &table, NULL, &h, &errors));
+		HOLDS(cases[i].why, h.memory >= all / 100 * cases[i].percent - 4096 &&
+		                            h.memory <= all / 100 * cases[i].percent + 4096);
+		settings_close(&s);
+	}
+	buffer_free(&errors);
+	buffer_free(&warnings);
+}
+
+UNIT(test_parts_of_the_memory, test_names_settled_later, test_values, test_grammar_errors,
+     test_filling, test_fill_errors, test_values_that_explode, test_unknown_names,
+     test_entries_in_their_order, test_editing)
