@@ -99,6 +99,7 @@ struct recipient {
 	uint32_t    ticket;            /* the role's, while a question is open */
 	size_t      place;             /* in the schedule                      */
 	int64_t     turn;              /* among those that are due; in line for a destination: queue/rota.h's */
+	uint32_t    routing, routing_place; /* the role's: the question after its way that it waits for, and its place there */
 	void       *line;              /* queue/line.h's, while it waits for its destination, in this order */
 	struct recipient *line_next, *line_before;
 };

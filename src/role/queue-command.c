@@ -128,7 +128,7 @@ is_meant(const struct recipient *r, enum order o)
 {
 	bool asked = r->ticket != 0; /* somebody is being asked who it is */
 
-	if (r->line != NULL)
+	if (r->line != NULL || r->routing != 0)
 		return o != ORDER_RELEASE && o != ORDER_RETRY;
 	switch (o) {
 	case ORDER_HOLD: return r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW;
@@ -165,10 +165,14 @@ obey(struct house *h, struct recipient *r, enum order o)
 		[ORDER_REROUTE] = EVENT_RELEASE,
 	};
 
-	/* It waits for its destination, and has not been tried. */
-	if (r->line != NULL) {
+	bool in_line = r->line != NULL;
+
+	if (in_line) {
 		line_quit(r);
 		rota_back(&queue_of(h)->turns, queue_party(r->letter, queue_sender_name(r)));
+	}
+	/* It waits for its destination, or to hear which it is, and has not been tried. */
+	if (in_line || queue_route_quit(h, r)) {
 		r->tries--;
 		queue_event(queue_of(h)->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}

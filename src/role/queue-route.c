@@ -29,7 +29,7 @@ number_key(const uint32_t *n)
 struct routing {
 	uint32_t      ticket;
 	struct buffer asked; /* packed ROUTE                                 */
-	struct buffer who;   /* of struct recipient *                        */
+	struct buffer who;   /* of struct recipient *, NULL: it waits no more */
 	char         *key;
 };
 
@@ -241,8 +241,23 @@ routing_join(struct house *h, struct recipient *r)
 		(void)map_put(k->routing_by_key, bytes_of(g->key), g);
 		say_route(h, g);
 	}
+	r->routing = g->ticket;
+	r->routing_place = (uint32_t)(g->who.len / sizeof(struct recipient *));
 	buffer_add(&g->who, (struct bytes){ (const char *)&r, sizeof(struct recipient *) });
 	arena_close(&a);
+}
+
+bool
+queue_route_quit(struct house *h, struct recipient *r)
+{
+	const struct recipient *nobody = NULL;
+	struct routing         *g = map_get(queue_of(h)->routing, number_key(&r->routing));
+
+	if (r->routing == 0 || g == NULL)
+		return false;
+	memcpy(g->who.at + r->routing_place * sizeof nobody, &nobody, sizeof nobody);
+	r->routing = 0;
+	return true;
 }
 
 static void
@@ -305,6 +320,9 @@ hear_routed(struct house *h, uint32_t ticket, struct bytes body)
 		struct recipient *r;
 
 		memcpy(&r, g->who.at + i * sizeof(struct recipient *), sizeof r);
+		if (r == NULL)
+			continue;
+		r->routing = 0;
 		if (i == 0 && w.scope != ROUTED_LATER && !w.passing)
 			route_keep(k, key_of(a, r, w.scope == ROUTED_DOMAIN), body);
 		if (i > 0 && w.scope == ROUTED_ADDRESS)

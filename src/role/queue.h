@@ -265,6 +265,7 @@ bool queue_holds_back(struct house *, struct recipient *);       /* it is to lie
 bool queue_is_filtered(const struct recipient *);                /* a content filter gets it before anybody */
 bool hear_routed(struct house *, uint32_t ticket, struct bytes body);
 bool hear_sent(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
+bool queue_route_quit(struct house *, struct recipient *);      /* false: it waits for no answer */
 void queue_routes_forget(struct house *);
 void queue_routes_ask(struct house *);                           /* another clerk came         */
 void queue_sender_lost(struct house *, uint32_t index);
