@@ -1,137 +1,36 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
-#include "command/dns.h"
+#include "command/dns_inner.h"
 #include "command/inquiry.h"
 #include "dns/hostname.h"
 #include "role/wire.h"
 
-enum { TTL_MOST = 43200, SHOWN_MOST = 600 };
+enum { TTL_MOST = 43200 };
 
-const char *const finding_names[FINDING_STATES] = {
-	[FOUND_RIGHT] = "right",     [FOUND_ADVICE] = "advice", [FOUND_UNKNOWN] = "unknown",
-	[FOUND_MISSING] = "missing", [FOUND_WRONG] = "wrong",
-};
-
-struct judging {
-	struct call          *call;
-	struct facts         *facts;
-	const struct records *all;
-	struct inquiry       *ask;
-	struct findings      *out;
-	bool                  secure; /* the host's zone is signed, and we have seen it */
-};
-
-struct finding *
-finding_new(struct findings *out, enum finding_state state, struct bytes name, const char *type)
-{
-	struct finding *one =
-		&out->one[out->count < FINDINGS_MOST ? out->count++ : FINDINGS_MOST - 1];
-
-	*one = (struct finding){ state, name, type, "", "", "" };
-	return one;
-}
-
-__attribute__((format(printf, 5, 6))) static struct finding *
-say(struct judging *j, enum finding_state state, struct bytes name, const char *type,
-    const char *form, ...)
-{
-	struct finding *one = finding_new(j->out, state, name, type);
-	struct buffer   text = { 0 };
-	va_list         list;
-
-	va_start(list, form);
-	buffer_vprintf(&text, form, list);
-	va_end(list);
-	one->says = arena_copy(j->facts->life, buffer_bytes(&text));
-	buffer_free(&text);
-	return one;
-}
-
-void
-answer_text(uint16_t type, const struct answer_record *a, struct buffer *out)
-{
-	struct buffer text = { 0 };
-
-	if (type == DNS_MX)
-		buffer_printf(out, "%u ", a->preference);
-	if (type == DNS_SRV && a->data.len > 6)
-		buffer_printf(out, "%u %u %u ", a->preference,
-		              (unsigned)(unsigned char)a->data.at[2] << 8 |
-		                      (unsigned char)a->data.at[3],
-		              (unsigned)(unsigned char)a->data.at[4] << 8 |
-		                      (unsigned char)a->data.at[5]);
-	if (type == DNS_TXT) {
-		if (answer_strings(a, &text))
-			record_data_text(type, bytes_cut(buffer_bytes(&text), 0, SHOWN_MOST), out);
-	} else if (a->name.len > 0) {
-		buffer_add(out, a->name);
-		if (!bytes_equal(a->name, BYTES(".")))
-			buffer_add_char(out, '.');
-	} else
-		record_data_text(type, bytes_cut(a->data, 0, SHOWN_MOST), out);
-	buffer_free(&text);
-}
-
-/* All that is there, by commas. */
-static const char *
-there(struct judging *j, const struct answer *a, uint16_t type)
-{
-	struct buffer text = { 0 };
-	const char   *kept;
-
-	for (size_t i = 0; i < a->records && text.len < SHOWN_MOST; i++) {
-		if (i > 0)
-			buffer_add_string(&text, ", ");
-		answer_text(type, &a->record[i], &text);
-	}
-	kept = arena_copy(j->facts->life, buffer_bytes(&text));
-	buffer_free(&text);
-	return kept;
-}
-
-static const struct answer *
-look(struct judging *j, struct bytes name, uint16_t type)
-{
-	return inquiry_ask(j->ask, name, type);
-}
-
-/* True when the answer says nothing; it has been said then. */
-static bool
-unanswered(struct judging *j, const struct answer *a, struct bytes name, const char *type)
-{
-	if (a->status != ANSWER_LATER)
-		return false;
-	if (a->trust == ANSWER_BOGUS)
-		(void)say(
-			j, FOUND_WRONG, name, type,
-			"DNSSEC disproves what the name servers say (%s): nobody who looks believes it.",
-			a->why);
-	else
-		(void)say(j, FOUND_UNKNOWN, name, type, "The name service does not answer: %s.",
-		          a->why);
-	return true;
-}
-
-static enum finding_state
-missing_of(const struct record *r)
-{
-	return r->must == RECORD_MAY ? FOUND_ADVICE : FOUND_MISSING;
-}
-
+/* Advice alone: what stands there is right, and stays for too long. */
 static void
-judge_ttl(struct judging *j, const struct answer *a, struct bytes name, const char *type)
+judge_ttl(struct judging *j, const struct answer *a, struct bytes name, uint16_t type)
 {
-	for (size_t i = 0; i < a->records; i++)
-		if (a->record[i].ttl > TTL_MOST) {
-			(void)say(
-				j, FOUND_ADVICE, name, type,
+	struct finding *one = NULL;
+
+	for (size_t i = 0; i < a->records; i++) {
+		struct buffer line = { 0 };
+
+		if (a->record[i].ttl <= TTL_MOST)
+			continue;
+		if (one == NULL)
+			one = judge_say(
+				j, FOUND_ADVICE, name, record_type_name(type),
 				"Its TTL is %u seconds: a change takes as long to be seen. 3600 is good.",
 				a->record[i].ttl);
-			return;
-		}
+		finding_erase(j->facts, one, a->name, type, &a->record[i]);
+		buffer_printf(&line, "%.*s. %d IN %s ", (int)a->name.len, a->name.at, RECORD_TTL,
+		              record_type_name(type));
+		answer_text(type, &a->record[i], &line);
+		finding_write(j->facts, one, arena_copy(j->facts->life, buffer_bytes(&line)));
+		buffer_free(&line);
+	}
 }
 
 /*
@@ -153,225 +52,392 @@ is_ours(struct judging *j, const struct answer *a)
 	return false;
 }
 
-/* One host that is named: whether mail can be taken there at all. */
-static void
-judge_exchanger(struct judging *j, const struct answer_record *mx, bool *named, bool *ours)
+/* What a host is that MX names. */
+enum exchanger {
+	MX_HOST,      /* the name we greet with           */
+	MX_ELSEWHERE, /* somebody else's                  */
+	MX_UNKNOWN,   /* nobody answers for it            */
+	MX_OURS,      /* an address of ours, another name */
+	MX_NOBODY,    /* "." beside others                */
+	MX_LITERAL,   /* an address in place of a name    */
+	MX_ALIAS,     /* a CNAME                          */
+	MX_NOWHERE,   /* a name without an address        */
+};
+
+static enum exchanger
+exchanger_of(struct judging *j, struct bytes host, bool *ours)
 {
-	struct bytes         host = mx->name, domain = bytes_of(j->facts->domain);
-	const struct answer *v4, *v6, *alias;
+	const struct answer *v4, *v6;
 	struct peer          literal;
-	struct finding      *one = NULL;
 
 	if (bytes_equal_nocase(host, bytes_of(j->facts->host))) {
-		*named = *ours = true;
-		return; /* judged as the host is */
-	}
-	if (peer_parse(host, &literal))
-		one = say(j, FOUND_WRONG, domain, "MX",
-		          "%.*s is an address, and MX takes the name of a host (rfc5321:5.1).",
-		          (int)host.len, host.at);
-	else if ((alias = look(j, host, DNS_CNAME))->status == ANSWER_FOUND)
-		one = say(j, FOUND_WRONG, domain, "MX",
-		          "%.*s is an alias (CNAME) of %.*s, which MX may not name (rfc2181:10.3).",
-		          (int)host.len, host.at, (int)alias->record[0].name.len,
-		          alias->record[0].name.at);
-	if (one != NULL) {
-		one->write = record_line(j->facts, &j->all->one[0]);
-		return;
-	}
-	v4 = look(j, host, DNS_A);
-	v6 = look(j, host, DNS_AAAA);
-	if (is_ours(j, v4) || is_ours(j, v6)) {
 		*ours = true;
-		(void)say(
-			j, FOUND_ADVICE, domain, "MX",
-			"%.*s is this server under another name; %s is what it greets with and what its certificate is for.",
-			(int)host.len, host.at, j->facts->host);
-	} else if (v4->records == 0 && v6->records == 0 && v4->status != ANSWER_LATER &&
-	           v6->status != ANSWER_LATER)
-		(void)say(j, FOUND_WRONG, domain, "MX", "%.*s has no address: no mail gets there.",
-		          (int)host.len, host.at);
+		return MX_HOST;
+	}
+	if (bytes_equal(host, BYTES(".")))
+		return MX_NOBODY;
+	if (peer_parse(host, &literal))
+		return MX_LITERAL;
+	v4 = judge_look(j, host, DNS_A);
+	v6 = judge_look(j, host, DNS_AAAA);
+	*ours = is_ours(j, v4) || is_ours(j, v6);
+	if (judge_look(j, host, DNS_CNAME)->status == ANSWER_FOUND)
+		return MX_ALIAS;
+	if (*ours)
+		return MX_OURS;
+	if (v4->records + v6->records > 0)
+		return MX_ELSEWHERE;
+	return v4->status == ANSWER_LATER || v6->status == ANSWER_LATER ? MX_UNKNOWN : MX_NOWHERE;
+}
+
+/* One of several that cannot take mail, or not as it should: it goes, and ours comes unless it is there. */
+static struct finding *
+judge_exchanger(struct judging *j, const struct answer *a, const struct answer_record *mx,
+                enum exchanger kind, bool named)
+{
+	static const struct {
+		enum finding_state state;
+		const char        *says;
+	} rows[] = {
+		[MX_OURS] = { FOUND_ADVICE, "is this server under another name than it greets with "
+		                            "and its certificate is for" },
+		[MX_NOBODY] = { FOUND_WRONG, "says that the domain takes no mail, and may not "
+		                             "stand beside other hosts (rfc7505:3)" },
+		[MX_LITERAL] = { FOUND_WRONG,
+		                 "is an address, and MX takes the name of a host (rfc5321:5.1)" },
+		[MX_ALIAS] = { FOUND_WRONG,
+		               "is an alias (CNAME), which MX may not name (rfc2181:10.3)" },
+		[MX_NOWHERE] = { FOUND_WRONG, "has no address: no mail gets there" },
+	};
+	struct finding *one;
+
+	if ((size_t)kind >= COUNT(rows) || rows[kind].says == NULL)
+		return NULL;
+	one = judge_say(j, rows[kind].state, bytes_of(j->facts->domain), "MX", "%.*s %s.",
+	                (int)mx->name.len, mx->name.at, rows[kind].says);
+	finding_erase(j->facts, one, a->name, DNS_MX, mx);
+	if (!named)
+		finding_write_record(j->facts, one, &j->all->one[0]);
+	return one;
+}
+
+/* Another's host under the name it has itself. */
+static void
+unalias(struct judging *j, struct finding *one, const struct answer_record *mx)
+{
+	const struct answer *alias = judge_look(j, mx->name, DNS_CNAME);
+
+	if (alias->records > 0)
+		finding_write(j->facts, one,
+		              arena_printf(j->facts->life, "%s. %d IN MX %u %.*s.",
+		                           j->facts->domain, RECORD_TTL, mx->preference,
+		                           (int)alias->record[0].name.len,
+		                           alias->record[0].name.at));
 }
 
 static void
-judge_order(struct judging *j, const struct answer *a, bool named)
+judge_order(struct judging *j, const struct answer *a, const struct answer_record *other,
+            unsigned own)
 {
-	const struct answer_record *own = NULL;
+	struct finding *one = judge_say(
+		j, FOUND_ADVICE, bytes_of(j->facts->domain), "MX",
+		"%.*s is another host, with preference %u: %s. Unless you mean it, delete it.",
+		(int)other->name.len, other->name.at, other->preference,
+		other->preference < own ? "mail comes to it first, and here only while it is away"
+		: other->preference == own
+			? "half of the mail comes to it"
+			: "mail comes to it while we are away, so it must know our recipients");
 
+	finding_erase(j->facts, one, a->name, DNS_MX, other);
+}
+
+static void
+judge_exchangers(struct judging *j, const struct answer *a)
+{
+	const struct record *want = &j->all->one[0];
+	enum exchanger      *kind = arena_take_array(j->facts->life, a->records, sizeof *kind);
+	bool                *ours = arena_take_array(j->facts->life, a->records, sizeof *ours);
+	bool                 named = false, any = false;
+	unsigned             own = 0;
+	struct finding      *one;
+
+	for (size_t i = 0; i < a->records; i++) {
+		ours[i] = false;
+		kind[i] = exchanger_of(j, a->record[i].name, &ours[i]);
+		if (kind[i] == MX_HOST)
+			own = named ? own : a->record[i].preference;
+		named = named || kind[i] == MX_HOST;
+		any = any || ours[i];
+	}
+	for (size_t i = 0; i < a->records; i++) {
+		one = judge_exchanger(j, a, &a->record[i], kind[i], named);
+		if (kind[i] == MX_ALIAS && any && !ours[i])
+			unalias(j, one, &a->record[i]);
+	}
+	if (!any) {
+		one = judge_say(j, FOUND_WRONG, want->name, "MX",
+		                "Mail for the domain does not come to %s.", j->facts->host);
+		judge_replace(j, one, a, want);
+	} else if (named)
+		(void)judge_say(j, FOUND_RIGHT, want->name, "MX", "Mail comes to %s.",
+		                j->facts->host);
 	for (size_t i = 0; named && i < a->records; i++)
-		if (bytes_equal_nocase(a->record[i].name, bytes_of(j->facts->host)))
-			own = &a->record[i];
-	for (size_t i = 0; own != NULL && i < a->records; i++)
-		if (&a->record[i] != own)
-			(void)say(
-				j, FOUND_ADVICE, bytes_of(j->facts->domain), "MX",
-				"%.*s is another host, with preference %u: %s.",
-				(int)a->record[i].name.len, a->record[i].name.at,
-				a->record[i].preference,
-				a->record[i].preference < own->preference
-					? "mail comes to it first, and here only while it is away"
-				: a->record[i].preference == own->preference
-					? "half of the mail comes to it"
-					: "mail comes to it while we are away, so it must know our recipients");
+		if (kind[i] == MX_ELSEWHERE || kind[i] == MX_UNKNOWN)
+			judge_order(j, a, &a->record[i], own);
+}
+
+/* rfc5321:5.1  Without MX mail comes to the addresses of the domain, whoever has them. */
+static void
+judge_no_exchanger(struct judging *j, const struct record *want)
+{
+	const struct answer *v4 = judge_look(j, want->name, DNS_A),
+			    *v6 = judge_look(j, want->name, DNS_AAAA);
+	struct finding *one = judge_say(j, FOUND_MISSING, want->name, "MX", "%s", want->why);
+
+	if (v4->records + v6->records > 0) {
+		one->says =
+			"There is no MX, so mail comes to the addresses of the domain itself (rfc5321:5.1).";
+		one->there =
+			v4->records > 0 ? judge_there(j, v4, DNS_A) : judge_there(j, v6, DNS_AAAA);
+	}
+	finding_write_record(j->facts, one, want);
 }
 
 static void
 judge_mx(struct judging *j)
 {
 	const struct record *want = &j->all->one[0];
-	const struct answer *a = look(j, want->name, DNS_MX);
+	const struct answer *a = judge_look(j, want->name, DNS_MX);
 	size_t               before = j->out->count;
-	bool                 named = false, ours = false;
 	struct finding      *one;
 
-	if (unanswered(j, a, want->name, "MX"))
+	if (judge_alias(j, want->name,
+	                "The domain is an alias, and beside an alias no MX and no SPF may stand "
+	                "(rfc1034:3.6.2): mail goes where its target's does."))
+		return;
+	if (judge_unanswered(j, a, want->name, "MX"))
 		return;
 	if (a->status == ANSWER_NO_NAME)
-		(void)say(
+		judge_say(
 			j, FOUND_WRONG, want->name, "domain",
-			"There is no such domain: is it registered, and do its name servers know it?");
+			"There is no such domain: is it registered, and do its name servers know it?")
+			->act = arena_printf(
+			j->facts->life,
+			"register the domain, give the registrar the names of your name servers, and load the zone "
+			"that mansio dns show %s prints there",
+			j->facts->domain);
 	if (a->records == 0) {
-		one = say(j, FOUND_MISSING, want->name, "MX", "%s", want->why);
-		one->write = record_line(j->facts, want);
+		judge_no_exchanger(j, want);
 		return;
 	}
 	if (a->records == 1 && bytes_equal(a->record[0].name, BYTES("."))) {
-		one = say(j, FOUND_WRONG, want->name, "MX",
-		          "It says that the domain takes no mail (rfc7505).");
-		one->there = there(j, a, DNS_MX);
-		one->write = record_line(j->facts, want);
-		return;
-	}
-	for (size_t i = 0; i < a->records; i++)
-		judge_exchanger(j, &a->record[i], &named, &ours);
-	if (!ours) {
-		one = say(j, FOUND_WRONG, want->name, "MX",
-		          "Mail for the domain does not come to %s.", j->facts->host);
-		one->write = record_line(j->facts, want);
-	} else if (named)
-		(void)say(j, FOUND_RIGHT, want->name, "MX", "Mail comes to %s.", j->facts->host);
-	judge_order(j, a, named);
-	judge_ttl(j, a, want->name, "MX");
+		one = judge_say(j, FOUND_WRONG, want->name, "MX",
+		                "It says that the domain takes no mail (rfc7505).");
+		judge_replace(j, one, a, want);
+	} else
+		judge_exchangers(j, a);
+	judge_ttl(j, a, want->name, DNS_MX);
 	for (size_t i = before; i < j->out->count; i++)
-		j->out->one[i].there = there(j, a, DNS_MX);
+		j->out->one[i].there = judge_there(j, a, DNS_MX);
 }
 
 /*
  * The host and its addresses
  */
 
+static bool
+is_from(const struct facts *f, uint16_t type, const struct answer_record *a)
+{
+	for (size_t i = 0; i < f->froms; i++)
+		if (f->from[i].family == (type == DNS_A ? AF_INET : AF_INET6) &&
+		    a->data.len == (type == DNS_A ? 4u : 16u) &&
+		    memcmp(a->data.at, f->from[i].raw, a->data.len) == 0)
+			return true;
+	return false;
+}
+
+/* One address that the host must have. */
+static void
+judge_address(struct judging *j, const struct answer *a, const struct record *r)
+{
+	const char     *name = record_type_name(r->type);
+	struct finding *one;
+
+	for (size_t k = 0; k < a->records; k++)
+		if (record_same(r, &a->record[k])) {
+			(void)judge_say(j, FOUND_RIGHT, r->name, name, "%s", r->why);
+			return;
+		}
+	one = judge_say(j, a->records > 0 ? FOUND_WRONG : FOUND_MISSING, r->name, name, "%s",
+	                a->records > 0 ? "This address of ours is not among those." : r->why);
+	one->there = judge_there(j, a, r->type);
+	finding_write_record(j->facts, one, r);
+}
+
 static void
 judge_family(struct judging *j, uint16_t type)
 {
 	struct facts        *f = j->facts;
 	struct bytes         host = bytes_of(f->host);
-	const struct answer *a = look(j, host, type);
+	const struct answer *a = judge_look(j, host, type);
 	const char          *name = record_type_name(type);
 	bool                 wanted = false;
 	struct finding      *one;
 
-	if (unanswered(j, a, host, name))
+	if (judge_unanswered(j, a, host, name))
 		return;
 	for (size_t i = 0; i < j->all->count; i++) {
 		const struct record *r = &j->all->one[i];
-		bool                 same = false;
 
 		if (r->type != type || !bytes_equal(r->name, host))
 			continue;
 		wanted = true;
-		for (size_t k = 0; k < a->records; k++)
-			same = same || record_same(r, &a->record[k]);
-		one = same ? say(j, FOUND_RIGHT, host, name, "%s", r->why)
-		           : say(j, a->records > 0 ? FOUND_WRONG : FOUND_MISSING, host, name, "%s",
-		                 a->records > 0 ? "This address of ours is not among those."
-		                                : r->why);
-		one->there = there(j, a, type);
-		one->write = same ? "" : record_line(f, r);
+		judge_address(j, a, r);
 	}
 	for (size_t k = 0; k < a->records && f->addresses > 0; k++) {
-		bool          known = false;
 		struct buffer text = { 0 };
 
-		for (size_t i = 0; i < j->all->count; i++)
-			known = known || (j->all->one[i].type == type &&
-			                  bytes_equal(j->all->one[i].name, host) &&
-			                  record_same(&j->all->one[i], &a->record[k]));
 		answer_text(type, &a->record[k], &text);
-		if (!known) {
-			one = say(j, FOUND_WRONG, host, name, "%.*s is no address of this server.",
-			          (int)text.len, text.at);
-			one->write =
-				"take that record away, or name the address in proxy_interfaces";
+		if (!is_from(f, type, &a->record[k])) {
+			one = judge_say(j, FOUND_WRONG, host, name,
+			                "%.*s is no address of this server.", (int)text.len,
+			                text.at);
+			one->there = judge_there(j, a, type);
+			finding_erase(f, one, a->name, type, &a->record[k]);
+			one->act =
+				"if it is one after all, leave the record and name the address in proxy_interfaces";
 		}
 		buffer_free(&text);
 	}
 	if (f->addresses == 0 && a->records > 0) {
-		one = say(
+		one = judge_say(
 			j, FOUND_ADVICE, host, name,
 			"Whether this is our address is not known: set proxy_interfaces, or say --address.");
-		one->there = there(j, a, type);
+		one->there = judge_there(j, a, type);
 	}
 	if (wanted)
-		judge_ttl(j, a, host, name);
+		judge_ttl(j, a, host, type);
 }
 
 static void
 judge_host(struct judging *j)
 {
 	struct bytes         host = bytes_of(j->facts->host);
-	const struct answer *alias = look(j, host, DNS_CNAME);
-	const struct answer *v4 = look(j, host, DNS_A), *v6 = look(j, host, DNS_AAAA);
+	const struct answer *v4 = judge_look(j, host, DNS_A), *v6 = judge_look(j, host, DNS_AAAA);
 
-	if (alias->status == ANSWER_FOUND) {
-		struct finding *one = say(
-			j, FOUND_WRONG, host, "CNAME",
-			"The host is an alias, which MX may not name (rfc2181:10.3): give it addresses of its own.");
-		one->there = there(j, alias, DNS_CNAME);
-	}
+	if (bytes_equal_nocase(host, bytes_of(j->facts->domain)) &&
+	    judge_look(j, host, DNS_CNAME)->status == ANSWER_FOUND)
+		return; /* said of the domain */
+	if (judge_alias(j, host,
+	                "The host is an alias, which MX may not name (rfc2181:10.3): give it "
+	                "addresses of its own."))
+		return;
 	judge_family(j, DNS_A);
 	judge_family(j, DNS_AAAA);
 	if (j->facts->addresses == 0 && v4->records == 0 && v6->records == 0 &&
-	    v4->status != ANSWER_LATER && v6->status != ANSWER_LATER)
-		say(j, FOUND_MISSING, host, "A", "The host has no address.")->write =
-			arena_printf(j->facts->life, "%s. 3600 IN A ADDRESS", j->facts->host);
+	    v4->status != ANSWER_LATER && v6->status != ANSWER_LATER) {
+		struct finding *one =
+			judge_say(j, FOUND_MISSING, host, "A", "The host has no address.");
+
+		finding_write(j->facts, one,
+		              arena_printf(j->facts->life, "%s. 3600 IN A ADDRESS",
+		                           j->facts->host));
+		one->act =
+			"ADDRESS is the one the world sees: proxy_interfaces = ADDRESS in main.cf, or --address, says it";
+	}
+}
+
+/*
+ * The names of addresses
+ */
+
+static bool
+leads_back(struct judging *j, struct bytes name, const struct peer *p)
+{
+	const struct answer *back = judge_look(j, name, p->family == AF_INET ? DNS_A : DNS_AAAA);
+	size_t               n = p->family == AF_INET ? 4 : 16;
+
+	for (size_t k = 0; k < back->records; k++)
+		if (back->record[k].data.len == n &&
+		    memcmp(back->record[k].data.at, p->raw, n) == 0)
+			return true;
+	return false;
+}
+
+/* Who owns the address owns its name: nobody else can write it (rfc1912:2.1). */
+static void
+ask_provider(struct judging *j, struct finding *one, const struct answer *a, const struct record *r,
+             const struct peer *p)
+{
+	struct record owned = *r;
+
+	if (a->name.len > 0)
+		owned.name = a->name; /* rfc2317: a part of the zone may be somebody else's */
+	finding_erase_all(j->facts, one, DNS_PTR, a);
+	finding_write_record(j->facts, one, &owned);
+	one->act = arena_printf(
+		j->facts->life,
+		"this is not in your zone: the provider of %s sets it; in its console, or by a letter to it, "
+		"ask that the reverse name (PTR, rDNS) of %s be exactly %s",
+		p->text, p->text, j->facts->host);
+}
+
+/* The name is ours, and does not lead back: the fault is in the host's addresses, which a bound one is not among. */
+static void
+blame_host(struct judging *j, struct finding *one, const struct peer *p)
+{
+	struct record r = { .name = bytes_of(j->facts->host),
+		            .type = p->family == AF_INET ? DNS_A : DNS_AAAA,
+		            .ttl = RECORD_TTL,
+		            .data = { (const char *)p->raw, p->family == AF_INET ? 4u : 16u } };
+
+	one->says = arena_printf(j->facts->life,
+	                         "%s has our name, as it should: the name %s does not lead back to "
+	                         "it. The record to mend is %s of %s, and this one stays.",
+	                         p->text, j->facts->host, record_type_name(r.type), j->facts->host);
+	finding_write_record(j->facts, one, &r);
 }
 
 /* R94: the address has a name, and that name has the address. */
 static void
 judge_pointer(struct judging *j, const struct record *r, const struct peer *p)
 {
-	const struct answer *a = look(j, r->name, DNS_PTR);
-	bool                 leads_back = false, same = false;
+	const struct answer *a = judge_look(j, r->name, DNS_PTR);
+	bool                 back = false, same = false, same_back = false;
 	struct finding      *one;
 
-	if (unanswered(j, a, r->name, "PTR"))
+	if (judge_unanswered(j, a, r->name, "PTR"))
 		return;
 	for (size_t i = 0; i < a->records && i < 10; i++) {
-		const struct answer *back =
-			look(j, a->record[i].name, p->family == AF_INET ? DNS_A : DNS_AAAA);
+		bool is_same = record_same(r, &a->record[i]);
+		bool leads = leads_back(j, a->record[i].name, p);
 
-		same = same || record_same(r, &a->record[i]);
-		for (size_t k = 0; k < back->records; k++)
-			leads_back = leads_back || (back->record[k].data.len ==
-			                                    (p->family == AF_INET ? 4u : 16u) &&
-			                            memcmp(back->record[k].data.at, p->raw,
-			                                   back->record[k].data.len) == 0);
+		back = back || leads;
+		same = same || is_same;
+		same_back = same_back || (is_same && leads);
 	}
-	if (a->records == 0)
-		one = say(j, FOUND_MISSING, r->name, "PTR", "%s has no name. %s", p->text, r->why);
-	else if (!leads_back)
-		one = say(j, FOUND_WRONG, r->name, "PTR",
-		          "The name of %s does not lead back to it. %s", p->text, r->why);
-	else if (!same)
-		one = say(
-			j, FOUND_ADVICE, r->name, "PTR",
-			"%s has a name that leads back, but we greet with %s: the same is better.",
-			p->text, j->facts->host);
-	else
-		one = say(j, FOUND_RIGHT, r->name, "PTR", "%s has our name, which leads back.",
-		          p->text);
-	one->there = there(j, a, DNS_PTR);
-	one->write = one->state == FOUND_RIGHT ? "" : record_line(j->facts, r);
+	if (same_back)
+		one = judge_say(j, FOUND_RIGHT, r->name, "PTR",
+		                "%s has our name, which leads back.", p->text);
+	else if (same) {
+		one = judge_say(j, FOUND_WRONG, r->name, "PTR", "%s", "");
+		blame_host(j, one, p);
+	} else {
+		if (a->records == 0)
+			one = judge_say(j, FOUND_MISSING, r->name, "PTR", "%s has no name. %s",
+			                p->text, r->why);
+		else if (!back)
+			one = judge_say(j, FOUND_WRONG, r->name, "PTR",
+			                "The name of %s does not lead back to it. %s", p->text,
+			                r->why);
+		else
+			one = judge_say(
+				j, FOUND_ADVICE, r->name, "PTR",
+				"%s has a name that leads back, but we greet with %s: the same is better.",
+				p->text, j->facts->host);
+		ask_provider(j, one, a, r, p);
+	}
+	one->there = judge_there(j, a, DNS_PTR);
 }
 
 static void
@@ -384,215 +450,24 @@ judge_pointers(struct judging *j)
 			judge_pointer(j, &j->all->one[i], &j->facts->from[n++]);
 }
 
-/*
- * Texts: tag=value; tag=value
- */
-
-/* The value of a tag; NULL at: it is not there. */
-static struct bytes
-tag_of(struct bytes text, const char *name)
-{
-	struct bytes rest = text, one;
-
-	while (bytes_split(&rest, ';', &one)) {
-		ptrdiff_t equal = bytes_find(one, '=');
-		if (equal > 0 && bytes_is(bytes_trim(bytes_cut(one, 0, (size_t)equal)), name))
-			return bytes_trim(bytes_cut(one, (size_t)equal + 1, one.len));
-	}
-	return (struct bytes){ NULL, 0 };
-}
-
-static const char *
-wrong_dmarc(struct bytes text)
-{
-	struct bytes p = tag_of(text, "p");
-
-	return bytes_is(p, "none") || bytes_is(p, "quarantine") || bytes_is(p, "reject")
-	               ? NULL
-	               : "p must be none, quarantine or reject (rfc7489:6.3)";
-}
-
-/* rfc8461:3.1 */
-static const char *
-wrong_sts(struct bytes text)
-{
-	struct bytes id = tag_of(text, "id");
-	bool         good = id.len > 0 && id.len <= 32;
-
-	for (size_t i = 0; i < id.len; i++) {
-		char c = ascii_lower(id.at[i]);
-		good = good && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
-	}
-	return good ? NULL : "id must be 1 to 32 letters and digits (rfc8461:3.1)";
-}
-
-static const char *
-wrong_report(struct bytes text)
-{
-	struct bytes rua = tag_of(text, "rua");
-
-	return bytes_starts_nocase(rua, BYTES("mailto:")) ||
-	                       bytes_starts_nocase(rua, BYTES("https:"))
-	               ? NULL
-	               : "rua must begin with mailto: or https: (rfc8460:3)";
-}
-
-static const struct text_kind {
-	const char *version, *type;
-	const char *(*wrong)(struct bytes);
-} text_kinds[] = {
-	{ "v=DMARC1", "DMARC", wrong_dmarc },
-	{ "v=STSv1", "MTA-STS", wrong_sts },
-	{ "v=TLSRPTv1", "TLSRPT", wrong_report },
-};
-
-static void
-judge_text(struct judging *j, const struct record *r, const struct text_kind *kind)
-{
-	const struct answer *a = look(j, r->name, DNS_TXT);
-	struct buffer        text = { 0 }, first = { 0 };
-	const char          *wrong = NULL;
-	unsigned             count = 0;
-	struct finding      *one;
-
-	if (unanswered(j, a, r->name, kind->type))
-		return;
-	for (size_t i = 0; i < a->records; i++) {
-		buffer_reset(&text);
-		if (!answer_strings(&a->record[i], &text) ||
-		    !bytes_starts_nocase(buffer_bytes(&text), bytes_of(kind->version)))
-			continue;
-		if (count++ == 0)
-			buffer_add(&first, buffer_bytes(&text));
-	}
-	if (count == 1)
-		wrong = kind->wrong(buffer_bytes(&first));
-	if (count == 0)
-		one = say(j, missing_of(r), r->name, kind->type, "%s", r->why);
-	else if (count > 1)
-		one = say(j, FOUND_WRONG, r->name, kind->type,
-		          "There are %u of them, and with more than one all are void.", count);
-	else if (wrong != NULL)
-		one = say(j, FOUND_WRONG, r->name, kind->type, "%s.", wrong);
-	else
-		one = say(j, FOUND_RIGHT, r->name, kind->type, "%s", r->why);
-	one->there = there(j, a, DNS_TXT);
-	one->write = one->state == FOUND_RIGHT ? "" : record_line(j->facts, r);
-	buffer_free(&text);
-	buffer_free(&first);
-}
-
-static void
-judge_texts(struct judging *j)
-{
-	for (size_t i = 0; i < j->all->count; i++) {
-		const struct record *r = &j->all->one[i];
-
-		if (r->type == DNS_TXT && bytes_starts(r->data, BYTES("v=spf1")))
-			dns_judge_spf(j->facts, r, j->ask, j->out);
-		for (size_t k = 0; r->type == DNS_TXT && k < COUNT(text_kinds); k++)
-			if (bytes_starts(r->data, bytes_of(text_kinds[k].version)))
-				judge_text(j, r, &text_kinds[k]);
-	}
-}
-
-/*
- * DANE
- */
-
-/* rfc6698:2.1  Whether a record is about this certificate: 0 and 2 one of the chain, 1 and 3 our own. */
-static bool
-proves(const struct certificate *c, struct bytes data)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	struct bytes  of, whole = bytes_cut(data, 3, data.len);
-	unsigned      n = 0;
-	char          usage, selector, matching;
-
-	if (data.len < 4)
-		return false;
-	usage = data.at[0];
-	selector = data.at[1];
-	matching = data.at[2];
-	if (usage > 3 || selector > 1 || matching > 2 || (((usage & 1) != 0) && !c->is_leaf))
-		return false;
-	of = selector == 0 ? c->whole : c->key;
-	if (matching == 0)
-		return bytes_equal(of, whole);
-	(void)EVP_Digest(of.at, of.len, digest, &n, matching == 1 ? EVP_sha256() : EVP_sha512(),
-	                 NULL);
-	return bytes_equal((struct bytes){ (const char *)digest, n }, whole);
-}
-
-static void
-judge_dane(struct judging *j)
-{
-	struct facts        *f = j->facts;
-	struct bytes         name = bytes_of(arena_printf(f->life, "_25._tcp.%s", f->host));
-	const struct answer *a = look(j, name, DNS_TLSA);
-	const struct record *want = NULL;
-	unsigned             good = 0;
-	struct finding      *one;
-
-	if (unanswered(j, a, name, "TLSA"))
-		return;
-	for (size_t i = 0; i < j->all->count && want == NULL; i++)
-		want = j->all->one[i].type == DNS_TLSA ? &j->all->one[i] : NULL;
-	for (size_t i = 0; i < a->records; i++) {
-		bool any = false;
-		for (size_t k = 0; k < f->certificates; k++)
-			any = any || proves(&f->certificate[k], a->record[i].data);
-		good += any;
-	}
-	if (f->certificates == 0)
-		one = say(
-			j, a->records > 0 ? FOUND_UNKNOWN : FOUND_ADVICE, name, "TLSA", "%s",
-			f->unread
-				? "Our certificate cannot be read, so the record cannot be compared: call this as root."
-				: "There is no certificate of ours it could be about.");
-	else if (a->records == 0)
-		one = say(
-			j, j->secure ? FOUND_MISSING : FOUND_ADVICE, name, "TLSA", "%s",
-			j->secure
-				? "The zone is signed, so others could prove our certificate by it (DANE)."
-				: "The zone is not signed (DNSSEC), so DANE is not for it.");
-	else if (good == 0)
-		one = say(
-			j, FOUND_WRONG, name, "TLSA",
-			"No record is about our certificate: servers that look at DANE send us nothing.");
-	else if (good < a->records)
-		one = say(
-			j, FOUND_ADVICE, name, "TLSA",
-			"%zu of %zu records are about no certificate of ours: right while keys change, else take them away.",
-			a->records - good, a->records);
-	else
-		one = say(
-			j, FOUND_RIGHT, name, "TLSA", "%s",
-			j->secure
-				? "It is about our certificate, and proved."
-				: "It is about our certificate; without DNSSEC nobody looks at it.");
-	one->there = there(j, a, DNS_TLSA);
-	if (want != NULL && one->state != FOUND_RIGHT && (good == 0 || good < a->records))
-		one->write = record_line(f, want);
-}
-
 static void
 judge_service(struct judging *j, const struct record *r)
 {
-	const struct answer *a = look(j, r->name, DNS_SRV);
+	const struct answer *a = judge_look(j, r->name, DNS_SRV);
 	bool                 same = false;
 	struct finding      *one;
 
-	if (unanswered(j, a, r->name, "SRV"))
+	if (judge_unanswered(j, a, r->name, "SRV"))
 		return;
 	for (size_t i = 0; i < a->records; i++)
 		same = same || record_same(r, &a->record[i]);
-	one = same ? say(j, FOUND_RIGHT, r->name, "SRV", "%s", r->why)
+	one = same ? judge_say(j, FOUND_RIGHT, r->name, "SRV", "%s", r->why)
 	      : a->records > 0
-	              ? say(j, FOUND_WRONG, r->name, "SRV", "It leads elsewhere. %s", r->why)
-	              : say(j, missing_of(r), r->name, "SRV", "%s", r->why);
-	one->there = there(j, a, DNS_SRV);
-	one->write = same ? "" : record_line(j->facts, r);
+	              ? judge_say(j, FOUND_WRONG, r->name, "SRV", "It leads elsewhere. %s", r->why)
+	              : judge_say(j, judge_missing(r), r->name, "SRV", "%s", r->why);
+	one->there = judge_there(j, a, DNS_SRV);
+	if (!same)
+		judge_replace(j, one, a, r);
 }
 
 /*
@@ -603,18 +478,20 @@ static void
 judge_signed(struct judging *j)
 {
 	struct bytes         domain = bytes_of(j->facts->domain), host = bytes_of(j->facts->host);
-	const struct answer *a = look(j, domain, DNS_MX), *h = look(j, host, DNS_A);
+	const struct answer *a = judge_look(j, domain, DNS_MX), *h = judge_look(j, host, DNS_A);
 	bool                 good = a->trust == ANSWER_SECURE && a->status != ANSWER_LATER;
 
 	if (h->records == 0)
-		h = look(j, host, DNS_AAAA);
+		h = judge_look(j, host, DNS_AAAA);
 	j->secure = h->trust == ANSWER_SECURE && h->status != ANSWER_LATER;
 	if (a->status == ANSWER_LATER)
 		return; /* said with MX */
-	(void)say(
-		j, good ? FOUND_RIGHT : FOUND_ADVICE, domain, "DNSSEC", "%s",
-		good ? "The zone is signed, and the signatures are good."
-		     : "The zone is not signed: whoever lies about its records is believed. Your registrar can turn DNSSEC on.");
+	judge_say(j, good ? FOUND_RIGHT : FOUND_ADVICE, domain, "DNSSEC", "%s",
+	          good ? "The zone is signed, and the signatures are good."
+	               : "The zone is not signed: whoever lies about its records is believed.")
+		->act =
+		good ? ""
+		     : "sign the zone, and give the registrar its DS record; where the registrar has the zone, turn DNSSEC on there";
 }
 
 /* R96: the clerk knows whether mail for the domain is ours at all. */
@@ -633,18 +510,20 @@ judge_ours(struct judging *j)
 		return;
 	status = command_hear(j->call, "clerk", &ask, &said);
 	if (bytes_search(buffer_bytes(&said), BYTES("\nnot ours:")) >= 0)
-		say(j, FOUND_WRONG, domain, "domain", "This server takes no mail for the domain.")
-			->write = arena_printf(j->facts->life,
-		                               "mansio domain add %s (or name it in mydestination, "
-		                               "virtual_mailbox_domains or relay_domains)",
-		                               j->facts->domain);
+		judge_say(j, FOUND_WRONG, domain, "domain",
+		          "This server takes no mail for the domain.")
+			->act = arena_printf(j->facts->life,
+		                             "mansio domain add %s (or name it in mydestination, "
+		                             "virtual_mailbox_domains or relay_domains)",
+		                             j->facts->domain);
 	else if (status == COMMAND_DONE)
-		(void)say(j, FOUND_RIGHT, domain, "domain", "This server takes its mail.");
+		(void)judge_say(j, FOUND_RIGHT, domain, "domain", "This server takes its mail.");
 	else if (status == COMMAND_FAILED)
-		(void)say(j, FOUND_ADVICE, domain, "domain",
-		          "The domain is ours, but postmaster@%s gets no mail: mansio address test "
-		          "says why (rfc5321:4.5.1).",
-		          j->facts->domain);
+		(void)judge_say(
+			j, FOUND_ADVICE, domain, "domain",
+			"The domain is ours, but postmaster@%s gets no mail: mansio address test "
+			"says why (rfc5321:4.5.1).",
+			j->facts->domain);
 	buffer_free(&said);
 }
 
@@ -659,9 +538,9 @@ dns_judge(struct call *c, struct facts *f, const struct records *all, struct inq
 	judge_ours(&j);
 	judge_host(&j);
 	judge_pointers(&j);
-	judge_texts(&j);
+	dns_judge_texts(&j);
 	judge_signed(&j);
-	judge_dane(&j);
+	dns_judge_dane(&j);
 	for (size_t i = 0; i < all->count; i++)
 		if (all->one[i].type == DNS_SRV)
 			judge_service(&j, &all->one[i]);

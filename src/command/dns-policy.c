@@ -6,7 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include "command/dns.h"
+#include "command/dns_inner.h"
 #include "command/sts.h"
 #include "role/settings.h"
 #include "smtp/sender/settings.h"
@@ -92,7 +92,7 @@ judge_hosts(struct policing *p)
 		say(p, FOUND_WRONG,
 		    "The policy (%s) does not name %s, which MX names: who obeys it sends no letter there.",
 		    modes[p->policy.mode], name)
-			->write =
+			->act =
 			arena_printf(p->facts->life,
 		                     "mx: %s, in the policy; and another id in the record", name);
 	}
@@ -141,7 +141,7 @@ judge_certificates(struct policing *p)
 			say(p, p->policy.mode == STS_ENFORCE ? FOUND_WRONG : FOUND_ADVICE,
 			    "The policy (%s) asks for a certificate of %s that all trust, and ours is none: %s.",
 			    modes[p->policy.mode], f->host, why)
-				->write =
+				->act =
 				"smtpd_tls_chain_files = the key and the chain of an authority that all trust; until then mode: testing";
 		X509_free(leaf);
 	}
@@ -166,11 +166,11 @@ judge_policy(struct policing *p, const char *text)
 		say(p, FOUND_ADVICE,
 		    "The policy holds for %lld hours: who takes it away for so long has its effect ended. Weeks are usual (rfc8461:3.2).",
 		    (long long)p->policy.age_s / 3600)
-			->write = "max_age: 1209600";
+			->act = "max_age: 1209600";
 	if (p->policy.mode == STS_TESTING)
 		say(p, FOUND_ADVICE,
 		    "The policy is being tested: others report what fails, and send all the same. When reports are quiet write enforce.")
-			->write = "mode: enforce, and another id in the record";
+			->act = "mode: enforce, and another id in the record";
 	for (size_t i = before; i < p->out->count; i++)
 		state = p->out->one[i].state == FOUND_WRONG ? FOUND_WRONG : state;
 	if (state == FOUND_RIGHT)
@@ -202,6 +202,25 @@ shown(struct facts *f, struct bytes text)
 	return kept;
 }
 
+/* Until the web server gives it, nothing must announce it. */
+static void
+take_back(struct policing *p, struct finding *one, const struct answer *a)
+{
+	struct buffer text = { 0 };
+
+	for (size_t i = 0; i < a->records; i++) {
+		buffer_reset(&text);
+		if (answer_strings(&a->record[i], &text) &&
+		    bytes_starts_nocase(buffer_bytes(&text), BYTES("v=STSv1")))
+			finding_erase(p->facts, one, a->name, DNS_TXT, &a->record[i]);
+	}
+	buffer_free(&text);
+	one->act = arena_printf(
+		p->facts->life,
+		"delete that until the web server gives this policy; better, have it: %s",
+		one->act);
+}
+
 void
 dns_judge_policy(struct facts *f, struct inquiry *ask, struct findings *out)
 {
@@ -224,7 +243,8 @@ dns_judge_policy(struct facts *f, struct inquiry *ask, struct findings *out)
 			            "A policy is announced and nobody gets it: %s.", why);
 
 			one->there = shown(f, buffer_bytes(&text));
-			one->write = right_text(&p);
+			one->act = right_text(&p);
+			take_back(&p, one, inquiry_ask(ask, bytes_of(record), DNS_TXT));
 		} else {
 			judge_policy(&p, shown(f, buffer_bytes(&text)));
 		}

@@ -68,7 +68,7 @@ is_on(struct facts *f, struct inquiry *ask, const struct dnsbl *list, const stru
 		                     "It is on %.*s: hosts that ask this list refuse our letters.",
 		                     (int)list->domain.len, list->domain.at);
 		one->there = reason_of(f, ask, name);
-		one->write =
+		one->act =
 			"end the cause (mansio queue summary, mansio trace of who sends much), then ask the list to take the address off";
 		return true;
 	}
@@ -127,7 +127,7 @@ dns_judge_age(struct facts *f, struct findings *out)
 		"This server is here for %lld day%s. Who knows no address yet puts much mail from it into Junk: begin with 50 letters a day to "
 		"each large provider, to people who answer, and double that every third day; lists last.",
 		(long long)days, days == 1 ? "" : "s");
-	one->write =
+	one->act =
 		"default_destination_rate_delay = 10s for the first weeks slows down all that goes to one destination";
 }
 

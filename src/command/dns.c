@@ -32,7 +32,9 @@ const struct command command_dns = {
 		"The host is myhostname or NAME. Its addresses are those of --address; without it those of proxy_interfaces, and without these those of "
 		"inet_interfaces that are not private. A certificate only root may read has its TLSA record only when root asks.\n"
 		"\n"
-		"check asks the resolver of main.cf, says of each record whether it is right, missing or wrong, what is there and what to write. advice may be "
+		"check asks the resolver of main.cf, says of each record whether it is right, missing or wrong, what is there and what would be right: lines to delete from the zone, lines to "
+		"write into it, and what else to do where no line of the zone does it, as with the PTR, which the provider of the address sets. With these lines copied the next check is "
+		"content. In --json, delete and write have several lines with a newline between. advice may be "
 		"followed or not; unknown could not be asked. --watch asks again and again, less and less often while nothing changes, and tells what is "
 		"other than before, until a key is pressed or a signal ends it; --wait does so until all is right. The "
 		"resolver may remember old answers for as long as their TTL says. The policy of MTA-STS is fetched from its web server as senders do, and its "
@@ -68,6 +70,17 @@ take_form(struct call *c, enum dns_form *form)
  * check
  */
 
+/* Each line with the word that says what is to be done with it. */
+static void
+print_lines(const char *word, const char *lines)
+{
+	struct bytes rest = bytes_of(lines), line;
+
+	while (bytes_split(&rest, '\n', &line))
+		if (line.len > 0)
+			(void)printf("%16s: %.*s\n", word, (int)line.len, line.at);
+}
+
 static void
 print_one(const struct finding *one, const char *state)
 {
@@ -75,8 +88,11 @@ print_one(const struct finding *one, const char *state)
 	             one->name.at, one->says);
 	if (one->state != FOUND_RIGHT && *one->there != '\0')
 		(void)printf("           there: %s\n", one->there);
-	if (one->state != FOUND_RIGHT && *one->write != '\0')
-		(void)printf("           write: %s\n", one->write);
+	if (one->state == FOUND_RIGHT)
+		return;
+	print_lines("delete", one->erase);
+	print_lines("write", one->write);
+	print_lines("do", one->act);
 }
 
 /* A finding in one line, as it is known again. */
@@ -159,7 +175,8 @@ print_findings(const struct facts *f, const struct findings *all, const struct b
 static void
 print_json(const struct facts *f, const struct findings *all)
 {
-	static const char *const columns[] = { "state", "type", "name", "says", "there", "write" };
+	static const char *const columns[] = { "state", "type",   "name",  "says",
+		                               "there", "delete", "write", "do" };
 	struct output           *o = output_open(OUTPUT_JSON, columns, COUNT(columns));
 	struct buffer            parts = { 0 };
 	unsigned                 score;
@@ -172,7 +189,9 @@ print_json(const struct facts *f, const struct findings *all)
 		output_value(o, one->name);
 		output_text(o, "%s", one->says);
 		output_text(o, "%s", one->there);
+		output_text(o, "%s", one->erase);
 		output_text(o, "%s", one->write);
+		output_text(o, "%s", one->act);
 	}
 	score = dns_score(all, &parts);
 	output_text(o, "score");
@@ -180,7 +199,8 @@ print_json(const struct facts *f, const struct findings *all)
 	output_text(o, "%s", f->domain);
 	output_text(o, "%u of 100", score);
 	output_value(o, buffer_bytes(&parts));
-	output_text(o, "%s", "");
+	for (int i = 0; i < 3; i++)
+		output_text(o, "%s", "");
 	buffer_free(&parts);
 	output_close(&o);
 }

@@ -20,7 +20,9 @@ struct finding {
 	enum finding_state state;
 	struct bytes name;
 	const char  *type;             /* "MX", or what it is about: "SPF", "DNSSEC"  */
-	const char  *there, *says, *write;     /* "" nothing                          */
+	const char  *there, *says;             /* "" nothing                          */
+	const char  *erase, *write;            /* lines of a zone file: these must go, these come */
+	const char  *act;                      /* what no line of a zone does         */
 };
 struct findings { struct finding one[FINDINGS_MOST]; size_t count; };
 struct inquiry;

@@ -200,7 +200,7 @@ def test_R95_a_fresh_domain_lacks_everything_and_with_our_zone_all_is_right(dire
         names.load({DOMAIN: without_policy(ask), **POINTERS})
         found = ask.check(status=0)
         assert not bad(found)
-        assert [r["state"] for r in found[("TLSA", f"_25._tcp.{HOST}")]] == ["right"]
+        assert [r["state"] for r in found[("TLSA", f"_25._tcp.{HOST}")]] == ["advice"]    # the zone is not signed: without effect (rfc7672:2.2)
         assert [r["state"] for r in found[("DNSSEC", DOMAIN)]] == ["advice"]
         assert [r["state"] for r in found[("PTR", f"10.{REVERSE}")]] == ["right"]
 
@@ -325,7 +325,7 @@ def test_R356_how_one_begins_with_a_new_address(directory):
         assert not any(kind == "warm-up" for kind, _ in ask.check(status=1))
         (directory / "mail").mkdir()
         [row] = ask.check(status=1)[("warm-up", HOST)]
-        assert row["state"] == "advice" and "50 letters a day" in row["says"] and "default_destination_rate_delay" in row["write"]
+        assert row["state"] == "advice" and "50 letters a day" in row["says"] and "default_destination_rate_delay" in row["do"]
         assert not any(kind == "warm-up" for kind, _ in Asking(directory, names, relayhost="[mail.isp.example]").check(status=1))
 
 
@@ -390,14 +390,14 @@ def test_R230_the_policy_is_fetched_and_what_is_wrong_with_it_is_told(directory,
     rows = [row for (kind, at), all_ in found.items() if kind == "MTA-STS" and at == host for row in all_]
     assert [row for row in rows if row["state"] == state and says in row["says"]], rows
     assert {row["state"] for row in rows} <= {state, "advice", "right"} and ("wrong" not in {r["state"] for r in rows} or "right" not in {r["state"] for r in rows}), rows
-    assert all(row["write"] for row in rows if row["state"] == "wrong"), rows
+    assert all(row["do"] for row in rows if row["state"] == "wrong"), rows
 
 
 def test_R230_a_policy_that_nobody_gives_is_told_of(directory):
     with Names() as names:
         names.load({DOMAIN: STS.replace("mta-sts A WEB\n", ""), **POINTERS})
         rows = [row for (kind, _), all_ in Asking(directory, names).check(status=1).items() if kind == "MTA-STS" for row in all_]
-        assert any(row["state"] == "wrong" and f"mta-sts.{DOMAIN} has no address" in row["says"] and row["write"] for row in rows), rows
+        assert any(row["state"] == "wrong" and f"mta-sts.{DOMAIN} has no address" in row["says"] and row["do"] for row in rows), rows
 
 
 def test_behind_a_translation_of_addresses_the_world_sees_another(directory):
