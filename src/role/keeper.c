@@ -664,10 +664,13 @@ configs(struct house *h, struct imap_config *imap, struct pop3_config *pop3)
 }
 
 static void
-settings_to_store(struct keeper *k)
+settings_to_store(struct house *h)
 {
+	struct keeper *k = keeper_of(h);
+
 	text_wanted(k->store, k->rows.search_index);
 	columns_memory_most(k->store, (size_t)k->rows.search_memory);
+	store_room_keep((uint64_t)h->common.queue_minfree);
 }
 
 static void
@@ -677,7 +680,7 @@ keeper_reload(struct house *h)
 	struct pop3_config pop3;
 
 	configs(h, &imap, &pop3);
-	settings_to_store(keeper_of(h));
+	settings_to_store(h);
 	imap_service_config(keeper_of(h)->imap, &imap);
 	pop3_service_config(keeper_of(h)->pop3, &pop3);
 	keeper_limits_again(h);
@@ -754,7 +757,7 @@ keeper_start(struct house *h)
 	k->store = store_open(accounts, k->letters, k->rows.history_ms, &store_needs, h);
 	if (k->store == NULL)
 		return false;
-	settings_to_store(k);
+	settings_to_store(h);
 	keeper_writer_open(h);
 	keeper_news_open(h);
 	k->gather = timer_open(h->loop, gathered, h);

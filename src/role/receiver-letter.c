@@ -5,13 +5,16 @@
 #include "role/receiver.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "message/envelope.h"
 #include "policy/settings.h"
 
-enum { TYPICAL = 16 << 10 }; /* of a letter whose SIZE was not said */
+enum { TYPICAL = 16 << 10 };        /* of a letter whose SIZE was not said */
+enum { LOOK_MS = 1000 };            /* for room, while there is none */
+enum { SHORT_TOLD_MS = 60 * 1000 }; /* that the disk is short is told so often */
 
 struct passage *
 passage_of(struct house *h, struct letter *l)
@@ -33,6 +36,28 @@ passage_of(struct house *h, struct letter *l)
  * Room
  */
 
+/* What is lent already is not enough: mail that is taken must find room in mailboxes, too, so no more is taken well before there is
+   none.  The size that is said is believed (rfc1870:6.1); who says none hears at the end of it if there was no room. */
+static bool
+disk_is_short(struct receiver *r, uint64_t size)
+{
+	uint64_t least = (uint64_t)r->house->common.queue_minfree, room, want;
+	bool     is_short;
+
+	if (least == 0 || !writer_room(r->writer, &room))
+		return false;
+	want = least + size + size / 2;
+	is_short = room < want;
+	if (is_short && clock_patient_ms() - r->short_told >= SHORT_TOLD_MS) {
+		r->short_told = clock_patient_ms();
+		warn_("the disk of the spool has %" PRIu64
+		      " MiB left, so letters are refused for now that need %" PRIu64
+		      " MiB (queue_minfree)",
+		      room >> 20, (want + (1 << 20) - 1) >> 20);
+	}
+	return is_short;
+}
+
 /* A letter may begin when the log takes letters and memory has room for one more. */
 enum room_answer
 need_room(void *house, struct session *s, uint64_t size)
@@ -40,6 +65,8 @@ need_room(void *house, struct session *s, uint64_t size)
 	struct receiver *r = receiver_of(house);
 	int64_t          most = session_config(s)->set.letters_memory;
 
+	if (disk_is_short(r, size))
+		return ROOM_FULL;
 	if (!writer_ready(r->writer, size > 0 ? size : TYPICAL)) {
 		if (r->refused == ENOSPC || r->refused == EDQUOT)
 			return ROOM_FULL;
@@ -420,10 +447,20 @@ hear_segment_refused(struct house *h, struct bytes body)
 	if (!word_unpack_segment(body, r->scratch, &w))
 		return false;
 	wanted_less(r, w.own);
+	if (r->refused == 0)
+		warn_("the queue lends no segment: %s", strerror(w.why != 0 ? w.why : EIO));
 	r->refused = w.why != 0 ? w.why : EIO;
-	warn_("the queue lends no segment: %s", strerror(r->refused));
+	timer_set(r->tick, LOOK_MS);
 	writer_refuse(r->writer, w.own, r->refused);
 	return true;
+}
+
+/* Room comes back without a word: it is asked for before the next letter is. */
+void
+letters_look(struct receiver *r)
+{
+	if (r->refused != 0)
+		(void)writer_ready(r->writer, TYPICAL);
 }
 
 /* Letters told in this very turn are told again. */

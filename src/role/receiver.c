@@ -266,7 +266,8 @@ tick(void *ctx)
 	connections_tick();
 	ask_tick(r);
 	milter_tick(r);
-	if (connections_count() > 0 || r->passing > 0)
+	letters_look(r);
+	if (connections_count() > 0 || r->passing > 0 || r->refused != 0)
 		timer_set(r->tick, TICK_MS);
 }
 

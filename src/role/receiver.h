@@ -128,6 +128,7 @@ struct receiver {
 	struct map      *filterings;   /* ticket -> session they are told of       */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
+	int64_t          short_told;   /* when it was said that the disk is short  */
 	bool             room_wanted;  /* sessions wait for it                     */
 	bool             names;        /* there is a resolver                      */
 	bool             gone;         /* said good-bye                            */
@@ -217,6 +218,7 @@ void rewrite_again(struct receiver *);             /* a clerk came           */
 /* receiver-letter.c */
 void letters_open_writer(struct house *);
 void letters_unpark(struct receiver *);
+void letters_look(struct receiver *);
 void letters_at_rest(struct receiver *);
 bool hear_segment_lent(struct house *, struct bytes body, int fd);
 bool hear_segment_refused(struct house *, struct bytes body);

@@ -165,7 +165,9 @@ static const struct setting rows[] = {
 	{ "spool_segment_size", SETTING_SIZE, AT(spool_segment_size), "64M",
 	  "The size of one file of the letter log.", NULL, 1 << 20, 1 << 30, "0.1" },
 	{ "queue_minfree", SETTING_SIZE, AT(queue_minfree), "64M",
-	  "The room that stays free on the disk of the spool; letters are refused for now before it is used.",
+	  "The room that stays free on the disk of the spool. With less of it MAIL is refused for now, and where one and a half of the letter's SIZE "
+	  "would not be there besides; so what was taken has room in its mailbox, where the last quarter of it, 16M at most, "
+	  "is for flags and for what is deleted. 0: nobody looks.",
 	  NULL, 0, 0, "0.1" },
 	{ "dns_resolver", SETTING_WORD, AT(dns_resolver), "",
 	  "The resolver asked for names, as 127.0.0.1:53; that of the system if empty; none: no name is looked up.", NULL, 0, 0, "0.1" },

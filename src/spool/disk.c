@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -153,4 +154,15 @@ disk_make(int dir, const char *name, unsigned mode)
 	if (why == 0 && mkdirat(dir, name, (mode_t)mode) < 0)
 		why = errno;
 	return why;
+}
+
+int
+disk_room(int fd, uint64_t *bytes)
+{
+	struct statvfs v;
+
+	if (fstatvfs(fd, &v) < 0)
+		return errno;
+	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
 }

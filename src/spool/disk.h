@@ -27,6 +27,7 @@ int disk_sync_name(int dir);
 int disk_cut(int fd, uint64_t len);
 int disk_unlink(int dir, const char *name, int flags);
 int disk_rename(int dir, const char *from, const char *to);
+int disk_room(int fd, uint64_t *bytes);                          /* free on its disk, for who is not root */
 int disk_make(int dir, const char *name, unsigned mode);         /* a directory */
 
 #endif

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 /*
@@ -165,11 +164,10 @@ number_take(struct spool *sp, uint32_t *number)
 static int
 room_left(const struct spool *sp, uint64_t size)
 {
-	struct statvfs v;
+	uint64_t bytes;
+	int      why = disk_room(sp->dir, &bytes);
 
-	if (fstatvfs(sp->dir, &v) < 0)
-		return errno;
-	return (uint64_t)v.f_bavail * v.f_frsize < size + sp->reserve ? ENOSPC : 0;
+	return why != 0 ? why : bytes < size + sp->reserve ? ENOSPC : 0;
 }
 
 /* The lock that says "its writer lives" belongs to the open file, wherever its descriptor is sent. */

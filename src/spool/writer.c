@@ -414,6 +414,14 @@ writer_ready(struct writer *w, uint64_t size)
 	return !w->starved;
 }
 
+bool
+writer_room(const struct writer *w, uint64_t *bytes)
+{
+	const struct slot *s = w->current != NULL ? w->current : w->slots;
+
+	return s != NULL && disk_room(s->fd, bytes) == 0;
+}
+
 uint64_t
 writer_content(struct writer *w, struct bytes content)
 {

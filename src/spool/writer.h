@@ -23,6 +23,7 @@
  *
  * writer_ready()   whether a letter may be put now (false: no segment lent yet, or the
  *                  log is full: answer 452/451, or wait).
+ * writer_room()    what is free on the disk of the log, beside the segments lent; false: none is lent, so that is not known.
  */
 #ifndef SPOOL_WRITER_H
 #define SPOOL_WRITER_H
@@ -52,6 +53,7 @@ void writer_close(struct writer **);
 void writer_lend(struct writer *, uint32_t segment, int fd, uint64_t room, bool own);  /* owns fd; header is written */
 void writer_refuse(struct writer *, bool own, int why);         /* ENOSPC ...             */
 bool writer_ready(struct writer *, uint64_t size);
+bool writer_room(const struct writer *, uint64_t *bytes);
 void writer_at_rest(struct writer *);
 /* Nothing new comes: what is in hand is finished, and every segment goes back by `done`, those of
    streams still open when they end.  Nothing is wanted any more. */

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Accounts nobody uses stay open up to this many, and up to this long; each takes some 150 KiB. */
@@ -22,10 +21,12 @@ enum { CHECKPOINT_PAGES = 1024 };
 /* More accounts than this are synced by one syncfs. */
 enum { SYNCS_MOST = 16 };
 enum { ROOM_LOOK_MS = 100 };
+/* What is left for flags and expunges on a full disk. */
+enum { ROOM_LEAST = 1 << 20, ROOM_MOST = 16 << 20 };
 /* So many deliveries are worth a commit at once. */
 enum { LATER_MOST = 768 };
 
-uint64_t store_room_least = (uint64_t)16 << 20;
+uint64_t store_room_least = ROOM_MOST;
 
 /* What was committed together, while it is being synced.  The thread touches fd, fds, accounts_fd, why. */
 struct batch {
@@ -60,20 +61,27 @@ store_open(int accounts, struct letters *letters, int64_t history_ms,
 	return s;
 }
 
+void
+store_room_keep(uint64_t free_least)
+{
+	store_room_least = free_least / 4 > ROOM_MOST    ? ROOM_MOST
+	                   : free_least / 4 < ROOM_LEAST ? ROOM_LEAST
+	                                                 : free_least / 4;
+}
+
 /* Nothing that grows is begun on a full disk, so that flags and expunges still find room. */
 int
 store_room(struct store *s)
 {
-	struct statvfs v;
-	int64_t        now = clock_patient_ms();
+	uint64_t bytes;
+	int64_t  now = clock_patient_ms();
 
 	if (s->room_ms != 0 && now - s->room_ms < ROOM_LOOK_MS && now >= s->room_ms)
 		return s->room_why;
 	s->room_ms = now;
-	if (fstatvfs(s->accounts, &v) < 0)
-		s->room_why = errno;
-	else
-		s->room_why = (uint64_t)v.f_bavail * v.f_frsize < store_room_least ? ENOSPC : 0;
+	s->room_why = disk_room(s->accounts, &bytes);
+	if (s->room_why == 0 && bytes < store_room_least)
+		s->room_why = ENOSPC;
 	return s->room_why;
 }
 

@@ -54,6 +54,8 @@ struct store_needs {
 struct store *store_open(int accounts, struct letters *letters, int64_t history_ms,
                          const struct store_needs *, void *ctx);
 void store_close(struct store **);             /* commits and syncs first              */
+/* Of so many bytes that are to stay free on the disk arrivals may take three quarters: who takes mail stops before. */
+void store_room_keep(uint64_t free_least);
 void store_parting(struct store *);            /* the last barrier comes: what is known of mailboxes goes with it */
 void store_at_rest(struct store *);
 void store_barrier(struct store *, void (*fn)(void *ctx, int why), void *ctx);
