@@ -1,6 +1,7 @@
 #include "delivery/deliver.h"
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "delivery/beenhere.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
 #include "store/quota.h"
@@ -79,7 +80,7 @@ content_place(struct letters *letters, const struct delivery *d, uint64_t len,
 	return 0;
 }
 
-/* Where the pieces lie, from the envelope record that was stored with the content. */
+/* Where the pieces lie, from the envelope record that was stored with the content; ELOOP: it has been here before. */
 static int
 arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
 {
@@ -102,7 +103,10 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		.arrived_us = envelope.arrived_us,
 	};
 	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
-	return content_place(letters, d, envelope.content_len, &out->place);
+	why = content_place(letters, d, envelope.content_len, &out->place);
+	if (why == 0 && d->aside == NULL && been_here(letters, &out->place, &digest, d->address))
+		return ELOOP;
+	return why;
 }
 
 /* The last letter may be over by the grace. */
@@ -147,6 +151,9 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	uint32_t        uid;
 	int             why = arrival_of(letters, d, a, &arrival);
 
+	if (why == ELOOP)
+		return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.4.6",
+			                         been_here_text(d->address, a) };
 	if (why != 0)
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0", letters_why(why) };
 	account = account_take(store, d->account, &why);

@@ -15,7 +15,8 @@
  * DELIVERY_LATER    try again: the disk is full, the index cannot be opened now.
  *                   Or the account is full, when that is thought to pass.
  * DELIVERY_LOCKED   the same, but soon: another program has the mailbox's file locked.
- * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, or the account is full.
+ * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, the account is full, or the letter
+ *                   has been here before and came back (delivery/beenhere.h).
  * status and text are static or in the arena: "2.0.0", "delivered to INBOX".
  */
 #ifndef DELIVERY_DELIVER_H

@@ -44,6 +44,7 @@ enum digest_flag {
 	DIGEST_HAS_FROM    = 1 << 5,
 	DIGEST_CUT_SHORT   = 1 << 6,  /* a limit was met; see docs            */
 	DIGEST_8BIT_HEADER = 1 << 7,
+	DIGEST_DELIVERED_TO = 1 << 8, /* it has a Delivered-To field: it came out of a mailbox, or by way of one */
 };
 
 /* One part, in the order of the letter; part 0 is the whole letter.  Ranges are

@@ -392,6 +392,8 @@ read_header(struct walk *w, uint32_t index, const char *p)
 
 		if (part->letter != NULL && (++fields > MIME_FIELDS || !note_field(w, index, &f)))
 			w->m->flags |= DIGEST_CUT_SHORT;
+		if (index == 0 && which == FIELD_OTHER && bytes_is(f.name, "delivered-to"))
+			w->m->flags |= DIGEST_DELIVERED_TO;
 		if (which < FIELD_RECEIVED && !keep_text(w, which, f.whole.len))
 			continue;
 		switch (which) {

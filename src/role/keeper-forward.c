@@ -1,6 +1,7 @@
 /*
  * keeper-forward -- ~/.forward: the user's own word about where mail goes; its targets become recipients of the same letter
  */
+#include "delivery/beenhere.h"
 #include "delivery/forward.h"
 #include "directory/directory.h"
 #include "message/envelope.h"
@@ -182,43 +183,19 @@ add_text(struct forwarding *f, const char *path, struct bytes text, unsigned dee
 
 /* ---- the letter ---- */
 
-/* A field of the letter, as it stands; false: too long to be ours, or unreadable. */
-static bool
-read_field(struct keeper *k, uint32_t segment, uint64_t at, const struct digest_field *f,
-           uint64_t content, char *line, size_t room)
-{
-	struct letter_place place = { .content_segment = segment,
-		                      .content_at = at - record_takes(content) + RECORD_HEADER,
-		                      .content_len = content };
-
-	return f->len <= room && letters_read(k->letters, &place, f->at, line, (size_t)f->len) == 0;
-}
-
 bool
 keeper_has_been_here(struct keeper *k, uint32_t segment, uint64_t at, uint64_t letter,
                      struct bytes to)
 {
-	static const char name[] = "delivered-to:";
-	struct envelope   e;
-	struct digest     d;
-	struct bytes      packed, address = arena_lower(k->scratch, to);
-	char              line[512];
+	struct letter_place place = { .content_segment = segment };
+	struct envelope     e;
+	struct digest       d;
 
-	if (letters_envelope(k->letters, segment, at, letter, k->scratch, &packed) != 0 ||
-	    !envelope_unpack(packed, k->scratch, &e) || !digest_view(e.digest, &d))
+	if (keeper_letter_envelope(k, segment, at, letter, &e, &place.content_at) != 0 ||
+	    !digest_view(e.digest, &d))
 		return false;
-	for (uint32_t i = 0; i < d.fields; i++) {
-		struct digest_field f = digest_field_at(&d, i);
-		struct bytes        field;
-		if (f.part != 0 || f.name_len != sizeof name - 2 ||
-		    !read_field(k, segment, at, &f, e.content_len, line, sizeof line))
-			continue;
-		field = arena_lower(k->scratch, (struct bytes){ line, (size_t)f.len });
-		if (bytes_starts(field, bytes_of(name)) &&
-		    bytes_equal(bytes_trim(bytes_cut(field, sizeof name - 1, SIZE_MAX)), address))
-			return true;
-	}
-	return false;
+	place.content_len = e.content_len;
+	return been_here(k->letters, &place, &d, to);
 }
 
 /* The first file of forward_path that counts.  0: there is one; ENOENT: none. */
@@ -278,13 +255,11 @@ keeper_forward(struct house *h, uint32_t ticket, const struct word_deliver *w)
 		                                                                strerror(why)) });
 	else if (f.targets > 0 && keeper_has_been_here(k, w->envelope_segment, w->envelope_at,
 	                                               w->letter, w->address))
-		keeper_delivered(
-			h, ticket,
-			&(struct word_delivered){
-				.result = DELIVER_REFUSED,
-				.status = "5.4.6",
-				.text = arena_printf(f.arena, "mail forwarding loop for %.*s",
-		                                     (int)w->address.len, w->address.at) });
+		keeper_delivered(h, ticket,
+		                 &(struct word_delivered){
+					 .result = DELIVER_REFUSED,
+					 .status = "5.4.6",
+					 .text = been_here_text(w->address, f.arena) });
 	else if (f.targets > 0)
 		keeper_delivered(h, ticket,
 		                 &(struct word_delivered){ .result = DELIVER_FORWARDED,

@@ -2,6 +2,7 @@
  * keeper-pipe -- letters for a transport that is a command of this user's (delivery/pipe.h): the command is put together here,
  * the runner executes it, and the queue hears what came of it
  */
+#include "delivery/beenhere.h"
 #include "delivery/handoff.h"
 #include "message/envelope.h"
 #include "role/confine.h"
@@ -136,9 +137,7 @@ wrong_with(struct keeper *k, const struct word_pipe *w, const struct pipe_comman
 	for (uint32_t i = 0; (c->flags & PIPE_DELIVERED) != 0 && i < w->recipients; i++)
 		if (keeper_has_been_here(k, w->envelope_segment, w->envelope_at, w->letter,
 		                         w->recipient[i].address))
-			return arena_printf(k->scratch, "mail forwarding loop for %.*s",
-			                    (int)w->recipient[i].address.len,
-			                    w->recipient[i].address.at);
+			return been_here_text(w->recipient[i].address, k->scratch);
 	*status = "5.1.3";
 	return NULL;
 }

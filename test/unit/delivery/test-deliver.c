@@ -19,13 +19,13 @@ struct laid {
 };
 
 static struct bytes
-packed(uint64_t letter, struct buffer *out)
+packed_of(uint64_t letter, struct bytes text, struct buffer *out)
 {
 	struct envelope_recipient to = { .address = BYTES("jill@example.com") };
 	struct arena             *a = arena_open(NULL);
 	struct buffer             digest = { 0 };
 
-	digest_make(BYTES("From: a@b.example\r\nSubject: hello\r\n\r\nThe body.\r\n"), a, &digest);
+	digest_make(text, a, &digest);
 	envelope_pack(
 		&(struct envelope){
 			.letter = letter,
@@ -33,7 +33,7 @@ packed(uint64_t letter, struct buffer *out)
 			.sender = BYTES("jack@example.com"),
 			.client = BYTES("x[192.0.2.1]"),
 			.protocol = BYTES("ESMTP"),
-			.content_len = sizeof content - 1,
+			.content_len = text.len,
 			.prefix = BYTES(
 				"Received: from x by y;\r\n\tSun, 22 Nov 2026 12:00:00 +0000\r\n"),
 			.digest = buffer_bytes(&digest),
@@ -43,6 +43,12 @@ packed(uint64_t letter, struct buffer *out)
 	buffer_free(&digest);
 	arena_close(&a);
 	return buffer_bytes(out);
+}
+
+static struct bytes
+packed(uint64_t letter, struct buffer *out)
+{
+	return packed_of(letter, bytes_of(content), out);
 }
 
 static void
@@ -61,18 +67,24 @@ put_segment(struct kit *k, uint32_t number, const struct buffer *records)
 }
 
 static struct laid
-lay(struct kit *k, uint32_t number)
+lay_text(struct kit *k, uint32_t number, struct bytes text)
 {
 	struct laid   l = { (uint64_t)number << 32 | SEGMENT_HEADER, 0 };
 	struct buffer records = { 0 }, e = { 0 };
 
-	record_add(&records, RECORD_CONTENT, l.letter, bytes_of(content));
+	record_add(&records, RECORD_CONTENT, l.letter, text);
 	l.envelope_at = SEGMENT_HEADER + records.len;
-	record_add(&records, RECORD_ENVELOPE, l.letter, packed(l.letter, &e));
+	record_add(&records, RECORD_ENVELOPE, l.letter, packed_of(l.letter, text, &e));
 	put_segment(k, number, &records);
 	buffer_free(&records);
 	buffer_free(&e);
 	return l;
+}
+
+static struct laid
+lay(struct kit *k, uint32_t number)
+{
+	return lay_text(k, number, bytes_of(content));
 }
 
 static struct delivery
@@ -322,5 +334,55 @@ test_full_disk(void **state)
 	arena_close(&a);
 }
 
-UNIT(test_what_cannot_be_read_now_is_tried_again, test_delivered_once, test_where_it_lies,
+/* As local(8) and virtual(8): a Delivered-To field of this very address, in any case. */
+static void
+test_what_has_been_here(void **state)
+{
+	static const struct {
+		const char *why, *text;
+		bool        back;
+	} rows[] = {
+		{ "it came back", "Delivered-To: jill@example.com\r\n\r\nx\r\n", true },
+		{ "case, blanks", "From: a@b\r\ndelivered-TO:   JILL@Example.com \r\n\r\nx\r\n", true },
+		{ "folded", "Delivered-To:\r\n jill@example.com\r\n\r\nx\r\n", true },
+		{ "by way of others", "Delivered-To: eva@example.com\r\nDelivered-To: jill@example.com\r\n\r\nx\r\n", true },
+		{ "somebody else", "Delivered-To: eva@example.com\r\n\r\nx\r\n", false },
+		{ "an extension is another name", "Delivered-To: jill+a@example.com\r\n\r\nx\r\n", false },
+		{ "only its beginning", "Delivered-To: jill@example.com.example\r\n\r\nx\r\n", false },
+		{ "in the body", "From: a@b\r\n\r\nDelivered-To: jill@example.com\r\n", false },
+		{ "in a letter inside", "Content-Type: message/rfc822\r\n\r\nDelivered-To: jill@example.com\r\n\r\nx\r\n", false },
+		{ "another field", "X-Delivered-To: jill@example.com\r\n\r\nx\r\n", false },
+		{ "of as many letters", "Content-Type: jill@example.com\r\n\r\nx\r\n", false },
+	};
+	struct kit    k = { 0 };
+	struct arena *a = arena_open(NULL);
+	uint32_t      there = 0;
+	(void)state;
+
+	kit_folder(&k);
+	kit_open(&k);
+	for (uint32_t i = 0; i < COUNT(rows); i++) {
+		struct laid            l = lay_text(&k, i + 1, bytes_of(rows[i].text));
+		struct delivery        d = to_jill(&l, i + 1);
+		struct delivery_answer got = deliver(k.store, k.letters, &d, a);
+
+		HOLDS(rows[i].why, got.result == (rows[i].back ? DELIVERY_REFUSED : DELIVERY_DONE));
+		if (rows[i].back) {
+			SAME("rfc3463:3.5 routing loop", bytes_of(got.status), BYTES("5.4.6"));
+			SAME(rows[i].why, bytes_of(got.text), BYTES("mail forwarding loop for jill@example.com"));
+		}
+		there += !rows[i].back;
+		HOLDS(rows[i].why, count_of(&k, 5) == there);
+	}
+	struct laid     l = lay_text(&k, 99, bytes_of(rows[0].text));
+	struct delivery d = to_jill(&l, 99);
+	d.aside = "Quarantine";
+	HOLDS("what is laid aside goes nowhere", deliver(k.store, k.letters, &d, a).result == DELIVERY_DONE);
+	kit_turns(&k);
+	kit_close(&k);
+	kit_remove(&k);
+	arena_close(&a);
+}
+
+UNIT(test_what_has_been_here, test_what_cannot_be_read_now_is_tried_again, test_delivered_once, test_where_it_lies,
      test_what_cannot_be, test_full_disk)
