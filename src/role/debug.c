@@ -10,9 +10,17 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "directory/table.h"
+#include "role/enquiry.h"
 #include "role/tables.h"
 
-enum { LINES_MOST = 100000, CONTENT_LEVEL = 3, FILE_MOST = 1 << 30 };
+enum {
+	LINES_MOST = 100000,
+	CONTENT_LEVEL = 3,
+	FILE_MOST = 1 << 30,
+	ASKED_MOST = 32,     /* questions about one session               */
+	KEPT_MOST = 1 << 16, /* bytes of a session while they are open    */
+	LEFT_MOST = 200,     /* sessions that ended while they were       */
+};
 
 struct debug_settings {
 	struct setting_list peers;
@@ -23,7 +31,7 @@ struct debug_settings {
 /* clang-format off */
 static const struct setting rows[] = {
 	{ "debug_peer_list", SETTING_MATCHES, AT(peers), "",
-	  "Clients, and users, whose sessions are told in the log line by line, without passwords: addresses, networks, names, domains (and all below them), users as jill@example.com; in files of such, /file, and keys of local tables, hash:/file. mansio debug on does so for a while.", NULL, 0, 0, "0.3" },
+	  "Clients, and users, whose sessions are told in the log line by line, without passwords: addresses, networks, names, domains (and all below them), users as jill@example.com; in files of such, /file, and keys of tables, hash:/file or a database: an address, a name and the domains above it, a user. What is said before a database has answered is kept until then. mansio debug on does so for a while.", NULL, 0, 0, "0.3" },
 	{ "debug_peer_file", SETTING_WORD, AT(file), "",
 	  "A file that has these transcripts instead of the log: each line begins with its time, the service, the process and the number of the session in it. Who reads it reads other people's letters: it is root's alone. Beyond 1 GiB it does not grow; a reload makes it anew where it was renamed.", NULL, 0, 0, "0.3" },
 	{ "debug_peer_level", SETTING_NUMBER, AT(level), "2",
@@ -63,17 +71,11 @@ is_table(const char *item)
 }
 
 static const char *
-item_wrong(struct settings *s, const char *item)
+item_wrong(const char *item)
 {
 	if (*item == '!')
 		return "nobody can be taken out here";
-	if (*item == '/')
-		return NULL;
-	if (!is_table(item))
-		return debug_peer_wrong(item);
-	return table_is_remote(item, tables_default_type(s))
-	               ? "write a table of a local file: hash:, cidr: or one of their kind"
-	               : NULL;
+	return *item == '/' || is_table(item) ? NULL : debug_peer_wrong(item);
 }
 
 const char *
@@ -88,7 +90,7 @@ debug_check(struct settings *s, struct arena *a)
 			wrong = arena_printf(a, "debug_peer_file = %s: write an absolute path",
 			                     set.file);
 		for (size_t i = 0; i < set.peers.count && wrong == NULL; i++)
-			if ((wrong = item_wrong(s, set.peers.item[i])) != NULL)
+			if ((wrong = item_wrong(set.peers.item[i])) != NULL)
 				wrong = arena_printf(a, "debug_peer_list = %s: %s",
 				                     set.peers.item[i], wrong);
 	}
@@ -127,20 +129,34 @@ fits(struct bytes pattern, const struct debug_facts *f)
 	return f->name != NULL && name_fits(pattern, f->name);
 }
 
-/* Whom a table has: an address, a name or what it lies below, a user. */
+/* By what a table may have it: the address, the user, the name and what it lies below; false at the end. */
+static bool
+next_key(const struct debug_facts *f, size_t *place, const char **key)
+{
+	const char *name = f->name;
+	size_t      n = (*place)++;
+
+	if (n < 2) {
+		*key = n == 0 ? f->peer->text : f->user;
+		return *key != NULL || next_key(f, place, key);
+	}
+	while (name != NULL && n-- > 2)
+		if ((name = strchr(name, '.')) != NULL)
+			name++;
+	*key = name;
+	return name != NULL && *name != '\0';
+}
+
 static bool
 table_has(struct table *t, const struct debug_facts *f)
 {
 	struct arena *scratch = arena_open(NULL);
 	struct bytes  value;
-	bool has = table_find(t, bytes_of(f->peer->text), scratch, &value) == TABLE_FOUND ||
-	           (f->user != NULL &&
-	            table_find(t, bytes_of(f->user), scratch, &value) == TABLE_FOUND);
+	const char   *key;
+	bool          has = false;
 
-	for (const char *n = f->name; !has && n != NULL; n = strchr(n, '.')) {
-		n += *n == '.';
-		has = table_find(t, bytes_of(n), scratch, &value) == TABLE_FOUND;
-	}
+	for (size_t place = 0; !has && next_key(f, &place, &key);)
+		has = table_find(t, bytes_of(key), scratch, &value) == TABLE_FOUND;
 	arena_close(&scratch);
 	return has;
 }
@@ -150,7 +166,9 @@ struct peers {
 	const struct settings *of;
 	struct arena          *life;
 	struct debug_settings  set;   /* the words of its files in their places   */
-	struct table         **table; /* of each word; NULL: it is none           */
+	struct table         **table; /* of each word; NULL: it is none, or ...   */
+	bool                  *far;   /* ... elsewhere: role proxymap is asked    */
+	bool                   any_far;
 };
 
 static void
@@ -160,11 +178,16 @@ open_tables(struct house *h, struct peers *p)
 	struct buffer       errors = { 0 }, warnings = { 0 };
 
 	p->table = arena_take_array(p->life, p->set.peers.count + 1, sizeof(struct table *));
+	p->far = arena_take_array(p->life, p->set.peers.count + 1, sizeof(bool));
 	for (size_t i = 0; i < p->set.peers.count; i++) {
 		const char *item = p->set.peers.item[i];
 
 		if (!is_table(item))
 			continue;
+		if (table_is_remote(item, tables_default_type(h->settings))) {
+			p->far[i] = p->any_far = true;
+			continue;
+		}
 		p->table[i] = table_open(item, TABLE_PLAIN, &source, &errors, &warnings);
 		if (p->table[i] == NULL) {
 			warn_("debug_peer_list = %s cannot be used: %.*s", item, (int)errors.len,
@@ -174,6 +197,51 @@ open_tables(struct house *h, struct peers *p)
 	}
 	buffer_free(&errors);
 	buffer_free(&warnings);
+}
+
+/* Who asks tables that are elsewhere: the role, or, where it has nothing to ask of its own, we for it. */
+static struct enquiries *asker;
+static bool              asker_is_ours;
+
+void
+debug_ask_by(struct enquiries *of_the_role)
+{
+	asker = of_the_role;
+}
+
+static struct enquiries *
+asker_of(struct house *h)
+{
+	struct proxymap_settings set;
+
+	if (asker == NULL && house_settings(h, &proxymap_setting_table, NULL, &set)) {
+		asker = enquiries_open(h, &set);
+		asker_is_ours = true;
+	}
+	return asker;
+}
+
+bool
+debug_heard(uint32_t ticket, struct bytes body)
+{
+	return asker != NULL && enquiries_heard(asker, ticket, body);
+}
+
+void
+debug_proxymap(bool came)
+{
+	if (asker != NULL)
+		(came ? enquiries_met : enquiries_lost)(asker);
+}
+
+/* Settings are new; a role forgets its own. */
+static void
+forget_answers(struct house *h)
+{
+	struct proxymap_settings set;
+
+	if (asker_is_ours && house_settings(h, &proxymap_setting_table, NULL, &set))
+		enquiries_forget(asker, &set);
 }
 
 static const struct peers *
@@ -192,6 +260,7 @@ peers_of(struct house *h)
 	else
 		p.set = (struct debug_settings){ { NULL, 0 }, 0, "" };
 	open_tables(h, &p);
+	forget_answers(h);
 	return &p;
 }
 
@@ -226,7 +295,7 @@ wanted_until(struct house *h, const struct debug_facts *f)
 
 	for (size_t i = 0; i < p->set.peers.count; i++)
 		if (p->table[i] != NULL ? table_has(p->table[i], f)
-		                        : fits(bytes_of(p->set.peers.item[i]), f))
+		                        : !p->far[i] && fits(bytes_of(p->set.peers.item[i]), f))
 			return INT64_MAX;
 	while (bytes_split(&rest, '\n', &line))
 		if (line_parse(line, &peer, &until) && until > clock_wall() && until > latest &&
@@ -244,7 +313,24 @@ struct hearing {
 	char               service[128], client[400];
 	int64_t            until_s;
 	unsigned           lines;
+	struct doubt      *doubt; /* NULL: it is known that it is meant */
 };
+
+/* Whether it is meant is being asked: what is said meanwhile is kept. */
+struct doubt {
+	struct doubt   *next, **at;
+	struct hearing *of;
+	struct stream  *stream; /* NULL: the session is over             */
+	struct buffer   kept;   /* lines, '<' or '>' before each         */
+	bool            full;
+	unsigned        asked, open;
+	struct ask {
+		struct enquiry enquiry; /* first */
+		struct doubt  *of;
+	} ask[ASKED_MOST];
+};
+static struct doubt *doubts;
+static unsigned      left;
 
 /* False: there is no such file, or it cannot be written. */
 static bool
@@ -272,10 +358,25 @@ tell_file(const struct hearing *e, bool client, const char *text)
 }
 
 static void
+keep_line(struct doubt *d, bool client, const char *text)
+{
+	if (d->full)
+		return;
+	d->full = d->kept.len > KEPT_MOST;
+	buffer_printf(&d->kept, "%c%s\n", client ? '<' : '>',
+	              d->full ? "[a table has not answered yet: what follows here is not shown]"
+	                      : text);
+}
+
+static void
 tell(void *ctx, bool client, const char *text)
 {
 	struct hearing *e = ctx;
 
+	if (e->doubt != NULL) {
+		keep_line(e->doubt, client, text);
+		return;
+	}
 	if (e->lines >= LINES_MOST)
 		return;
 	if (++e->lines == LINES_MOST)
@@ -298,34 +399,202 @@ heard(void *own, bool arrived, struct bytes b)
 }
 
 static void
+doubt_end(struct doubt *d)
+{
+	for (unsigned i = 0; i < d->asked; i++)
+		enquiry_drop(asker, &d->ask[i].enquiry);
+	*d->at = d->next;
+	if (d->next != NULL)
+		d->next->at = d->at;
+	left -= d->stream == NULL;
+	buffer_free(&d->kept);
+	memory_free(d);
+}
+
+static void
+hearing_close(struct hearing *e)
+{
+	transcript_close(&e->transcript);
+	if (e->doubt != NULL)
+		doubt_end(e->doubt);
+	memory_free(e);
+}
+
+/* What was said stays until it is known whether it was meant. */
+static void
 gone(void *own)
 {
 	struct hearing *e = own;
 
-	transcript_close(&e->transcript);
-	memory_free(e);
+	if (e->doubt == NULL || e->doubt->open == 0 || left == LEFT_MOST) {
+		hearing_close(e);
+		return;
+	}
+	e->doubt->stream = NULL;
+	left++;
+}
+
+/* It is meant: what was kept is told, and what comes now. */
+static void
+sure(struct hearing *e, int64_t until_s)
+{
+	struct doubt *d = e->doubt;
+	struct bytes  rest, line;
+	char         *text;
+
+	e->until_s = until_s;
+	if (d == NULL)
+		return;
+	e->doubt = NULL;
+	for (rest = buffer_bytes(&d->kept); bytes_split(&rest, '\n', &line);) {
+		text = memory_take(line.len + 1);
+		if (line.len > 0 && bytes_string(bytes_cut(line, 1, line.len), text, line.len + 1))
+			tell(e, line.at[0] == '<', text);
+		memory_free(text);
+	}
+	doubt_end(d);
+}
+
+static void
+doubt_settled(struct enquiry *q, enum table_outcome outcome, struct bytes value)
+{
+	struct doubt   *d = ((struct ask *)q)->of;
+	struct hearing *e = d->of;
+	struct stream  *s = d->stream;
+
+	(void)value;
+	if (--d->open > 0 && outcome != TABLE_FOUND)
+		return;
+	if (outcome == TABLE_FOUND)
+		sure(e, INT64_MAX);
+	else if (s != NULL)
+		stream_overhear(s, (struct stream_ear){ NULL, NULL, NULL });
+	if (s == NULL)
+		hearing_close(e);
+}
+
+/* Asks one table for all that is known of the session.  True: it is known already that it has it. */
+static bool
+ask_table(struct house *h, struct doubt *d, const char *table, const struct debug_facts *f)
+{
+	struct arena *scratch = arena_open(NULL);
+	struct bytes  value;
+	const char   *key;
+	bool          has = false;
+
+	for (size_t place = 0; !has && next_key(f, &place, &key);) {
+		enum table_outcome o =
+			enquiry_kept(asker_of(h), table, bytes_of(key), scratch, &value);
+		has = o == TABLE_FOUND;
+		if (o != TABLE_WAIT || d->asked == ASKED_MOST)
+			continue;
+		d->ask[d->asked] = (struct ask){ { .answered = doubt_settled }, d };
+		d->open++;
+		enquiry_ask(asker_of(h), &d->ask[d->asked++].enquiry, table, bytes_of(key));
+	}
+	arena_close(&scratch);
+	return has;
+}
+
+/* Asks all tables elsewhere: when one has it, until when it is meant, else 0, and `open` says whether it is asked. */
+static int64_t
+ask_tables(struct house *h, struct doubt *d, const struct debug_facts *f)
+{
+	const struct peers *p = peers_of(h);
+
+	if (asker_of(h) == NULL)
+		return 0;
+	for (size_t i = 0; i < p->set.peers.count; i++)
+		if (p->far[i] && ask_table(h, d, p->set.peers.item[i], f))
+			return INT64_MAX;
+	return 0;
+}
+
+static struct doubt *
+doubt_of(const struct stream *s)
+{
+	struct doubt *d = doubts;
+
+	while (d != NULL && d->stream != s)
+		d = d->next;
+	return d;
+}
+
+static void
+name_client(struct hearing *e, const struct debug_facts *f)
+{
+	(void)snprintf(e->service, sizeof e->service, "%s", f->service);
+	(void)snprintf(e->client, sizeof e->client, "%s%s%s", f->client, f->user != NULL ? " " : "",
+	               f->user != NULL ? f->user : "");
+}
+
+static struct hearing *
+hearing_open(struct house *h, const struct debug_facts *f)
+{
+	static unsigned sessions;
+	struct hearing *e = memory_take(sizeof *e);
+
+	e->house = h;
+	e->number = ++sessions;
+	name_client(e, f);
+	e->transcript =
+		transcript_open(f->protocol, peers_of(h)->set.level >= CONTENT_LEVEL, tell, e);
+	return e;
+}
+
+static struct doubt *
+doubt_open(struct hearing *e, struct stream *s)
+{
+	struct doubt *d = memory_take(sizeof *d);
+
+	d->of = e;
+	d->stream = s;
+	d->next = doubts;
+	d->at = &doubts;
+	if (doubts != NULL)
+		doubts->at = &d->next;
+	return doubts = d;
+}
+
+/* Nobody here knows whether it is meant: tables elsewhere may. */
+static void
+look_elsewhere(struct house *h, struct stream *s, const struct debug_facts *f)
+{
+	struct hearing *e = hearing_open(h, f);
+	struct doubt   *d = e->doubt = doubt_open(e, s);
+	int64_t         until = ask_tables(h, d, f);
+
+	if (until == 0 && d->open == 0) {
+		hearing_close(e);
+		return;
+	}
+	e->until_s = INT64_MAX;
+	if (until != 0)
+		sure(e, until);
+	stream_overhear(s, (struct stream_ear){ heard, gone, e });
 }
 
 void
 debug_look(struct house *h, struct stream *s, const struct debug_facts *f)
 {
-	static unsigned sessions;
+	struct doubt   *d = s == NULL ? NULL : doubt_of(s);
 	struct hearing *e;
 	int64_t         until;
 
-	if (s == NULL || stream_is_overheard(s) || !debug_is_on(h) ||
-	    (until = wanted_until(h, f)) == 0)
+	if (s == NULL || (stream_is_overheard(s) && d == NULL) || !debug_is_on(h))
 		return;
-	e = memory_take(sizeof *e);
-	e->house = h;
-	e->number = ++sessions;
-	e->until_s = until;
-	(void)snprintf(e->service, sizeof e->service, "%s", f->service);
-	(void)snprintf(e->client, sizeof e->client, "%s%s%s", f->client, f->user != NULL ? " " : "",
-	               f->user != NULL ? f->user : "");
-	e->transcript =
-		transcript_open(f->protocol, peers_of(h)->set.level >= CONTENT_LEVEL, tell, e);
-	stream_overhear(s, (struct stream_ear){ heard, gone, e });
+	until = wanted_until(h, f);
+	if (d != NULL) {
+		name_client(d->of, f);
+		if (until != 0 || (until = ask_tables(h, d, f)) != 0)
+			sure(d->of, until);
+	} else if (until != 0) {
+		e = hearing_open(h, f);
+		e->until_s = until;
+		stream_overhear(s, (struct stream_ear){ heard, gone, e });
+	} else if (peers_of(h)->any_far) {
+		look_elsewhere(h, s, f);
+	}
 }
 
 void

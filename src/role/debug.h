@@ -2,6 +2,7 @@
  * debug -- transcripts of chosen sessions, for a while
  *
  * From:     receiver, login, keeper, at each point where more is known of a session
+ * To:       role proxymap, where debug_peer_list has tables of databases
  * Touches:  the log, or debug_peer_file (resource transcripts)
  *
  * Whose sessions: debug_peer_list, and what `mansio debug on` has told the postmaster: resource debug, a line each:
@@ -10,6 +11,9 @@
  *
  * debug_look()     if this session is meant and is not overheard yet, from now on its lines are told in the log, as
  *     "< client: EHLO x" and "> client: 250 x"; until the stream ends or the time is over.
+ *     While a database is asked about it its lines are kept, and told when it is meant, though it be over; nobody waits for that.
+ * debug_ask_by()   by whose enquiries it is asked.  A role that has none says debug_heard() of TABLE_SAID, and
+ *     debug_proxymap() when that role has come or died.
  * debug_end()      no more: another process goes on with it.
  * debug_check()    what is wrong with debug_peer_list and debug_peer_file, its name before it; NULL: nothing.
  * debug_peer_wrong() what is wrong with one of them; NULL: nothing.
@@ -33,6 +37,10 @@ struct debug_facts {
 bool debug_is_on(struct house *);              /* whether anybody's are       */
 void debug_look(struct house *, struct stream *, const struct debug_facts *);
 void debug_end(struct stream *);
+struct enquiries;
+void debug_ask_by(struct enquiries *);
+bool debug_heard(uint32_t ticket, struct bytes body);
+void debug_proxymap(bool came);
 const char *debug_check(struct settings *, struct arena *);
 const char *debug_peer_wrong(const char *peer);
 extern const struct setting_table debug_setting_table;

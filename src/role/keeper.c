@@ -821,6 +821,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_GROUP: return hear_group(h, body);
 	case WORD_WHO_IS: return hear_who_is(h, ticket, body);
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
+	case WORD_TABLE_SAID: return debug_heard(ticket, body);
 	case WORD_MAILBOX_IS: return hear_mailbox_is(h, body);
 	case WORD_DIRECTORY_NEW:
 		keeper_people_new(h);
@@ -838,6 +839,8 @@ keeper_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&keeper_of(h)->questions);
 	if (role == QUEUE)
 		keeper_queue_came(h);
+	if (role == PROXYMAP)
+		debug_proxymap(true);
 	if (role == CLERK) {
 		keeper_tell_full(h);
 		keeper_user_clerk(h, true);
@@ -851,6 +854,8 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 
 	if (role == VERIFIER)
 		questions_lost(&k->questions, index);
+	if (role == PROXYMAP)
+		debug_proxymap(false);
 	if (role == QUEUE) {
 		k->queues++;
 		deliver_never(&k->early);

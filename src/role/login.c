@@ -748,6 +748,7 @@ login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	case WORD_KEEPER_REST: return hear_keeper_done(h, index);
 	case WORD_BAN: return bans_hear(role_of(h)->bans, body, clock_patient_ms());
 	case WORD_MUTE: return hear_mute(body);
+	case WORD_TABLE_SAID: return debug_heard(ticket, body);
 	case WORD_DIRECTORY_NEW: return true; /* a login keeps no answers of the clerk */
 	default: return false;
 	}
@@ -758,6 +759,8 @@ login_peer_came(struct house *h, enum role role, uint32_t index)
 {
 	if (role == KEEPER)
 		expected_now(h, index);
+	if (role == PROXYMAP)
+		debug_proxymap(true);
 }
 
 static void
@@ -769,6 +772,8 @@ login_peer_lost(struct house *h, enum role role, uint32_t index)
 		auth_clerk_lost(k->auth);
 		orphans_refuse(h, true);
 	}
+	if (role == PROXYMAP)
+		debug_proxymap(false);
 	if (role != KEEPER)
 		return;
 	/* A dead keeper's plain sessions ended with it, and it cannot say so; TLS ones end by their bytes. */

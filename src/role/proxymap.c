@@ -381,13 +381,15 @@ put_off(struct request *r, const char *why)
 	request_end(r);
 }
 
-/* Who speaks with strangers asks what is theirs to ask, and what checks of letters need; passwords for other hosts are
-   the senders' alone. */
+/* Who speaks with strangers asks what is theirs to ask, and what checks of letters need; who serves readers, whom debug_peer_list
+   has; passwords for other hosts are the senders' alone. */
 static bool
 may_ask(enum role from, const struct asked_table *t)
 {
 	if (from == RECEIVER)
 		return (t->roles & (FROM(RECEIVER) | FROM(VERIFIER))) != 0;
+	if (from == LOGIN || from == KEEPER)
+		return (t->roles & FROM(from)) != 0;
 	return from == SENDER || t->roles != FROM(SENDER);
 }
 

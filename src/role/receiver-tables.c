@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "role/debug.h"
 #include "role/enquiry.h"
 #include "role/tables.h"
 
@@ -393,6 +394,7 @@ client_answers_renew(struct receiver *r)
 		c->young = map_open();
 		c->old = map_open();
 		c->enquiries = enquiries_open(r->house, &set);
+		debug_ask_by(c->enquiries);
 	}
 	enquiries_forget(c->enquiries, &set);
 }

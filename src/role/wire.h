@@ -73,8 +73,8 @@ extern const char *const role_names[ROLES];
 	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY))  /* struct word_resolved                  */ \
 	X(REWRITE,        FROM(RECEIVER), FROM(CLERK))              /* struct word_rewrite                   */ \
 	X(REWRITTEN,      FROM(CLERK), FROM(RECEIVER))              /* struct word_rewrite: what is to stand there instead */ \
-	X(TABLE_ASK,      FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(PROXYMAP)) /* struct word_table_ask */ \
-	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)) /* struct word_table_said */ \
+	X(TABLE_ASK,      FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)|FROM(LOGIN)|FROM(KEEPER), FROM(PROXYMAP)) /* struct word_table_ask */ \
+	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)|FROM(LOGIN)|FROM(KEEPER)) /* struct word_table_said */ \
 	X(TABLE_ASK_ALL,  FROM(RECEIVER)|FROM(POLICY)|FROM(SENDER), FROM(PROXYMAP)) /* struct word_table_ask_all: of one table, for a letter */ \
 	X(TABLE_SAID_ALL, FROM(PROXYMAP), FROM(RECEIVER)|FROM(POLICY)|FROM(SENDER)) /* struct word_table_said_all */ \
 	X(DIRECTORY_NEW,  FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(KEEPER)|FROM(LOGIN)) /* forget cached answers */ \

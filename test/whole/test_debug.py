@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 
+from elsewhere import Program
 from house import BINARY, House, wait_for
 
 PASSWORD = "xyzzy-plugh-1"
@@ -162,6 +163,48 @@ def test_peers_stand_in_files_and_tables(house):
     assert is_told(house, "EHLO client.example", before)
 
 
+@pytest.mark.parametrize("key", ["127.0.0.1", "localhost", "jill@example.com", ""])
+def test_R177_peers_stand_in_a_database(house, key):
+    """Nobody waits for it: what was said before it answers is kept and told then, of those it has and of nobody else."""
+    program = Program({key.encode(): b"x"}, "socketmap")
+    program.delay = 0.3
+    try:
+        house.write_settings(debug_peer_list=f"socketmap:inet:127.0.0.1:{program.port}:x", table_cache_time="0")
+        house.command("reload")
+        smtp(house)
+        smtp(house, login=True)
+        imap(house)
+        pop3(house)
+        wait_for(lambda: b"127.0.0.1" in program.asked and (not key or key.encode() in program.asked))
+        if key == "127.0.0.1":
+            assert is_told(house, "SELECT INBOX") and is_told(house, "RETR 1") and is_told(house, "LOGIN [not shown]")
+            assert is_told(house, "EHLO client.example") and is_told(house, ": 220 ")
+        elif key == "jill@example.com":
+            assert is_told(house, "SELECT INBOX") and is_told(house, "MAIL FROM")
+        elif key == "localhost":
+            assert is_told(house, "> localhost[127.0.0.1]: 220 ")
+        else:
+            with smtplib.SMTP("127.0.0.1", house.ports["smtp"], timeout=60) as s:
+                s.ehlo("client.example")
+                wait_for(lambda: b"localhost" in program.asked)
+            assert told(house) == []
+        assert not any(secret in house.text() for secret in SECRETS)
+    finally:
+        program.close()
+
+
+def test_a_database_of_peers_that_is_away_leaves_sessions_as_they_are(house):
+    house.write_settings(debug_peer_list="socketmap:inet:127.0.0.1:1:x")
+    house.command("reload")
+    smtp(house)
+    smtp(house, login=True)
+    imap(house)
+    pop3(house)
+    assert told(house) == []
+    house.write_settings(debug_peer_list="sideways:/x")
+    assert "debug_peer_list" in house.command("config", "check", check=False).stderr
+
+
 def test_a_reload_is_over_when_all_have_it_whatever_happens_beside_it(house):
     """A table that changes while the signer is being told hurries the others, and does not make them have heard."""
     place = house.config.parent
@@ -278,7 +321,7 @@ def test_transcripts_go_to_no_file_that_others_have_a_hand_on(house, trap):
     assert not other.exists() or other.read_text() == ""
 
 
-@pytest.mark.parametrize("peer, why", [("!192.0.2.1", "nobody can be taken out here"), ("pgsql:/etc/mansio/x", "a table of a local file")])
+@pytest.mark.parametrize("peer, why", [("!192.0.2.1", "nobody can be taken out here"), ("pgsql:/etc/mansio/x", "this table cannot be used as it is")])
 def test_what_cannot_be_a_peer_is_said(house, peer, why):
     done = house.command("config", "set", f"debug_peer_list={peer}", check=False)
     assert done.returncode != 0 and why in done.stdout + done.stderr
