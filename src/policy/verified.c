@@ -73,7 +73,8 @@ verified_find(struct policydb *db, const struct verified_settings *set, struct b
 	return verified_judge(set, out, now);
 }
 
-/* What does not hold is kept all the same, as not known: a good answer stays when its server was away. */
+/* A good answer holds until it expires, whatever its server says meanwhile, and is asked for anew when the question of now is no
+   longer pending.  What is not kept is there all the same, as not known. */
 void
 verified_keep(struct policydb *db, const struct verified_settings *set, struct bytes address,
               enum verified_outcome outcome, struct bytes text, int64_t now)
@@ -85,8 +86,7 @@ verified_keep(struct policydb *db, const struct verified_settings *set, struct b
 	bool                  holds = k.updated > 0 && k.outcome == VERIFIED_GOOD &&
 	             now - k.updated <= set->positive_expire / 1000;
 
-	k.probed = 0;
-	if (outcome == VERIFIED_GOOD || (set->negative && !(holds && outcome == VERIFIED_LATER)))
+	if (outcome == VERIFIED_GOOD || (set->negative && !holds))
 		k = (struct verified_known){ outcome, text, now, 0 };
 	else if (!holds)
 		k = (struct verified_known){ VERIFIED_TODO, { "", 0 }, 0, 0 };

@@ -6,11 +6,11 @@
  *
  * What a server said of an address (rfc5321:3.5 is seldom of use: a recipient is offered, and the letter not sent)
  * holds for `positive_expire` or `negative_expire`; from `positive_refresh` or `negative_refresh` on it is asked anew
- * while the old answer still holds.  A question of the last `pending` seconds is not asked again.
+ * while the old answer still holds; one that was good is ended by no other before it expires.  A question of the last `pending` seconds is not asked again.
  *
  * verified_judge()  what to do with what is known (updated 0: nothing).
  * verified_find()   what is known of the address, and what to do.
- * verified_keep()   what its server said; a refusal or a failure only with `negative`.
+ * verified_keep()   what its server said; a refusal or a failure only with `negative`, and where nothing good holds.
  * verified_asked()  that it is being asked.
  * See:      Postfix ADDRESS_VERIFICATION_README
  */

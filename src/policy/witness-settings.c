@@ -53,7 +53,7 @@ static const struct setting rows[] = {
 	{ "address_verify_sender", SETTING_TEXT, AT(verify_sender), "double-bounce@$myorigin", "As whom other servers are asked about an address; empty or <>: as nobody.", NULL, 0, 0, "0.3" },
 	{ "address_verify_sender_ttl", SETTING_TIME, AT(verify_sender_ttl), "0s", "After which time its local part is another, as double-bounceJQYP@example.com; 0: it stays as it is. Some hours at least, as others may let a new sender wait.", NULL, 0, INT64_C(86400000) * 3650, "0.7" },
 	{ "address_verify_positive_expire_time", SETTING_TIME, AT(verified.positive_expire), "31d", "How long it holds that an address takes letters.", NULL, 1000, INT64_C(86400000) * 3650, "0.3" },
-	{ "address_verify_positive_refresh_time", SETTING_TIME, AT(verified.positive_refresh), "7d", "When it is asked anew meanwhile.", NULL, 1000, INT64_C(86400000) * 3650, "0.3" },
+	{ "address_verify_positive_refresh_time", SETTING_TIME, AT(verified.positive_refresh), "7d", "When it is asked anew meanwhile; a refusal then does not end what holds.", NULL, 1000, INT64_C(86400000) * 3650, "0.3" },
 	{ "address_verify_negative_cache", SETTING_BOOL, AT(verified.negative), "yes", "Whether refusals and failures are remembered, too.", NULL, 0, 0, "0.3" },
 	{ "address_verify_negative_expire_time", SETTING_TIME, AT(verified.negative_expire), "3d", "How long it holds that an address does not.", NULL, 1000, INT64_C(86400000) * 3650, "0.3" },
 	{ "address_verify_negative_refresh_time", SETTING_TIME, AT(verified.negative_refresh), "3h", "When it is asked anew meanwhile.", NULL, 1000, INT64_C(86400000) * 3650, "0.3" },

@@ -160,6 +160,24 @@ def test_hosts_that_were_no_good_have_lines_of_their_own(limits, by, last):
         assert sorted(said[1]) == sorted(said[0]) and len(said[0]) == (6 if last == "good" else 7), said
 
 
+def test_a_letter_without_a_message_id_has_an_empty_one_in_the_log():
+    settings = {"myhostname": "mail.example.com", "mydestination": "", "mynetworks": "127.0.0.0/8", "local_header_rewrite_clients": "", "relayhost": "[127.0.0.1]:1"}
+    said = []
+    for server in (Postfix("".join(f"{n} = {v}\n" for n, v in settings.items())), House(**settings)):
+        try:
+            if isinstance(server, House):
+                server.start()
+                port = server.ports["smtp"]
+            else:
+                port = server.port
+            with smtplib.SMTP("127.0.0.1", port, timeout=30) as s:
+                s.sendmail("a@one.example", ["x@there.example"], LETTER.format("a"))
+            said.append(wait_for(lambda: re.search(r"message-id=.*", server.text()))[0])     # noqa: B023
+        finally:
+            server.close()
+    assert said == ["message-id=<>"] * 2
+
+
 def test_R373_pflogsumm_has_the_same_tables_for_both():
     with Sink(reply) as sink:
         settings = SETTINGS.format(sink=sink.port)

@@ -90,6 +90,39 @@ def test_addresses_are_asked_of_whom_and_as_whom_postfix_asks(place):
         ours.close()
 
 
+def changed(port, exchanger, told, who, answers):
+    """What is said of an address after its server has changed its mind, and has been asked again."""
+    said = []
+    for answer in answers:
+        exchanger.answers[who] = answer
+        before = told()
+        wait_for(lambda: [ask(port, "jill@virt.example", sender=f"{who}@far.example")] and told() > before)
+        said.append(ask(port, "jill@virt.example", sender=f"{who}@far.example")[:3])
+    return said
+
+
+@pytest.mark.parametrize("answers", [["250 2.1.5 ok", "550 5.1.1 gone"], ["250 2.1.5 ok", "450 4.2.1 not now"], ["550 5.1.1 no", "250 2.1.5 ok"],
+                                     ["450 4.2.1 not now", "550 5.1.1 no", "250 2.1.5 ok"]], ids=str)
+def test_what_is_known_of_an_address_when_its_server_changes_its_mind(answers):
+    """postconf(5), address_verify_positive_refresh_time: a refusal does not end what holds of a good address; one that is bad is good
+    as soon as its server says so."""
+    quick = {"address_verify_positive_refresh_time": "1s", "address_verify_negative_refresh_time": "1s", "relayhost": "[127.0.0.1]:{b}"}
+    theirs, ours = Side(quick), Side(quick)
+    postfix = None
+    try:
+        postfix = Postfix("127.0.0.1", {**theirs.lines, "default_database_type": "hash"})
+        wait_for(lambda: connects(postfix.port))
+        wanted = changed(postfix.port, theirs.careful, lambda: len(re.findall(r"status=(un)?deliverable|status=deferred", postfix.log())), "who", answers)
+        with House(**{"dns_resolver": "none", "smtpd_client_connection_count_limit": "0", **ours.lines}) as house:
+            house.at_work()
+            assert changed(house.ports["smtp"], ours.careful, lambda: house.count("verify: <who@far.example> is"), "who", answers) == wanted
+    finally:
+        if postfix:
+            postfix.close()
+        theirs.close()
+        ours.close()
+
+
 def connects(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()

@@ -507,7 +507,8 @@ log_letter(const struct letter *l, const char *id)
 	else
 		note_as(service, "%s: client=%.*s%.*s", id, (int)l->client.len, l->client.at,
 		        (int)l->origin.len, l->origin.at);
-	note_as(service, "%s: message-id=%s", id, l->reader.fields.message_id);
+	note_as(service, "%s: message-id=%s", id,
+	        l->reader.fields.message_id[0] != 0 ? l->reader.fields.message_id : "<>");
 }
 
 /* It lies on the disk: only now the client hears so. */

@@ -60,6 +60,12 @@ test_keeps(void **state)
 	verified_keep(db, &set, BYTES("jill@example.com"), VERIFIED_GOOD, BYTES(""), 1002);
 	verified_keep(db, &set, BYTES("jill@example.com"), VERIFIED_LATER, BYTES("no answer"), 1010);
 	HOLDS("a good answer outlives a silence", verified_find(db, &set, BYTES("jill@example.com"), 1011, a, &k) == VERIFIED_USE && k.outcome == VERIFIED_GOOD);
+	verified_asked(db, &set, BYTES("jill@example.com"), 1012);
+	verified_keep(db, &set, BYTES("jill@example.com"), VERIFIED_BAD, BYTES("550"), 1013);
+	HOLDS("and a refusal, and is not asked with each letter", verified_find(db, &set, BYTES("jill@example.com"), 1002 + 7 * DAY, a, &k) == VERIFIED_USE && k.outcome == VERIFIED_GOOD);
+	HOLDS("it is asked anew in time", verified_find(db, &set, BYTES("jill@example.com"), 1003 + 7 * DAY, a, &k) == VERIFIED_USE_AND_ASK);
+	verified_keep(db, &set, BYTES("jill@example.com"), VERIFIED_BAD, BYTES("550"), 1003 + 31 * DAY);
+	HOLDS("until it expires", verified_find(db, &set, BYTES("jill@example.com"), 1004 + 31 * DAY, a, &k) == VERIFIED_USE && k.outcome == VERIFIED_BAD);
 	verified_keep(db, &no_negative, BYTES("joe@example.com"), VERIFIED_BAD, BYTES("550"), 1002);
 	HOLDS("address_verify_negative_cache = no", verified_find(db, &set, BYTES("joe@example.com"), 1003, a, &k) == VERIFIED_ASK);
 	for (int i = 0; i < 50; i++)
