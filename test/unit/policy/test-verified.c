@@ -66,6 +66,7 @@ test_keeps(void **state)
 	HOLDS("it is asked anew in time", verified_find(db, &set, BYTES("jill@example.com"), 1003 + 7 * DAY, a, &k) == VERIFIED_USE_AND_ASK);
 	verified_keep(db, &set, BYTES("jill@example.com"), VERIFIED_BAD, BYTES("550"), 1003 + 31 * DAY);
 	HOLDS("until it expires", verified_find(db, &set, BYTES("jill@example.com"), 1004 + 31 * DAY, a, &k) == VERIFIED_USE && k.outcome == VERIFIED_BAD);
+	assert_int_equal(verified_delete(db, BYTES("jill@example.com")), 1);
 	verified_keep(db, &no_negative, BYTES("joe@example.com"), VERIFIED_BAD, BYTES("550"), 1002);
 	HOLDS("address_verify_negative_cache = no", verified_find(db, &set, BYTES("joe@example.com"), 1003, a, &k) == VERIFIED_ASK);
 	for (int i = 0; i < 50; i++)
