@@ -493,6 +493,7 @@ errno_of(enum directory_outcome o)
 	switch (o) {
 	case DIRECTORY_OK: return 0;
 	case DIRECTORY_LATER: return EAGAIN;
+	case DIRECTORY_FOREIGN: return EACCES;
 	default: return ENOENT;
 	}
 }
@@ -517,6 +518,10 @@ hear_limit_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 		return false;
 	if (bytes_find(address, '@') >= 0)
 		o = directory_limits_each(d, address, account_found, &account);
+	/* Nor has somebody's keeper, who may be asked by whatever else runs under that uid, any to give to others. */
+	if (o == DIRECTORY_OK && set && is_owner_index(index) &&
+	    house_keeper_of(h, account) != index)
+		o = DIRECTORY_FOREIGN;
 	if (o == DIRECTORY_OK && set)
 		o = directory_limits_set(d, address, &bytes, &messages, NULL);
 	if (o == DIRECTORY_OK && set) {
