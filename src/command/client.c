@@ -64,7 +64,7 @@ add_system_user(struct people *p, const char *who)
 {
 	const struct passwd *user = strchr(who, '@') == NULL ? getpwnam(who) : NULL;
 
-	if (user == NULL || user->pw_uid == 0)
+	if (user == NULL || user->pw_uid == 0 || user->pw_uid >= DIRECTORY_SYSTEM_UIDS)
 		return false;
 	p->one = arena_take_array(p->life, 1, sizeof *p->one);
 	p->one[p->count++] = (struct person){ system_account(SYSTEM_MAILBOX, user->pw_uid),

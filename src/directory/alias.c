@@ -188,8 +188,14 @@ user_number(struct walk *w, struct bytes user, uint32_t *uid)
 	for (int i = 0; i < 3; i++)
 		if (!bytes_split(&line, ':', &part))
 			return DIRECTORY_NONE;
-	if (!bytes_number(part, &number) || number > INT32_MAX)
-		return DIRECTORY_NONE; /* keepers have no more */
+	if (!bytes_number(part, &number))
+		return DIRECTORY_NONE;
+	if (number >= DIRECTORY_SYSTEM_UIDS) {
+		resolve_tell(w->r, "%.*s is a user, and uid %llu is too large for a mailbox",
+		             (int)user.len, user.at, (unsigned long long)number);
+		w->barred = true;
+		return DIRECTORY_NONE;
+	}
 	*uid = (uint32_t)number;
 	return DIRECTORY_OK;
 }

@@ -67,6 +67,8 @@ enum directory_outcome directory_resolve(struct directory *, struct bytes addres
 /* ---- operating-system users ------------------------------------------------- */
 /* They need no row: their account's id is made of their uid, and of what is to be done under it. */
 enum { DIRECTORY_SYSTEM_DOMAIN = 0x7fff0000 };
+/* A uid that is not below has no mailbox: keepers of owners (below) are called by what is above. */
+enum { DIRECTORY_SYSTEM_UIDS = 0x7ffe0000 };
 #define DIRECTORY_SYSTEM_ACCOUNT(uid) ((uint64_t)DIRECTORY_SYSTEM_DOMAIN << 32 | (uint32_t)(uid))
 enum system_kind {
 	SYSTEM_MAILBOX,        /* ~/.forward is asked first; readers have this one   */
@@ -101,7 +103,7 @@ enum directory_outcome directory_account_bind(struct directory *, struct bytes a
 /* ---- owners (owner.c) ------------------------------------------------------ */
 /* The mailboxes of virtual users may belong to a uid and gid of the operating system.  Each such pair has a number, which
    stands in the upper half of their accounts' ids in place of a domain's. */
-enum { DIRECTORY_OWNER_DOMAIN = 0x7ffe0000, DIRECTORY_OWNERS_MOST = 0xffff };
+enum { DIRECTORY_OWNER_DOMAIN = DIRECTORY_SYSTEM_UIDS, DIRECTORY_OWNERS_MOST = 0xffff };
 static inline bool
 is_owned_account(uint64_t account)
 {
@@ -115,6 +117,8 @@ account_owner(uint64_t account)
 /* As they were written: numbers or names; gid "": that of the user. */
 struct mail_owner { const char *uid, *gid; };
 struct owner_row { uint32_t number; struct mail_owner owner; };
+/* The pair's number, from its first use on; LATER too when there are too many of them. */
+enum directory_outcome directory_owner_number(struct directory *, const struct mail_owner *, uint32_t *out);
 /* Strings in the arena. */
 enum directory_outcome directory_owner(struct directory *, uint32_t number, struct arena *, struct mail_owner *out);
 /* Those from this number on. */

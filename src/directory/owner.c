@@ -2,7 +2,7 @@
 #include "directory/inside.h"
 
 enum directory_outcome
-directory_own(struct directory *d, const struct directory_key *k, const struct mail_owner *owner)
+directory_owner_number(struct directory *d, const struct mail_owner *owner, uint32_t *out)
 {
 	struct bytes           uid = bytes_of(owner->uid), gid = bytes_of(owner->gid);
 	enum directory_outcome o =
@@ -16,8 +16,19 @@ directory_own(struct directory *d, const struct directory_key *k, const struct m
 	if ((o = directory_row(d, s)) == DIRECTORY_OK)
 		number = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
-	if (o != DIRECTORY_OK || number > DIRECTORY_OWNERS_MOST)
-		return DIRECTORY_LATER;
+	*out = (uint32_t)number;
+	return o != DIRECTORY_OK || number > DIRECTORY_OWNERS_MOST ? DIRECTORY_LATER : DIRECTORY_OK;
+}
+
+enum directory_outcome
+directory_own(struct directory *d, const struct directory_key *k, const struct mail_owner *owner)
+{
+	uint32_t               number;
+	enum directory_outcome o = directory_owner_number(d, owner, &number);
+	sqlite3_stmt          *s;
+
+	if (o != DIRECTORY_OK)
+		return o;
 	s = directory_query(d, OWNED_PUT, k->local, k->domain);
 	sqlite3_bind_int64(s, 3, number);
 	return directory_change(d, s, DIRECTORY_LATER);

@@ -71,7 +71,8 @@ children_open(struct children *all, const struct common_settings *common)
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 		n += children_of(common, role);
 	all->pool = n;
-	all->count = n + (size_t)common->user_keepers_most;
+	all->users = (size_t)common->user_keepers_most;
+	all->count = n + (size_t)(common->user_keepers_most + common->owner_keepers_most);
 	all->common = common;
 	all->child = memory_take(all->count * sizeof *all->child);
 	n = 0;
@@ -467,10 +468,15 @@ place_vacate(struct child *c)
 	*c = (struct child){ .all = c->all, .role = POSTMASTER };
 }
 
+/* Behind the pool are the places of users' keepers, and behind those of owners': neither takes the other's. */
 static struct child *
 place_take(struct children *all, uint32_t index)
 {
-	for (size_t i = all->pool; i < all->count; i++)
+	size_t users = all->pool + all->users;
+	size_t from = is_owner_index(index) ? users : all->pool;
+	size_t to = is_owner_index(index) ? all->count : users;
+
+	for (size_t i = from; i < to; i++)
 		if (child_is_vacant(&all->child[i])) {
 			all->child[i] = (struct child){ .all = all,
 				                        .role = KEEPER,
@@ -516,7 +522,9 @@ hear_keeper_want(struct child *asker, uint32_t ticket, struct bytes body)
 			introduce(c, asker); /* else it was, and has not heard of it yet */
 	} else if ((c = place_take(all, index)) == NULL) {
 		say_not(all, index, false,
-		        "too many operating-system users get mail at once (user_keepers_limit)");
+		        is_owner_index(index)
+		                ? "mailboxes of too many uids are in use at once (owner_keepers_limit)"
+		                : "too many operating-system users get mail at once (user_keepers_limit)");
 	} else if (is_owner_index(index) && !owner_is_made(all->common, index)) {
 		start_later(c); /* what the clerk said of it is on its way to us */
 	} else {
@@ -531,19 +539,23 @@ hear_owner(struct child *c, uint32_t ticket, struct bytes body)
 	struct unpack u = unpack_of(body);
 	uint32_t      number = unpack_u32(&u);
 	struct bytes  uid = unpack_bytes(&u), gid = unpack_bytes(&u);
+	const char   *why = "no name of a user or group is as long";
 	char          uid_text[200], gid_text[200];
 
 	(void)ticket;
 	if (!unpack_done(&u) || number == 0 || number > DIRECTORY_OWNERS_MOST)
 		return false;
 	/* A back end wrote it, and the directory keeps it: not the clerk's mistake, who would say it again for ever. */
-	if (!bytes_string(uid, uid_text, sizeof uid_text) ||
-	    !bytes_string(gid, gid_text, sizeof gid_text)) {
-		warn_("mailboxes cannot belong to owner %u of the directory: no name of a user or group is as long; their mail waits",
-		      number);
-		return true;
+	if (bytes_string(uid, uid_text, sizeof uid_text) &&
+	    bytes_string(gid, gid_text, sizeof gid_text))
+		why = owner_make(c->all->common, number,
+		                 &(struct mail_owner){ uid_text, gid_text });
+	if (c->link != NULL) {
+		struct buffer *b = link_begin(c->link, WORD_OWNER_IS, 0);
+		pack_u32(b, number);
+		pack_string(b, why != NULL ? why : "");
+		link_end(c->link);
 	}
-	(void)owner_make(c->all->common, number, &(struct mail_owner){ uid_text, gid_text });
 	return true;
 }
 

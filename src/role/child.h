@@ -78,6 +78,7 @@ struct children {
 	struct loop  *loop;
 	struct child *child;
 	size_t        count, pool;     /* the first of them are always there */
+	size_t        users;           /* places behind those for operating-system users' keepers */
 	const struct common_settings *common;
 	struct bytes  text;            /* of main.cf                        */
 	const struct estate *estate;

@@ -302,7 +302,7 @@ static const struct {
 
 /* ---- what came of it ---- */
 
-/* An operating-system user's account is made of the uid; anybody else has one in the directory. */
+/* An operating-system user's account is made of the uid; anybody else has one in the directory.  NONE: not yet. */
 static enum directory_outcome
 account_of(struct exchange *e, struct bytes name)
 {
@@ -314,16 +314,16 @@ account_of(struct exchange *e, struct bytes name)
 
 	/* Nobody else's word makes somebody a user of the operating system. */
 	if (e->asked->kind != CREDENTIAL_PAM || !credential_field(e->fields, "system_uid", &uid)) {
-		if (!clerk_owner(e->house, name, e->fields, e->life, &owner))
-			return DIRECTORY_FOREIGN;
-		o = directory_account_for(c->directory, name, c->origin,
-		                          credential_kind_names[e->asked->kind], owner, e->life,
-		                          &e->who);
-		if (o == DIRECTORY_OK)
-			clerk_owned(e->house, &e->who, owner);
+		o = directory_credential(c->directory, name, c->origin, e->life, &e->who);
+		if (o != DIRECTORY_OK)
+			return o;
+		if (!clerk_owner(e->house, name, e->fields, e->life, &owner) ||
+		    clerk_owner_is_wrong(e->house, &e->who))
+			return DIRECTORY_REFUSED;
+		clerk_owned(e->house, &e->who, owner);
 		return o;
 	}
-	if (!bytes_number(uid, &number) || number >= KEEPER_OF_USER)
+	if (!bytes_number(uid, &number) || number >= DIRECTORY_SYSTEM_UIDS)
 		return DIRECTORY_BAD;
 	if ((int64_t)number < e->house->common.first_valid_uid)
 		return DIRECTORY_FOREIGN;
@@ -388,13 +388,23 @@ chain_passed(struct exchange *e)
 	}
 	if (!credential_field(e->fields, "user", &name))
 		name = e->user;
-	switch (account_of(e, name)) {
+	chain_account(e, name, account_of(e, name));
+}
+
+void
+chain_account(struct exchange *e, struct bytes name, enum directory_outcome o)
+{
+	switch (o) {
 	case DIRECTORY_OK:
 		clerk_apply_fields(e->house, e->who.address, e->fields);
 		e->counted = bytes_of(e->who.address);
 		exchange_welcome(e, e->last);
 		break;
+	case DIRECTORY_NONE: clerk_first_login(e, name); break;
 	case DIRECTORY_LATER: exchange_later(e, "directory is not available"); break;
+	case DIRECTORY_REFUSED:
+		exchange_later(e, "the mailboxes cannot belong to whom they are said to");
+		break;
 	case DIRECTORY_FOREIGN:
 		exchange_refuse(e, AUTH_DISABLED, "uid is below first_valid_uid");
 		break;

@@ -489,7 +489,13 @@ set_system_user(struct order *e, struct bytes to)
 	enum directory_outcome o;
 	uint64_t               uid;
 
-	if (!bytes_number(to, &uid) || uid >= KEEPER_OF_USER) {
+	if (bytes_number(to, &uid) && uid >= DIRECTORY_SYSTEM_UIDS) {
+		caller_complain(e->caller,
+		                "mansio: uid %.*s is too large: right would be one below %u\n",
+		                (int)to.len, to.at, DIRECTORY_SYSTEM_UIDS);
+		return 1;
+	}
+	if (!bytes_number(to, &uid)) {
 		caller_complain(e->caller,
 		                "usage: mansio account set ADDRESS system-user NAME|none\n");
 		return 2;

@@ -114,6 +114,11 @@ void chain_end(struct exchange *);
 /* The hash of e->master in the file of master users, from this network: FOUND, NONE or LATER. */
 enum stored chain_master(struct exchange *, struct bytes *hash);
 
+/* What came of the account of who is proved; NONE: it is to be made. */
+void chain_account(struct exchange *, struct bytes name, enum directory_outcome);
+/* clerk-first.c: he has none yet.  chain_account() hears of it. */
+void clerk_first_login(struct exchange *, struct bytes name);
+
 /* clerk-master.c: "user*master", whose password is known.  False: it is no such name. */
 bool master_begin(struct exchange *, struct bytes user);
 /* The same in two words. */

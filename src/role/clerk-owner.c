@@ -2,15 +2,23 @@
  * clerk-owner -- to whom the mailboxes of users of back ends and of virtual_mailbox_maps belong (role/owner.h): what a back end
  * says (uid, gid), what virtual_uid_maps and virtual_gid_maps say, or mail_uid and mail_gid
  *
- * It is said when the account is made.  Mail that is there already belongs to whom it belonged: nobody else's keeper could
+ * It is said when the account is made, which is not before the postmaster, who looks names up, has found that it can be.  Mail that is there already belongs to whom it belonged: nobody else's keeper could
  * read it, and so whoever says otherwise later is told in the log how it is, and not obeyed.
  */
 #include <string.h>
 
+#include "base/clock.h"
 #include "role/clerk-resolve.h"
 #include "role/owner.h"
 
-enum { SAID_MOST = 1000, NAME_LONGEST = 64 };
+enum { SAID_MOST = 1000, NAME_LONGEST = 64, ASK_AGAIN_MS = 5000 };
+
+/* What the postmaster said of one. */
+struct owner_heard {
+	bool    heard;
+	int64_t at_ms;
+	char   *wrong; /* why it cannot be; NULL: it can */
+};
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -78,16 +86,161 @@ field(struct bytes fields, const char *name, struct arena *a)
 	return credential_field(fields, name, &value) ? arena_copy(a, value) : "";
 }
 
+static struct mail_owner
+said_by(struct bytes fields, struct arena *a)
+{
+	return (struct mail_owner){ field(fields, "uid", a), field(fields, "gid", a) };
+}
+
 bool
 clerk_owner(struct house *h, struct bytes address, struct bytes fields, struct arena *a,
             const struct mail_owner **out)
 {
-	struct mail_owner said = { field(fields, "uid", a), field(fields, "gid", a) };
-
 	*out = NULL;
 	return !clerk_lies_outside(h, address, fields, false) ||
-	       choose(h, address, said, h->common.first_valid_uid, a, out);
+	       choose(h, address, said_by(fields, a), h->common.first_valid_uid, a, out);
 }
+
+/* ---- whether it can be ---- */
+
+static struct owner_heard *
+heard_of(struct clerk *c, uint32_t number)
+{
+	uint64_t key = number;
+
+	return c->owners != NULL ? map_get(c->owners, map_number(&key)) : NULL;
+}
+
+static void
+tell_owner(void *house, const struct owner_row *r)
+{
+	struct clerk       *c = clerk_of(house);
+	struct owner_heard *o = heard_of(c, r->number);
+	uint64_t            key = r->number;
+
+	if (c->owners_told <= r->number)
+		c->owners_told = r->number + 1;
+	if (o == NULL) {
+		o = memory_take(sizeof *o);
+		if (c->owners == NULL)
+			c->owners = map_open();
+		(void)map_put(c->owners, map_number(&key), o);
+	}
+	memory_free(o->wrong);
+	*o = (struct owner_heard){ .at_ms = clock_patient_ms() };
+	house_owner_say(house, r);
+}
+
+/* As heard of this owner: OK, LATER, or WAIT while the postmaster is asked.  What was wrong some time ago is asked again. */
+static enum directory_outcome
+owner_stands(struct work *w, struct bytes address, uint32_t number, const struct mail_owner *o)
+{
+	struct clerk             *c = clerk_of(w->house);
+	const struct owner_heard *was = heard_of(c, number);
+	const char               *words;
+
+	if (was != NULL && was->heard && was->wrong != NULL &&
+	    clock_patient_ms() - was->at_ms >= ASK_AGAIN_MS)
+		was = NULL;
+	if (was == NULL)
+		tell_owner(w->house, &(struct owner_row){ number, *o });
+	if (was == NULL || !was->heard) {
+		w->owner = number;
+		return DIRECTORY_WAIT;
+	}
+	if (was->wrong == NULL)
+		return DIRECTORY_OK;
+	words = arena_printf(w->life, "%.*s: the mailboxes cannot belong to uid %s%s%s: %s",
+	                     (int)address.len, address.at, o->uid, *o->gid != '\0' ? ", gid " : "",
+	                     o->gid, was->wrong);
+	if (is_news(c, words))
+		warn_("%s", words);
+	return DIRECTORY_LATER;
+}
+
+static enum directory_outcome
+owner_can_be(struct work *w, struct bytes address, const struct mail_owner *o)
+{
+	uint32_t               number;
+	enum directory_outcome got;
+
+	if (o == NULL)
+		return DIRECTORY_OK;
+	got = directory_owner_number(clerk_of(w->house)->directory, o, &number);
+	return got == DIRECTORY_OK ? owner_stands(w, address, number, o) : got;
+}
+
+enum directory_outcome
+clerk_owner_holds(struct work *w, const struct credential *who)
+{
+	struct mail_owner      is;
+	enum directory_outcome o;
+
+	if (!is_owned_account(who->account))
+		return DIRECTORY_OK;
+	o = directory_owner(clerk_of(w->house)->directory, account_owner(who->account), w->life,
+	                    &is);
+	return o == DIRECTORY_OK
+	               ? owner_stands(w, bytes_of(who->address), account_owner(who->account), &is)
+	               : DIRECTORY_LATER;
+}
+
+bool
+clerk_owner_is_wrong(struct house *h, const struct credential *who)
+{
+	const struct owner_heard *was = is_owned_account(who->account)
+	                                        ? heard_of(clerk_of(h), account_owner(who->account))
+	                                        : NULL;
+
+	return was != NULL && was->wrong != NULL;
+}
+
+void
+clerk_owner_wait(struct work *w)
+{
+	struct clerk *c = clerk_of(w->house);
+
+	w->next_waiting = c->owners_waiting;
+	c->owners_waiting = w;
+}
+
+bool
+hear_owner_is(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct clerk       *c = clerk_of(h);
+	struct unpack       u = unpack_of(body);
+	uint32_t            number = unpack_u32(&u);
+	struct bytes        why = unpack_bytes(&u);
+	struct owner_heard *o = heard_of(c, number);
+	struct work        *w = c->owners_waiting, *next;
+
+	(void)from;
+	(void)index;
+	(void)ticket;
+	if (!unpack_done(&u))
+		return false;
+	if (o == NULL)
+		return true;
+	memory_free(o->wrong);
+	*o = (struct owner_heard){ .heard = true, .at_ms = clock_patient_ms() };
+	if (why.len > 0) {
+		o->wrong = memory_take(why.len + 1);
+		memcpy(o->wrong, why.at, why.len);
+	}
+	c->owners_waiting = NULL;
+	for (; w != NULL; w = next) {
+		next = w->next_waiting;
+		if (w->owner != number) {
+			clerk_owner_wait(w);
+			continue;
+		}
+		w->owner = 0;
+		work_on(w);
+	}
+	return true;
+}
+
+/* ---- what tables say ---- */
 
 /* What a table has for this address; NONE is for somebody to mend. */
 static enum directory_outcome
@@ -120,20 +273,14 @@ number_of(struct work *w, const char *setting, const struct setting_list *maps,
 	return DIRECTORY_LATER;
 }
 
-enum directory_outcome
-clerk_owner_by_tables(struct work *w, const struct directory_target *t,
-                      const struct mail_owner **out)
+static enum directory_outcome
+by_tables(struct work *w, const struct directory_target *t, const struct mail_owner **out)
 {
 	struct clerk          *c = clerk_of(w->house);
-	struct credential      who;
 	struct mail_owner      said;
-	enum directory_outcome o =
-		directory_credential(c->directory, t->address, c->origin, w->life, &who);
+	enum directory_outcome o;
 
-	*out = NULL;
-	if (o != DIRECTORY_NONE)
-		return o; /* it is there */
-	if (!clerk_lies_outside(w->house, t->address, BYTES(""), t->place.len > 0))
+	if (!clerk_lies_outside(w->house, t->address, t->fields, t->place.len > 0))
 		return DIRECTORY_OK;
 	if ((o = number_of(w, "virtual_uid_maps", &c->rules.virtual_uid_maps, t, &said.uid)) !=
 	            DIRECTORY_OK ||
@@ -148,14 +295,52 @@ clerk_owner_by_tables(struct work *w, const struct directory_target *t,
 	               : DIRECTORY_LATER;
 }
 
-/* ---- what there is ---- */
-
-static void
-tell_owner(void *house, const struct owner_row *r)
+/* Where neither is set, a back end that knows the user may tell. */
+static enum directory_outcome
+by_person(struct work *w, struct directory_target *t, const struct mail_owner **out)
 {
-	clerk_of(house)->owners_told = r->number + 1;
-	house_owner_say(house, r);
+	struct clerk           *c = clerk_of(w->house);
+	struct directory_target found;
+	enum table_outcome      got = TABLE_NONE;
+	bool                    unsaid;
+
+	if (t->fields.len == 0 && c->rows.userdb)
+		got = chain_person(w->house, w->lookups, t->address, w->life, &found, &unsaid);
+	if (got == TABLE_WAIT || got == TABLE_LATER)
+		return got == TABLE_WAIT ? DIRECTORY_WAIT : DIRECTORY_LATER;
+	if (got == TABLE_FOUND)
+		t->fields = found.fields;
+	return !clerk_lies_outside(w->house, t->address, t->fields, t->place.len > 0) ||
+	                       choose(w->house, t->address, said_by(t->fields, w->life),
+	                              w->house->common.first_valid_uid, w->life, out)
+	               ? DIRECTORY_OK
+	               : DIRECTORY_LATER;
 }
+
+enum directory_outcome
+clerk_owner_of(struct work *w, struct directory_target *t, const struct mail_owner **out)
+{
+	struct clerk          *c = clerk_of(w->house);
+	struct credential      who;
+	enum directory_outcome o =
+		directory_credential(c->directory, t->address, c->origin, w->life, &who);
+
+	*out = NULL;
+	if (t->source != NULL)
+		o = o == DIRECTORY_LATER                                         ? o
+		    : clerk_owner(w->house, t->address, t->fields, w->life, out) ? DIRECTORY_OK
+		                                                                 : DIRECTORY_LATER;
+	else if (o == DIRECTORY_NONE &&
+	         c->rules.virtual_uid_maps.count + c->rules.virtual_gid_maps.count > 0)
+		o = by_tables(w, t, out);
+	else if (o == DIRECTORY_NONE)
+		o = by_person(w, t, out);
+	else
+		return o; /* it is there */
+	return o == DIRECTORY_OK ? owner_can_be(w, t->address, *out) : o;
+}
+
+/* ---- what there is ---- */
 
 void
 clerk_owners_tell(struct house *h)

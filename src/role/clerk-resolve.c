@@ -227,8 +227,8 @@ is_disguised(struct bytes address, struct arena *a)
 	return !is_ascii(address) && is_ascii(casefold(a, address));
 }
 
-static enum directory_outcome
-make_account(struct work *w, struct directory_target *t)
+enum directory_outcome
+clerk_make_account(struct work *w, struct directory_target *t)
 {
 	struct clerk            *c = clerk_of(w->house);
 	struct credential        who;
@@ -237,20 +237,19 @@ make_account(struct work *w, struct directory_target *t)
 
 	if (is_disguised(t->address, w->life))
 		return DIRECTORY_LATER;
-	if (t->source == NULL)
-		o = clerk_owner_by_tables(w, t, &owner);
-	else if (clerk_owner(w->house, t->address, t->fields, w->life, &owner))
-		o = DIRECTORY_OK;
+	o = clerk_owner_of(w, t, &owner);
 	if (o == DIRECTORY_OK)
 		o = directory_account_for(c->directory, t->address, c->origin,
 		                          t->source != NULL ? t->source : "virtual_mailbox_maps",
 		                          owner, w->life, &who);
+	if (o == DIRECTORY_OK)
+		o = clerk_owner_holds(w, &who);
 	if (o != DIRECTORY_OK)
 		return o;
 	clerk_owned(w->house, &who, owner);
 	t->account = who.account;
 	t->address = bytes_of(who.address);
-	if (t->source != NULL)
+	if (t->source != NULL || t->fields.len > 0)
 		clerk_apply_fields(w->house, who.address, t->fields);
 	if (t->place.len > 0 && !clerk_place(w->house, bytes_of(who.address), t->place))
 		return DIRECTORY_LATER;
@@ -265,7 +264,7 @@ make_accounts(struct work *w, struct resolve_answer *found)
 
 	for (size_t i = 0; i < found->count && o == DIRECTORY_OK; i++)
 		if (found->target[i].shadow)
-			o = make_account(w, &found->target[i]);
+			o = clerk_make_account(w, &found->target[i]);
 	return o;
 }
 
@@ -677,6 +676,10 @@ work_on(struct work *w)
 	}
 	if (o != DIRECTORY_WAIT || w->for_good) {
 		work_close(&w);
+		return;
+	}
+	if (w->owner != 0) {
+		clerk_owner_wait(w);
 		return;
 	}
 	w->round.done = work_answered;

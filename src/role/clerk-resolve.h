@@ -46,6 +46,10 @@ struct work {
 	bool                 is_long;    /* one of those that are gone through now  */
 	unsigned             changes;    /* the clerk's, when the list was begun    */
 	struct errand        next_turn;
+	/* An owner of mailboxes of whom the postmaster is asked, 0 none (clerk-owner.c). */
+	uint32_t             owner;
+	struct work         *next_waiting;
+	struct exchange     *exchange;   /* of a first login (clerk-first.c)        */
 	/* A pass: WAIT when a table must be asked first. */
 	enum directory_outcome (*pass)(struct work *);
 };
@@ -63,7 +67,16 @@ enum directory_outcome clerk_srs_sender(struct work *, struct resolving *, const
 enum srs_answer { SRS_ANSWER_NONE, SRS_ANSWER_OPENED, SRS_ANSWER_REFUSED };
 enum srs_answer clerk_srs_open(struct work *, const char **reply);
 
-/* clerk-owner.c: as clerk_owner(), by virtual_uid_maps and virtual_gid_maps; OK, WAIT, or LATER.  *out NULL too where the account is there. */
-enum directory_outcome clerk_owner_by_tables(struct work *, const struct directory_target *, const struct mail_owner **out);
+/* The account of who is found in a table or a back end, from now on.  WAIT: something is asked first; anything else than OK: not now. */
+enum directory_outcome clerk_make_account(struct work *, struct directory_target *);
+
+/* ---- clerk-owner.c ---- */
+/* To whom the mailboxes are to belong: clerk_owner() where a back end knows the user (`source`), else by virtual_uid_maps and
+   virtual_gid_maps; OK, WAIT, or LATER, also when they cannot.  *out NULL too where the account of such a one is there. */
+enum directory_outcome clerk_owner_of(struct work *, struct directory_target *, const struct mail_owner **out);
+/* Whether those of this account still can belong to whom they do: OK, WAIT or LATER. */
+enum directory_outcome clerk_owner_holds(struct work *, const struct credential *);
+/* One that said WAIT for that. */
+void clerk_owner_wait(struct work *);
 
 #endif

@@ -234,6 +234,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_LIMIT_ASK,  hear_limit_ask  },
 		{ WORD_KEEPER_REST, hear_keeper_done },
 		{ WORD_KEEPER_NOT, hear_keeper_absent },
+		{ WORD_OWNER_IS,   hear_owner_is   },
 	};
 	/* clang-format on */
 

@@ -59,6 +59,8 @@ struct clerk {
 	struct srs_settings  srs;             /* names for senders of forwarded mail */
 	struct arena       *srs_life;
 	uint32_t            owners_told;      /* the postmaster knows those below (clerk-owner.c) */
+	struct map         *owners;           /* and what it said of them        */
+	struct work        *owners_waiting;   /* until it has                    */
 	struct map         *owners_said;      /* of whose mailboxes they cannot be, that was warned of */
 	unsigned            changes;          /* of settings, tables, people: counted */
 	unsigned            longs;            /* long lists that are gone through (clerk-resolve.c) */
@@ -159,6 +161,9 @@ bool clerk_lies_outside(struct house *, struct bytes address, struct bytes field
 bool clerk_owner(struct house *, struct bytes address, struct bytes fields, struct arena *, const struct mail_owner **out);
 /* An account is there, and was meant to belong to him; NULL: nothing was said. */
 void clerk_owned(struct house *, const struct credential *, const struct mail_owner *meant);
+/* The postmaster has said that it cannot be his. */
+bool clerk_owner_is_wrong(struct house *, const struct credential *);
+bool hear_owner_is(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void clerk_owners_tell(struct house *);
 void clerk_owners_again(struct house *);                     /* settings are new */
 /* Its mailbox lies in this path under virtual_mailbox_base, if nothing is said of where it lies.  False: not now; said in

@@ -812,6 +812,14 @@ hear_keeper_not(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	       m->card->hear(&m->house, POSTMASTER, 0, WORD_KEEPER_NOT, ticket, body, -1);
 }
 
+static bool
+hear_owner_is(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)fd;
+	return !m->working || m->left ||
+	       m->card->hear(&m->house, POSTMASTER, 0, WORD_OWNER_IS, ticket, body, -1);
+}
+
 /* clang-format off */
 static const struct order {
 	enum word word;
@@ -826,6 +834,7 @@ static const struct order {
 	{ WORD_STATUS_ASK, false, hear_status   },
 	{ WORD_STOP,       false, hear_stop     },
 	{ WORD_KEEPER_NOT, false, hear_keeper_not },
+	{ WORD_OWNER_IS,   false, hear_owner_is },
 };
 /* clang-format on */
 

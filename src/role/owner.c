@@ -30,26 +30,24 @@ is_of_a_role(const struct common_settings *common, uid_t uid, gid_t gid)
 	return false;
 }
 
-/* A number, or a name; the group of one without it is the user's.  What is
+/* A number, which is not below `least`, or a name; the group of one without it is the user's.  What is
  * wrong with it; NULL: nothing. */
 static const char *
-find(const struct common_settings *common, const struct mail_owner *o, uid_t *uid, gid_t *gid)
+find(const struct common_settings *common, const struct mail_owner *o, int64_t least, uid_t *uid,
+     gid_t *gid)
 {
-	int64_t        least = common->first_valid_uid;
 	struct passwd *entry;
 	struct group  *group;
 	uint64_t       n;
 
 	if (bytes_number(bytes_of(o->uid), &n) && n < DIRECTORY_OWNER_DOMAIN) {
-		/* The clerk knows who said it; a name it cannot look up. */
-		if (least > common->virtual_minimum_uid)
-			least = common->virtual_minimum_uid;
 		entry = getpwuid((uid_t)n);
 		*uid = (uid_t)n;
 		*gid = entry != NULL ? entry->pw_gid : (gid_t)n;
 	} else {
 		if ((entry = getpwnam(o->uid)) == NULL)
 			return "there is no such user";
+		least = common->first_valid_uid;
 		*uid = entry->pw_uid;
 		*gid = entry->pw_gid;
 	}
@@ -69,40 +67,50 @@ find(const struct common_settings *common, const struct mail_owner *o, uid_t *ui
 }
 
 const char *
-owner_wrong(const struct common_settings *common, const struct mail_owner *o)
+owner_wrong(const struct common_settings *common, const struct mail_owner *o, int64_t least)
 {
 	uid_t uid;
 	gid_t gid;
 
-	return find(common, o, &uid, &gid);
+	return find(common, o, least, &uid, &gid);
 }
 
-bool
+/* Of a number the clerk knows who said it, and so what is too small; a name it cannot look up. */
+static int64_t
+least_of_any(const struct common_settings *common)
+{
+	return common->first_valid_uid < common->virtual_minimum_uid ? common->first_valid_uid
+	                                                             : common->virtual_minimum_uid;
+}
+
+const char *
 owner_make(const struct common_settings *common, uint32_t number, const struct mail_owner *o)
 {
-	const char *wrong;
+	const char *wrong = NULL;
 	char        path[4096];
 	struct stat st;
 	uid_t       uid = geteuid();
 	gid_t       gid = getegid();
 
 	place_of(common, owner_index(number), path);
-	if (uid == 0 && (wrong = find(common, o, &uid, &gid)) != NULL) {
-		warn_("mailboxes cannot belong to uid %s, gid %s: %s; their mail waits", o->uid,
-		      *o->gid != '\0' ? o->gid : "not said", wrong);
-		return false;
-	}
+	if (uid == 0)
+		wrong = find(common, o, least_of_any(common), &uid, &gid);
+	/* Whom it belongs to is the owner, whatever the name means now. */
+	if (wrong != NULL && owner_is_made(common, owner_index(number)))
+		return NULL;
+	if (wrong != NULL)
+		return wrong;
 	if ((mkdir(path, 0700) < 0 && errno != EEXIST) || lstat(path, &st) < 0 ||
 	    (st.st_uid == 0 && uid != 0 && lchown(path, uid, gid) < 0)) {
 		warn_("%s: %s", path, strerror(errno));
-		return false;
+		return "the directory of their index cannot be made";
 	}
 	if (st.st_uid != 0 && (st.st_uid != uid || st.st_gid != gid))
 		warn_("%s belongs to uid %u, gid %u, and so do the mailboxes of these "
 		      "users; %s%s%s is uid %u, gid %u now",
 		      path, st.st_uid, st.st_gid, o->uid, *o->gid != '\0' ? ":" : "", o->gid, uid,
 		      gid);
-	return true;
+	return NULL;
 }
 
 bool

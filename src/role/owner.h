@@ -6,10 +6,11 @@
  *           process may want a keeper by its index alone, and what a name meant once holds.
  *
  * owner_index()    the index of the keeper (KEEPER_OF_USER): above all those of operating-system users.
- * owner_make()     by the postmaster: makes the directory, unless it is there.  What cannot be is said in the log: a name nobody
- *     has, uid 0, one below first_valid_uid and virtual_minimum_uid, the account of a role.  Where the postmaster is not root
+ * owner_make()     by the postmaster: makes the directory, unless it is there.  Why it cannot be, as a sentence; NULL: it is there:
+ *     a name nobody has, uid 0, one below first_valid_uid and virtual_minimum_uid, the account of a role.  Where the postmaster is not root
  *     everything belongs to whom it runs as.
- * owner_wrong()    what of that is wrong, as a sentence; NULL: nothing.  For the check of settings.
+ * owner_wrong()    what of that is wrong, as a sentence; NULL: nothing.  For the check of settings; `least` is the smallest uid
+ *     that the setting may give by number.
  * owner_is_made()  whether it is there.
  * owner_user()     who the keeper is to become; strings in the arena.  False, in words: the directory is not there.
  */
@@ -31,8 +32,8 @@ is_owner_index(uint32_t index)
 	return index >> 16 == KEEPER_OF_OWNER >> 16;
 }
 
-const char *owner_wrong(const struct common_settings *, const struct mail_owner *);
-bool owner_make(const struct common_settings *, uint32_t number, const struct mail_owner *);
+const char *owner_wrong(const struct common_settings *, const struct mail_owner *, int64_t least);
+const char *owner_make(const struct common_settings *, uint32_t number, const struct mail_owner *);
 bool owner_is_made(const struct common_settings *, uint32_t index);
 bool owner_user(const struct common_settings *, uint32_t index, struct arena *, struct system_user *out, struct buffer *errors);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/journal.h"
+#include "directory/directory.h"
 #include "role/pam.h"
 
 bool
@@ -23,9 +24,9 @@ system_who(const char *name, struct buffer *fields, bool *later)
 	         errno != EBADF && errno != EPERM;
 	if (entry == NULL)
 		return false;
-	if (entry->pw_uid >= KEEPER_OF_USER) {
-		warn_("uid %u of %s is too large: no keeper of mail can have it", entry->pw_uid,
-		      entry->pw_name);
+	if (entry->pw_uid >= DIRECTORY_SYSTEM_UIDS) {
+		warn_("uid %u of %s is too large: no keeper of mail can have it; right would be one below %u",
+		      entry->pw_uid, entry->pw_name, DIRECTORY_SYSTEM_UIDS);
 		return false;
 	}
 	buffer_printf(fields, "system_uid=%u\nsystem_gid=%u\n", entry->pw_uid, entry->pw_gid);

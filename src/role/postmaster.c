@@ -259,12 +259,13 @@ warn_fixed(const struct postmaster *p, const struct common_settings *new, struct
 		counts = counts || children_of(old, role) != children_of(new, role);
 	if (counts || old->mailbox_sharing != new->mailbox_sharing ||
 	    old->user_keepers_most != new->user_keepers_most ||
+	    old->owner_keepers_most != new->owner_keepers_most ||
 	    strcmp(old->mail_directory, new->mail_directory) != 0 ||
 	    strcmp(old->mail_owner, new->mail_owner) != 0 ||
 	    old->role_account_base != new->role_account_base)
 		buffer_printf(
 			warnings,
-			"%s: mail_directory, mail_owner, role_account_base, mailbox_sharing, user_keepers_limit and the numbers of "
+			"%s: mail_directory, mail_owner, role_account_base, mailbox_sharing, user_keepers_limit, owner_keepers_limit and the numbers of "
 			"processes count from the next start on\n",
 			p->file);
 }
@@ -315,6 +316,7 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->sender_processes = old->sender_processes;
 	new->mailbox_sharing = old->mailbox_sharing;
 	new->user_keepers_most = old->user_keepers_most;
+	new->owner_keepers_most = old->owner_keepers_most;
 }
 
 /* Everybody has the new settings, but for `late` processes that have not said so. */

@@ -303,7 +303,8 @@ check_virtual(struct check *c, const struct common_settings *common)
 		advise(c, "virtual_mailbox_base",
 		       "virtual_mailbox_base = %s: mail_location = %s says where mailboxes lie, and holds",
 		       common->virtual_mailbox_base, common->mail_location);
-	if (*common->mail_uid != '\0' && (wrong = owner_wrong(common, &whose)) != NULL)
+	if (*common->mail_uid != '\0' &&
+	    (wrong = owner_wrong(common, &whose, common->first_valid_uid)) != NULL)
 		complain(c, settings_line(c->settings, "mail_uid"), "mail_uid = %s%s%s: %s",
 		         whose.uid, *whose.gid != '\0' ? ", mail_gid = " : "", whose.gid, wrong);
 	if (base.len == 0 && *common->mail_location == '\0')

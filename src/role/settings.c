@@ -92,6 +92,8 @@ static const struct setting rows[] = {
 	  "The group of the same; empty: that of the user.", NULL, 0, 0, "0.7" },
 	{ "virtual_minimum_uid", SETTING_NUMBER, AT(virtual_minimum_uid), "100",
 	  "The smallest uid that virtual_uid_maps may give: mail for mailboxes of a smaller one waits.", NULL, 1, INT32_MAX, "0.2" },
+	{ "owner_keepers_limit", SETTING_NUMBER, AT(owner_keepers_most), "100",
+	  "How many keepers of uids that virtual users' mailboxes belong to may run at once; mail for others waits.", NULL, 1, 10000, "0.7" },
 	{ "user_keepers_limit", SETTING_NUMBER, AT(user_keepers_most), "100",
 	  "How many operating-system users' keepers may run at once; mail of others waits.", NULL, 1, 10000, "0.2" },
 	{ "role_account_base", SETTING_NUMBER, AT(role_account_base), "61184",

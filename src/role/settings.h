@@ -45,7 +45,7 @@ struct common_settings {
 	struct setting_list mail_location_directories;
 	const char *mail_spool_directory, *home_mailbox, *mail_privileged_group;
 	const char *mail_uid, *mail_gid;
-	int64_t     first_valid_uid, virtual_minimum_uid, user_keepers_most;
+	int64_t     first_valid_uid, virtual_minimum_uid, user_keepers_most, owner_keepers_most;
 	int64_t     role_account_base; /* first uid where there are no accounts    */
 	const char *maillog_file;      /* "" syslog                                */
 	const char *syslog_name;

@@ -164,6 +164,13 @@ def test_a_database_tells_the_owner_by_name(place):
         assert imap_login(house, "geheim", EVA) is True
 
 
+def shared(directory):
+    """Of the group, so that several of its members may have something in it."""
+    directory.mkdir(exist_ok=True)
+    os.chown(directory, UID, GID)
+    directory.chmod(0o770)
+
+
 def virtual(place, **more):
     (place / "boxes").write_text("info@virtual.example virtual.example/info/\nsales@virtual.example virtual.example/sales\n")
     (place / "uids").write_text(f"info@virtual.example {UID}\n@virtual.example {UID + 2}\n")
@@ -172,10 +179,8 @@ def virtual(place, **more):
 
 
 def test_virtual_uid_maps_and_virtual_gid_maps(place):
-    (place / "vmail").chmod(0o770)
-    (place / "vmail/virtual.example").mkdir()
-    os.chown(place / "vmail/virtual.example", UID, GID)
-    (place / "vmail/virtual.example").chmod(0o770)
+    shared(place / "vmail")
+    shared(place / "vmail/virtual.example")
     with village(**virtual(place, virtual_uid_maps=f"texthash:{place}/uids")) as house:
         send(house, "info@virtual.example", "info+tag@virtual.example", "sales@virtual.example")
         wait_for(house.queue_is_empty)
@@ -258,7 +263,8 @@ def test_mail_uid_is_for_all_that_come_after_it(place):
         send(house, "jack@example.com")
         wait_for(house.queue_is_empty)
         assert owners(place / "vmail/example.com") == {(UID, UID)}, "a number that is no user's is its own group"
-        for name, why in (("nobody-at-all", "there is no such user"), ("0", "mailboxes do not belong to root"), ("33", "the uid is below first_valid_uid")):
+        for name, why in (("nobody-at-all", "there is no such user"), ("0", "mailboxes do not belong to root"), ("33", "the uid is below first_valid_uid"),
+                          ("500", "the uid is below first_valid_uid")):
             house.write_settings(mail_uid=name)
             done = house.command("config", "check", check=False)
             assert done.returncode != 0 and f"mail_uid = {name}: {why}" in done.stderr + done.stdout, done
@@ -269,3 +275,83 @@ def test_letters_of_the_letter_log_belong_to_nobody_else(place):
         send(house, EVA)
         wait_for(house.queue_is_empty)
         assert imap_login(house, "geheim", EVA) is True and UID not in keepers(house)
+
+
+def test_a_name_that_is_no_users_is_said_before_the_mail_is_taken(place):
+    """RCPT and logins are put off, in words; whoever mends it makes the account of the right owner."""
+    backends = users(place, (EVA, "nobody-at-all:"), (ADAM, f"{UID}:no-such-group"), ("carl@example.com", "daemon:"), ("dora@example.com", f"{UID}:{GID}"))
+    with village(**kept(place, auth_backends=backends)) as house:
+        for user in (EVA, ADAM, "carl@example.com"):
+            assert rcpt(house, user) == 451, user
+            assert imap_login(house, "geheim", user) is not True
+        with house.smtp() as s:
+            s.ehlo("client.example")
+            s.mail("x@far.example")
+            assert [s.rcpt(user)[0] for user in (EVA, "dora@example.com")] == [451, 250]
+        assert house.count(f"{EVA}: the mailboxes cannot belong to uid nobody-at-all: there is no such user") == 1
+        assert house.count(f"{ADAM}: the mailboxes cannot belong to uid {UID}, gid no-such-group: there is no such group") == 1
+        assert house.count("carl@example.com: the mailboxes cannot belong to uid daemon: the uid is below first_valid_uid") == 1
+        assert EVA not in house.command("account", "list").stdout
+        users(place, (EVA, f"{UID}:{GID}"))
+        wait_for(lambda: rcpt(house, EVA) == 250)
+        send(house, EVA)
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/example.com/eva") == {(UID, GID)}
+
+
+def test_who_logs_in_before_the_first_letter_has_the_same_place_and_owner(place):
+    shared(place / "vmail")
+    shared(place / "vmail/virtual.example")
+    backends = users(place, ("info@virtual.example", "::"), ("sales@virtual.example", f"{UID + 7}:{GID}"))
+    with village(**virtual(place, virtual_uid_maps=f"texthash:{place}/uids"), auth_backends=backends) as house:
+        for user in ("info", "sales"):
+            assert imap_login(house, "geheim", f"{user}@virtual.example") is True
+        with reader(house, "info@virtual.example") as c:
+            assert c.append("INBOX", None, None, b"Subject: ours\r\n\r\nx\r\n")[0] == "OK"
+        send(house, "info@virtual.example", "sales@virtual.example")
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/virtual.example/info") == {(UID, GID)}
+        assert owners(place / "vmail/virtual.example/sales") == {(UID + 2, GID)}
+        with reader(house, "info@virtual.example") as c:
+            assert c.select("INBOX")[1] == [b"2"]
+
+
+def test_the_back_end_tells_the_owner_of_who_is_in_a_table(place):
+    """virtual_mailbox_maps say who there is, and Dovecot's users whose the mail is: as both stand side by side."""
+    backends = users(place, ("info@virtual.example", f"{UID}:{GID}"))
+    more = virtual(place)
+    del more["virtual_gid_maps"]
+    with village(**more, auth_backends=backends) as house:
+        send(house, "info@virtual.example")
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/virtual.example/info") == {(UID, GID)}
+
+
+def test_an_owners_keeper_sets_no_limits_of_others(place):
+    """Whatever runs as that uid may have it in its hand."""
+    backends = users(place, (EVA, f"{UID}:{GID}"), (ADAM, f"{UID}:{GID}"), ("carl@example.com", f"{UID + 1}:{GID}"))
+    shared(place / "vmail")
+    shared(place / "vmail/example.com")
+    with village(**kept(place, auth_backends=backends, quota_admins=EVA)) as house:
+        for user in (EVA, ADAM, "carl@example.com"):
+            assert imap_login(house, "geheim", user) is True
+        before = house.command("quota", "get", "jack@example.com").stdout
+        with reader(house, EVA) as c:
+            assert c.setquota(f'"User quota {ADAM}"', "(STORAGE 1000)")[0] == "OK"
+            for other in ("jack@example.com", "carl@example.com"):
+                assert c.setquota(f'"User quota {other}"', "(STORAGE 1000)")[0] == "NO", other
+        assert house.command("quota", "get", "jack@example.com").stdout == before
+        with reader(house, ADAM) as c:
+            assert b"STORAGE 0 1000" in c.getquota('"User quota"')[1][0]
+
+
+def test_owners_keepers_leave_room_for_users_and_have_their_own(place):
+    backends = users(place, (EVA, f"{UID}:{GID}"), (ADAM, f"{UID + 1}:{GID}"))
+    shared(place / "vmail")
+    shared(place / "vmail/example.com")
+    with village(**kept(place, auth_backends=backends, owner_keepers_limit="1", user_keepers_limit="1")) as house:
+        send(house, EVA)
+        wait_for(house.queue_is_empty)
+        send(house, ADAM)
+        wait_for(lambda: house.count("mailboxes of too many uids are in use at once (owner_keepers_limit)"))
+        assert len(list((place / "vmail/example.com/eva").glob("new/*"))) == 1
