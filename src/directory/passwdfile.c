@@ -164,6 +164,25 @@ passwdfile_find(const struct passwdfile *p, struct bytes user, struct arena *a, 
 	return true;
 }
 
+void
+passwdfile_each(const struct passwdfile *p,
+                void (*each)(void *, int line, struct bytes user, struct bytes fields), void *ctx)
+{
+	struct bytes rest = { p->text, p->len }, line, user, hash, fields;
+
+	for (int n = 1; bytes_split(&rest, '\n', &line); n++) {
+		struct arena *scratch = arena_open(NULL);
+		const char   *at = line.at;
+
+		/* Of two lines the first holds. */
+		if (bytes_split(&line, ':', &user) &&
+		    map_get(p->users, arena_lower(scratch, user)) == at &&
+		    passwdfile_find(p, user, scratch, &hash, &fields))
+			each(ctx, n, user, fields);
+		arena_close(&scratch);
+	}
+}
+
 /* "*", "!" and "x" are no hash: nobody is to come in by them. */
 size_t
 passwdfile_without(const struct passwdfile *p, const char *mechanism, struct arena *a,

@@ -60,7 +60,8 @@ find(const struct common_settings *common, const struct mail_owner *o, int64_t l
 	if (*uid == 0 || *gid == 0)
 		return "mailboxes do not belong to root";
 	if (*uid < (uint64_t)least)
-		return "the uid is below first_valid_uid";
+		return least == common->first_valid_uid ? "the uid is below first_valid_uid"
+		                                        : "the uid is below virtual_minimum_uid";
 	return is_of_a_role(common, *uid, *gid)
 	               ? "that is the account or the group of one of our own processes"
 	               : NULL;

@@ -12,12 +12,16 @@
  * owner_wrong()    what of that is wrong, as a sentence; NULL: nothing.  For the check of settings; `least` is the smallest uid
  *     that the setting may give by number.
  * owner_is_made()  whether it is there.
+ * owner_check_users(), owner_check_table()  what passwd-files, and tables of virtual_uid_maps and virtual_gid_maps, say that cannot be
+ *     (owner-check.c), with the line or the key.
  * owner_user()     who the keeper is to become; strings in the arena.  False, in words: the directory is not there.
  */
 #ifndef ROLE_OWNER_H
 #define ROLE_OWNER_H
 
 #include "directory/directory.h"
+#include "directory/passwdfile.h"
+#include "directory/table.h"
 #include "role/confine.h"
 
 #define KEEPER_OF_OWNER (KEEPER_OF_USER | DIRECTORY_OWNER_DOMAIN)
@@ -36,5 +40,8 @@ const char *owner_wrong(const struct common_settings *, const struct mail_owner 
 const char *owner_make(const struct common_settings *, uint32_t number, const struct mail_owner *);
 bool owner_is_made(const struct common_settings *, uint32_t index);
 bool owner_user(const struct common_settings *, uint32_t index, struct arena *, struct system_user *out, struct buffer *errors);
+
+void owner_check_users(const struct common_settings *, const struct passwdfile *, const char *file, struct buffer *warnings);
+void owner_check_table(const struct common_settings *, struct table *, const char *setting, struct buffer *warnings);
 
 #endif

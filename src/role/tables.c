@@ -20,6 +20,7 @@
 #include "policy/settings.h"
 #include "role/debug.h"
 #include "role/listeners.h"
+#include "role/owner.h"
 #include "role/sasl-settings.h"
 #include "role/transports.h"
 #include "smtp/sender/settings.h"
@@ -458,13 +459,14 @@ tables_secret(struct settings *settings, const char *path)
  */
 
 struct checking {
-	struct table_source  source;
-	struct settings     *settings;
-	struct buffer       *errors, *warnings;
-	const char          *name;  /* of the table being looked at */
-	unsigned             nulls; /* complaints of what it does to the null sender */
-	struct access_lines *lines;
-	bool                 good, missing, filters;
+	struct table_source    source;
+	struct settings       *settings;
+	struct buffer         *errors, *warnings;
+	const char            *name;  /* of the table being looked at */
+	unsigned               nulls; /* complaints of what it does to the null sender */
+	struct access_lines   *lines;
+	bool                   good, missing, filters;
+	struct common_settings common;
 };
 
 static void
@@ -620,6 +622,8 @@ check_one(void *ctx, const struct table_named *named)
 		c->filters = false;
 		if (t != NULL && has_actions(named))
 			(void)table_each(t, check_action, c);
+		if (t != NULL && !table_is_remote(named->name, c->source.default_type))
+			owner_check_table(&c->common, t, named->setting, c->warnings);
 		c->nulls = 0;
 		if (t != NULL && (named->roles & FROM(POLICY)) != 0) {
 			(void)table_each(t, check_null_sender, c);
@@ -713,6 +717,8 @@ check_backend(struct checking *c, const struct credential_backend *b,
 	if (b->kind == CREDENTIAL_PASSWD_FILE) {
 		if ((users = check_passwd_file(c, b->argument)) != NULL)
 			check_verifiers(c, mechanisms, b, users);
+		if (users != NULL)
+			owner_check_users(&c->common, users, b->argument, c->warnings);
 		passwdfile_close(&users);
 	} else if (b->kind != CREDENTIAL_DIRECTORY && b->kind != CREDENTIAL_PAM) {
 		r = credential_remote_open(b, &c->source, c->errors, c->warnings);
@@ -729,19 +735,18 @@ check_backend(struct checking *c, const struct credential_backend *b,
 static void
 check_backends(struct checking *c, struct settings *s)
 {
-	struct common_settings    common;
-	struct sasl_settings      sasl;
-	struct credential_backend b;
+	const struct setting_list *backends = &c->common.auth_backends;
+	struct sasl_settings       sasl;
+	struct credential_backend  b;
 
-	if (!settings_fill(s, &common_setting_table, NULL, &common, NULL) ||
-	    !settings_fill(s, &sasl_setting_table, NULL, &sasl, NULL))
+	if (!settings_fill(s, &sasl_setting_table, NULL, &sasl, NULL))
 		return;
-	for (size_t i = 0; i < common.auth_backends.count; i++)
-		if (credential_backend_parse(common.auth_backends.item[i], &b) == NULL)
+	for (size_t i = 0; i < backends->count; i++)
+		if (credential_backend_parse(backends->item[i], &b) == NULL)
 			check_backend(c, &b, &sasl.mechanisms);
-	if (*common.auth_master_passwd_file == '/') {
+	if (*c->common.auth_master_passwd_file == '/') {
 		size_t             before = c->errors->len;
-		struct passwdfile *users = check_passwd_file(c, common.auth_master_passwd_file);
+		struct passwdfile *users = check_passwd_file(c, c->common.auth_master_passwd_file);
 
 		passwdfile_close(&users);
 		c->good = c->good && c->errors->len == before;
@@ -758,6 +763,10 @@ tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 		              .lines = access_lines_open(s, warnings),
 		              .good = true };
 
+	if (!settings_fill(s, &common_setting_table, NULL, &c.common, errors)) {
+		access_lines_close(&c.lines);
+		return false;
+	}
 	tables_named(s, check_one, &c);
 	access_lines_close(&c.lines);
 	check_backends(&c, s);

@@ -355,3 +355,28 @@ def test_owners_keepers_leave_room_for_users_and_have_their_own(place):
         send(house, ADAM)
         wait_for(lambda: house.count("mailboxes of too many uids are in use at once (owner_keepers_limit)"))
         assert len(list((place / "vmail/example.com/eva").glob("new/*"))) == 1
+
+
+def test_the_check_of_settings_tells_who_could_not_have_his_mail(place):
+    (place / "gids").write_text("info@virtual.example root\nsales@virtual.example 5001\n")
+    backends = users(place, (ADAM, f"{UID}:{GID}"), (EVA, "nobody-at-all:"), ("carl@example.com", "33:33"), ("dora@example.com", f"{UID}:0"))
+    with village(**kept(place)) as house:
+        def check(**settings):
+            house.write_settings(**settings)
+            done = house.command("config", "check", check=False)
+            return done.returncode, done.stdout + done.stderr
+        status, said = check(auth_backends=backends)
+        assert status == 0
+        for line in (f"{place}/users:2: the mailboxes of {EVA} cannot belong to uid nobody-at-all: there is no such user",
+                     f"{place}/users:3: the mailboxes of carl@example.com cannot belong to uid 33, gid 33: the uid is below first_valid_uid",
+                     f"{place}/users:4: the mailboxes of dora@example.com cannot belong to uid {UID}, gid 0: mailboxes do not belong to root"):
+            assert line in said, said
+        assert ADAM not in said
+        status, said = check(**virtual(place, virtual_uid_maps="static:99", virtual_gid_maps=f"texthash:{place}/gids"))
+        assert status == 0
+        assert "static:99: any address: the mailboxes cannot belong to uid 99: the uid is below virtual_minimum_uid" in said, said
+        assert f"texthash:{place}/gids: info@virtual.example: the mailboxes cannot belong to gid root: mailboxes do not belong to root" in said, said
+        assert "sales@" not in said
+        status, said = check(auth_backends=backends, mail_location="", virtual_mailbox_base="")
+        assert status == 0
+        assert f"{place}/users:1: uid {UID} of {ADAM} is not used, nor are those below: letters of the letter log belong to our own accounts" in said, said
