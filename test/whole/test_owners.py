@@ -19,12 +19,14 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import PATIENCE, wait_for
+from test_credential_servers import file_for, slapd as _slapd
 from test_credentials import pw, village
 from test_guard import imap_login
 from test_roles import PASSWORD, trusting
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="nobody else can give files to others")
 UID, GID = 5000, 5001
+slapd = _slapd
 EVA, ADAM = "eva@example.com", "adam@example.com"
 CONF = """
 base_dir = {place}/run
@@ -380,3 +382,54 @@ def test_the_check_of_settings_tells_who_could_not_have_his_mail(place):
         status, said = check(auth_backends=backends, mail_location="", virtual_mailbox_base="")
         assert status == 0
         assert f"{place}/users:1: uid {UID} of {ADAM} is not used, nor are those below: letters of the letter log belong to our own accounts" in said, said
+
+
+def posix_accounts(slapd, **numbers):
+    """As they stand in directories of Unix accounts."""
+    text = "".join(f"dn: uid={name},dc=example\nchangetype: modify\nadd: objectClass\nobjectClass: posixAccount\n-\n"
+                   f"add: uidNumber\nuidNumber: {uid}\n-\nadd: gidNumber\ngidNumber: {gid}\n-\n"
+                   f"add: homeDirectory\nhomeDirectory: /home/{name}\n\n" for name, (uid, gid) in numbers.items())
+    subprocess.run(["ldapmodify", "-x", "-H", slapd.uri, "-D", "cn=admin,dc=example", "-w", "pa$$"], input=text, text=True, check=True,
+                   capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("slapd") is None, reason="needs slapd")
+@pytest.mark.parametrize("first", ["letter", "login"])
+def test_ldap_tells_the_owner(place, slapd, first):
+    eva, adam = "eva@elsewhere.example", "adam@elsewhere.example"
+    posix_accounts(slapd, eva=(UID, GID), adam=(33, 33))
+    cf = file_for(place, "ldap.cf", f"uris = {slapd.uri}\nbase = dc=example\nscope = subtree\ntimeout = 1s\nauth_bind = yes\n"
+                                    "dn = cn=admin,dc=example\ndnpass = pa$$\npass_filter = (mail=%u)\npass_attrs = mail=user\n"
+                                    "user_filter = (mail=%u)\nuser_attrs = uidNumber=uid, gidNumber=gid\n")
+    with village(**kept(place, auth_backends=f"directory ldap:{cf}")) as house:
+        house.command("domain", "add", "elsewhere.example")
+        if first == "login":
+            assert imap_login(house, "geheim", eva) is True
+        send(house, eva)
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/elsewhere.example/eva") == {(UID, GID)}
+        assert rcpt(house, adam) == 451
+        assert imap_login(house, "geheim", adam) is not True
+        with reader(house, eva) as c:
+            assert c.select("INBOX")[1] == [b"1"]
+
+
+@pytest.mark.skipif(shutil.which("slapd") is None, reason="needs slapd")
+def test_virtual_uid_maps_that_another_server_keeps(place, slapd):
+    """Where it is away nobody is refused, and no account gets another owner."""
+    posix_accounts(slapd, eva=(UID, GID))
+    (place / "boxes").write_text("eva@elsewhere.example elsewhere.example/eva/\n")
+    maps = {what: file_for(place, f"{what}.cf", f"server_host = {slapd.uri}\nsearch_base = dc=example\nquery_filter = (mail=%s)\n"
+                                                f"result_attribute = {what}Number\nbind = yes\nbind_dn = cn=admin,dc=example\n"
+                                                "bind_pw = pa$$\nversion = 3\ntimeout = 2\n") for what in ("uid", "gid")}
+    with village(virtual_mailbox_domains="elsewhere.example", virtual_mailbox_maps=f"texthash:{place}/boxes",
+                 virtual_mailbox_base=f"{place}/vmail", auth_backends=users(place, ("eva@elsewhere.example", ":")),
+                 virtual_uid_maps=f"ldap:{maps['uid']}", virtual_gid_maps=f"ldap:{maps['gid']}") as house:
+        slapd.stop()
+        assert rcpt(house, "eva@elsewhere.example") == 451
+        assert imap_login(house, "geheim", "eva@elsewhere.example") is not True
+        slapd.start()
+        wait_for(lambda: imap_login(house, "geheim", "eva@elsewhere.example") is True)
+        send(house, "eva@elsewhere.example")
+        wait_for(house.queue_is_empty)
+        assert owners(place / "vmail/elsewhere.example/eva") == {(UID, GID)}
