@@ -184,9 +184,11 @@ walk_step(struct walk *w, size_t from, const struct directory_key *k, struct byt
 		s.local = w->todo[from].opens_local;
 		s.owner = w->todo[from].owner;
 	}
-	if (s.depth > (size_t)w->rules->depth_most)
-		return walk_ends(w, "5.4.6 aliases lie more than %d deep in one another",
-		                 (int)w->rules->depth_most);
+	if (s.depth >= (size_t)w->rules->depth_most)
+		return walk_ends(
+			w,
+			"5.4.6 aliases lie %d deep in one another (virtual_alias_recursion_limit)",
+			(int)w->rules->depth_most);
 	if (w->todos == 2 * (size_t)RESOLVE_TARGETS_MOST)
 		return too_many(w);
 	w->todo = grown(w->a, w->todo, w->todos, &w->todo_room, sizeof *w->todo);
@@ -709,6 +711,9 @@ walk_all(struct walk *w)
 		w->said_reply = w->shut;
 		return DIRECTORY_REFUSED;
 	}
+	/* What is not ours goes on by the name that was written instead of it. */
+	if (w->first == DIRECTORY_FOREIGN && w->count == 0 && !bytes_equal(w->address, w->asked))
+		(void)walk_elsewhere(w, 0);
 	if (w->first != DIRECTORY_OK || w->count > 0 || (w->todos < 2 && r->asked_at_rcpt))
 		return w->first;
 	if (!w->loop)
@@ -736,6 +741,7 @@ walk_begin(struct resolving *r, struct bytes address)
 	if (address.len == 0)
 		address = bytes_of(r->rules->empty_recipient);
 	w->address = address;
+	w->asked = address;
 	if (!r->as_written && !r->unmapped && resolve_rewrites(r->rules, ENVELOPE_RECIPIENT)) {
 		o = resolve_rewrite(r, ENVELOPE_RECIPIENT, address, &w->address);
 		if (o != DIRECTORY_OK)

@@ -42,6 +42,20 @@ resolve_rewrites(const struct resolve_rules *rules, enum rewrite_class class)
 	       rules_has(&rules->masquerade_classes, class_words[class]);
 }
 
+/* One address stands for one: of several in a value the first counts, without a name before it. */
+static struct bytes
+first_of(struct resolving *r, struct bytes value, struct bytes of)
+{
+	struct alias_part part, next;
+
+	if (!alias_next(&value, true, r->arena, &part))
+		return of;
+	if (alias_next(&value, true, r->arena, &next))
+		warn_("directory: maps have several addresses for %.*s; %.*s, the first, counts",
+		      (int)of.len, of.at, (int)part.text.len, part.text.at);
+	return part.text;
+}
+
 /* Again and again until nothing is found or it stands for itself. */
 static enum directory_outcome
 canonical(struct resolving *r, const struct setting_list *tables, struct bytes *address)
@@ -65,15 +79,17 @@ canonical(struct resolving *r, const struct setting_list *tables, struct bytes *
 		o = outcome_of(lookup_address(r->lookups, tables, &key, &value, &extension));
 		if (o != DIRECTORY_OK)
 			return o == DIRECTORY_NONE ? DIRECTORY_OK : o;
-		*address = rules_complete(r, bytes_trim(value), k.typed,
+		*address = rules_complete(r, first_of(r, value, was), k.typed,
 		                          on ? rules_typed(&k, extension) : BYTES(""));
 		resolve_tell(r, "canonical: %.*s is %.*s", (int)was.len, was.at, (int)address->len,
 		             address->at);
 		if (bytes_equal_nocase(was, *address))
 			return DIRECTORY_OK;
 	}
-	warn_("directory: canonical maps lead %.*s on and on", (int)address->len, address->at);
-	return DIRECTORY_LATER;
+	/* As Postfix has it: said, and done with. */
+	warn_("directory: canonical maps lead %.*s on and on; it stays so", (int)address->len,
+	      address->at);
+	return DIRECTORY_OK;
 }
 
 static void
@@ -97,7 +113,8 @@ masquerade(struct resolving *r, struct bytes *address)
 			continue;
 		if (!no)
 			*address = bytes_of(arena_printf(r->arena, "%.*s@%.*s", (int)at,
-			                                 address->at, (int)name.len, name.at));
+			                                 address->at, (int)name.len,
+			                                 arena_lower(r->arena, name).at));
 		return;
 	}
 }
@@ -157,8 +174,15 @@ copy_for(struct resolving *r, const struct setting_list *tables, struct bytes ad
 	enum directory_outcome o = resolve_find(r, tables, address, &value);
 
 	*out = BYTES("");
-	if (o == DIRECTORY_OK && bytes_trim(value).len > 0)
-		*out = rules_complete(r, bytes_trim(value), BYTES(""), BYTES(""));
+	if (o != DIRECTORY_OK || bytes_trim(value).len == 0)
+		return o == DIRECTORY_NONE ? DIRECTORY_OK : o;
+	value = first_of(r, value, address);
+	/* A copy has to be for somebody. */
+	if (value.at[0] == '@')
+		warn_("directory: a copy of mail of %.*s is for \"%.*s\", which is no address",
+		      (int)address.len, address.at, (int)value.len, value.at);
+	else
+		*out = rules_complete(r, value, BYTES(""), BYTES(""));
 	return o == DIRECTORY_NONE ? DIRECTORY_OK : o;
 }
 

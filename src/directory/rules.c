@@ -65,7 +65,6 @@ static const struct setting rows[] = {
 	{ "sender_bcc_maps", SETTING_TABLES, AT(sender_bcc_maps), "", "Tables of senders and who gets a copy of their letters.", .since = "0.2" },
 	{ "recipient_bcc_maps", SETTING_TABLES, AT(recipient_bcc_maps), "", "Tables of recipients and who gets a copy of letters to them.", .since = "0.2" },
 	{ "append_at_myorigin", SETTING_BOOL, AT(append_at_myorigin), "yes", "Whether a bare name is one of myorigin.", .since = "0.2" },
-	{ "append_dot_mydomain", SETTING_BOOL, AT(append_dot_mydomain), "no", "Whether a domain without a dot lies in mydomain.", .since = "0.2" },
 	{ "allow_percent_hack", SETTING_BOOL, AT(percent_hack), "no", "Whether user%domain at a local domain means user@domain.", .since = "0.2" },
 	{ "swap_bangpath", SETTING_BOOL, AT(bangpath), "no", "Whether site!user at a local domain means user@site.", .since = "0.2" },
 	{ "double_bounce_sender", SETTING_WORD, AT(double_bounce_sender), "double-bounce", "The sender of what must not be answered; mail to it is thrown away.", .since = "0.2" },

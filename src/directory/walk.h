@@ -49,7 +49,7 @@ struct walk {
 	bool                        rested;           /* and others had their turn                         */
 	size_t                     *waiting;          /* steps whose tables have not answered; they are gone through again, and nothing else */
 	size_t                      waitings, waiting_room;
-	struct bytes                address;          /* rewritten                                        */
+	struct bytes                asked, address;   /* as it was asked for, and rewritten               */
 	struct directory_key        key;
 	enum directory_outcome      first, last;
 	const char                 *said_table, *said_reply;

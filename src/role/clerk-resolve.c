@@ -833,6 +833,7 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	rules.delimiter = arena_copy(life, bytes_of(c->rows.delimiter));
 	rules.myorigin = arena_copy(life, bytes_of(common->myorigin));
 	rules.mydomain = arena_copy(life, bytes_of(common->mydomain));
+	rules.append_dot_mydomain = common->append_dot_mydomain;
 	rules.addresses = our_addresses(h, life);
 	rules.first_uid = common->first_valid_uid;
 	prober = prober_of(h, life, rules.myorigin);

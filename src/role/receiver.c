@@ -385,6 +385,8 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener, bool
 	if (c != NULL && fill(h, kind, listener, pickup, &set, &errors))
 		receiver_config_stress(c, &set);
 	settings_stress(h->settings, false);
+	if (c != NULL && common.append_dot_mydomain)
+		c->within = arena_copy(c->life, bytes_of(common.mydomain));
 	if (c != NULL)
 		c->notify = mishap_classes(h, listener);
 	if (c != NULL)

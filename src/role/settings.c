@@ -52,6 +52,8 @@ static const struct setting rows[] = {
 	  "The domain this host is in; myhostname without its first label if empty.", NULL, 0, 0, "0.1" },
 	{ "myorigin", SETTING_WORD, AT(myorigin), "$myhostname",
 	  "The domain put behind addresses that have none, or a file that begins with it, as /etc/mailname.", NULL, 0, 0, "0.1" },
+	{ "append_dot_mydomain", SETTING_BOOL, AT(append_dot_mydomain), "no",
+	  "Whether a domain without a dot lies in mydomain: in MAIL and RCPT, in what tables give, and in the fields that local_header_rewrite_clients are for.", NULL, 0, 0, "0.2" },
 	{ "mynetworks", SETTING_MATCHES, AT(mynetworks), "127.0.0.0/8 [::1]/128",
 	  "Networks, tables of addresses as hash:/etc/postfix/network_table, and /files with more of them, each with ! before it if it is not one: those whose clients may send mail to anybody without logging in.", NULL, 0, 0, "0.1" },
 	{ "mynetworks_style", SETTING_CHOICE, AT(mynetworks_style), "host",

@@ -35,6 +35,7 @@ enum dns_validation { VALIDATE_AUTO, VALIDATE_YES, VALIDATE_NO };
 
 struct common_settings {
 	const char *myhostname, *mydomain, *myorigin;
+	bool        append_dot_mydomain;
 	struct setting_list mynetworks;
 	struct setting_list inet_interfaces, inet_protocols;
 	int         mynetworks_style;  /* enum networks_style                      */

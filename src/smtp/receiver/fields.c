@@ -102,13 +102,14 @@ note_message_id(struct fields *f, struct bytes field)
 }
 
 /*
- * Bare names, R79: an address without a domain gets "@origin".
+ * Bare names, R79: an address without a domain gets "@origin", a domain without a dot ".within".
  */
 struct completion {
 	const char *at, *end;
-	const char *word_end; /* behind the one word of the address so far */
-	int         words;
-	bool        has_at, odd;
+	const char *
+		word_end; /* behind the last word of the address so far; NULL: it is none to complete */
+	int     words, ats, local; /* words before the @ */
+	bool odd, dotted;          /* the last word has a dot */
 };
 
 static bool
@@ -158,20 +159,36 @@ read_address(struct completion *c)
 				c->at++;
 			return;
 		} else if (is_atom_char(*c->at)) {
-			while (c->at < c->end && is_atom_char(*c->at))
-				c->at++;
+			for (c->dotted = false; c->at < c->end && is_atom_char(*c->at); c->at++)
+				c->dotted |= *c->at == '.';
 			c->word_end = c->at;
 			c->words++;
-		} else if (*c->at == ':' && !angle && !c->has_at) {
+		} else if (*c->at == ':' && !angle && c->ats == 0) {
 			c->words = 0; /* the name of a group: its members follow */
 			c->word_end = NULL;
 			c->at++;
 		} else {
-			c->has_at |= *c->at == '@';
+			if (*c->at == '@') {
+				c->ats++;
+				c->local = c->words;
+				c->word_end = NULL;
+			}
 			c->odd |= !strchr("@ \t\r\n", *c->at);
 			c->at++;
 		}
 	}
+}
+
+/* What is put behind the last word of an address, and what stands between; NULL: it is whole. */
+static const char *
+missing(const struct fields *f, const struct completion *c, char *between)
+{
+	*between = c->ats == 0 ? '@' : '.';
+	if (c->odd || c->word_end == NULL)
+		return NULL;
+	if (c->words == 1 && c->ats == 0)
+		return f->origin;
+	return c->words == 2 && c->ats == 1 && c->local == 1 && !c->dotted ? f->within : NULL;
 }
 
 /* Routes and everything strange are left as they are. */
@@ -182,18 +199,20 @@ complete_names(struct fields *f, struct buffer *out, size_t line_at)
 	size_t            colon = (size_t)bytes_find(field, ':') + 1;
 	struct completion c = { .at = field.at + colon, .end = field.at + field.len };
 	struct buffer     whole = { 0 };
-	const char       *from = field.at;
+	const char       *from = field.at, *more;
+	char              between;
 	bool              changed = false;
 
 	while (c.at < c.end) {
-		c.words = 0;
-		c.has_at = c.odd = false;
+		c.words = c.ats = 0;
+		c.odd = c.dotted = false;
 		c.word_end = NULL;
 		read_address(&c);
-		if (c.words == 1 && !c.has_at && !c.odd && c.word_end != NULL) {
+		more = missing(f, &c, &between);
+		if (more != NULL) {
 			buffer_add(&whole, (struct bytes){ from, (size_t)(c.word_end - from) });
-			buffer_add_char(&whole, '@');
-			buffer_add_string(&whole, f->origin);
+			buffer_add_char(&whole, between);
+			buffer_add_string(&whole, more);
 			from = c.word_end;
 			changed = true;
 		}

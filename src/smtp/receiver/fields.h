@@ -6,7 +6,7 @@
  *
  * It counts, notes what is there and obeys the limits; it understands no value but a
  * Message-ID, and that only for the log.  For a letter that is submitted by one of our
- * users (local_header_rewrite_clients) it also completes bare names in address fields with `origin`.  A field that is
+ * users (local_header_rewrite_clients) it also completes bare names in address fields with `origin`, and domains without a dot with `within`.  A field that is
  * longer than `field_most` is cut, as Postfix does it.  Of every letter
  * it leaves out the fields of `drop` with their continuation lines (message_drop_headers; rfc6409:8, rfc5322:3.6.3).
  *
@@ -32,6 +32,7 @@ struct fields {
 	/* set by the session before the first line */
 	const struct setting_list *drop;   /* names of fields that are left out; NULL none */
 	const char *origin;            /* completes bare names; NULL none */
+	const char *within;            /* and domains without a dot; NULL they stay so */
 	bool        repair;            /* what is empty and must not be goes: letter_missing() puts it anew */
 	uint64_t    field_most;        /* header_size_limit; 0 none       */
 	uint64_t    section_most;      /* of all fields; 0 none           */

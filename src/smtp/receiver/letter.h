@@ -45,7 +45,7 @@ struct letter {
 	bool            chunked;       /* by BDAT                             */
 	int64_t         behind;        /* ms its chunks took beyond what smtpd_min_data_rate gives them */
 	bool            lowered;       /* not with the priority that was asked for */
-	bool            bare;          /* the sender was written without a domain */
+	size_t          added;         /* so many bytes of the sender were not written */
 	bool            told;          /* the log has heard why it is refused */
 	bool            explained;     /* and what is said has its id         */
 	struct bytes    refused_by;    /* who says no after the final dot     */

@@ -18,11 +18,9 @@ struct slept {
 };
 
 static struct bytes
-written(const struct session *s, struct bytes whole, bool bare)
+written(struct bytes whole, size_t added)
 {
-	size_t origin = strlen(s->config->myorigin) + 1;
-
-	return bare && whole.len > origin ? bytes_cut(whole, 0, whole.len - origin) : whole;
+	return whole.len > added ? bytes_cut(whole, 0, whole.len - added) : whole;
 }
 
 void
@@ -52,7 +50,7 @@ session_facts(struct session *s, struct session_facts *f)
 		.stress = receiver_is_stressed(s->config),
 		.has_recipient = s->asked.len > 0,
 		.utf8 = l != NULL ? (l->flags & ENVELOPE_SMTPUTF8) != 0 : s->verified_utf8,
-		.recipient = written(s, s->asked, s->asked_bare),
+		.recipient = written(s->asked, s->asked_added),
 		.recipient_whole = s->asked,
 		.recipient_known = s->asked_known,
 		.recipient_is = (enum resolved)s->asked_is,
@@ -64,7 +62,7 @@ session_facts(struct session *s, struct session_facts *f)
 	if (l == NULL)
 		return;
 	f->has_sender = true;
-	f->sender = written(s, l->sender, l->bare);
+	f->sender = written(l->sender, l->added);
 	f->sender_whole = l->sender;
 	f->owner_known = l->sender_known;
 	f->owner = (enum owner)l->owner;

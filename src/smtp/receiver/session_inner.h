@@ -39,7 +39,7 @@ struct session {
 	struct rcpt_parameters asked_with; /* RCPT's                                */
 	bool           verified_utf8;  /* VRFY ... SMTPUTF8                         */
 	ask_fn        *then;           /* what to do with the answer                */
-	bool           asked_bare;     /* it was written without a domain           */
+	size_t         asked_added;    /* so many bytes at its end were not written */
 	bool           asked_known;    /* the directory has said what it is         */
 	uint8_t        asked_is;       /* enum resolved                             */
 	struct bytes   asked_why, asked_filter;
@@ -180,7 +180,7 @@ void auth_end(struct session *);
 void offer_auth(struct session *, struct buffer *out);
 
 struct grammar grammar_of(const struct session *);
-struct bytes whole_address(struct session *, struct arena *, const struct address *path, bool bare);
+struct bytes whole_address(struct session *, struct arena *, const struct address *path, bool bare, size_t *added);
 /* What the directory said of it, for the lists; and it is done with. */
 void know_asked(struct session *, enum resolved, const char *why);
 void asked_end(struct session *);

@@ -139,6 +139,7 @@ struct receiver_config {
 	const char *listener;           /* "smtp": as settings and limits name it */
 	const char *service;            /* "mansio/smtpd": as the log names it */
 	const char *myhostname, *myorigin, *mail_name;
+	const char *within;   /* the domain of domains without a dot; NULL: they stay so */
 	struct networks verp_clients;
 	struct networks mynetworks, exceptions, bare_excluded, screen_allow, auth_excepted, expn_hosts, xclient_hosts, xforward_hosts;
 	char forbidden[CHARACTERS_MOST]; /* of message_reject_characters       */

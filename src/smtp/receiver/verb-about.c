@@ -7,7 +7,7 @@
 
 enum { MEMBERS_MOST = 1000, PARENTS_MOST = 128 };
 
-/* An address, or a name that myorigin completes; false: the complaint is said. */
+/* An address, or a name that myorigin or mydomain completes; false: the complaint is said. */
 static bool
 read_address(struct session *s, struct bytes argument, const char *syntax, struct bytes *out)
 {
@@ -20,9 +20,10 @@ read_address(struct session *s, struct bytes argument, const char *syntax, struc
 	if (s->life == NULL)
 		s->life = arena_open(NULL);
 	s->verified_utf8 = good && c.utf8;
-	s->asked_bare = good && c.bare;
+	s->asked_added = 0;
 	if (good)
-		*out = arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare));
+		*out = arena_keep(s->life,
+		                  whole_address(s, scratch, &c.recipient, c.bare, &s->asked_added));
 	else
 		say(s, "%s", argument.len == 0 && syntax != NULL ? syntax : no);
 	arena_close(&scratch);

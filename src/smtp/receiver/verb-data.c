@@ -106,6 +106,9 @@ data_begins(struct session *s)
 	if (l->header_origin != NULL)
 		l->header_origin = arena_copy(l->life, bytes_of(l->header_origin));
 	f->origin = l->header_origin;
+	if (f->origin != NULL && s->config->within != NULL)
+		f->within =
+			strcmp(f->origin, s->config->myorigin) == 0 ? s->config->within : f->origin;
 	f->drop = &set->drop_fields;
 	f->repair = l->submission || set->add_missing;
 	f->field_most = (uint64_t)set->header_size;

@@ -534,14 +534,24 @@ may_relay(const struct session *s)
 	return !s->lmtp && (s->user.len > 0 || s->trusted);
 }
 
-/* "jill" is jill@myorigin (R79). */
+/* "jill" is jill@myorigin, and jill@host lies in mydomain where append_dot_mydomain says so (R79); `*added`: so many bytes. */
 struct bytes
-whole_address(struct session *s, struct arena *a, const struct address *path, bool bare)
+whole_address(struct session *s, struct arena *a, const struct address *path, bool bare,
+              size_t *added)
 {
+	const char    *within = s->config->within;
 	struct address whole = *path;
 
-	if (bare)
+	*added = 0;
+	if (bare) {
 		whole.domain = bytes_of(s->config->myorigin);
+		*added = whole.domain.len + 1;
+	} else if (within != NULL && whole.domain.len > 0 && whole.domain.at[0] != '[' &&
+	           bytes_find(whole.domain, '.') < 0) {
+		*added = strlen(within) + 1;
+		whole.domain = bytes_of(
+			arena_printf(a, "%.*s.%s", (int)whole.domain.len, whole.domain.at, within));
+	}
 	return address_text(a, &whole);
 }
 
@@ -633,16 +643,17 @@ verb_mail(struct session *s, struct bytes argument)
 	struct grammar      g = grammar_of(s);
 	struct mail_command m;
 	const char         *no;
+	size_t              added;
 
 	if (!mail_parse(argument, &g, scratch, &m, &no))
 		say(s, "%s", no);
 	else if (mail_check(s, &m)) {
-		s->letter = letter_open(s, whole_address(s, scratch, &m.sender, m.bare));
+		s->letter = letter_open(s, whole_address(s, scratch, &m.sender, m.bare, &added));
 		s->mails++;
 		s->history.quiet |= s->letter->sender.len == 0 && session_is_here(s);
 		s->letter->needs = s->needs;
 		s->letter->house = s->house;
-		s->letter->bare = m.bare;
+		s->letter->added = added;
 		s->said = arena_keep(s->letter->life, argument);
 		s->letter->number = ++s->letters;
 		no = wishes_take(s, &m.with, s->letter);
@@ -817,8 +828,7 @@ verb_rcpt(struct session *s, struct bytes argument)
 		answered(s);
 		return;
 	}
-	s->asked = whole_address(s, s->letter->life, &c.recipient, c.bare);
-	s->asked_bare = c.bare;
+	s->asked = whole_address(s, s->letter->life, &c.recipient, c.bare, &s->asked_added);
 	s->said = arena_keep(s->letter->life, argument);
 	s->asked_with = c.with;
 	s->asked_with.orcpt = arena_keep(s->letter->life, c.with.orcpt);

@@ -47,7 +47,8 @@ static const struct {
 	{ "hash:relay", "known@relay.example x\n" },
 	{ "hash:canonical",
 	  "old.name@here.example user\n@legacy.example @vm.example\nping@here.example pong@here.example\n"
-	  "pong@here.example ping@here.example\n" },
+	  "pong@here.example ping@here.example\nx@else.example y@other.example\n"
+	  "several@here.example Anna <b@x.example>, c@x.example\n" },
 	{ "hash:bcc", "user@here.example archive@vm.example\n" },
 	{ "hash:aliases", "root: user\n"
 	                  "postmaster: root\n"
@@ -292,6 +293,7 @@ test_classes(void **state)
 	/* clang-format off */
 	static const struct row rows[] = {
 		{ "nobody's domain", "", "x@else.example", "foreign" },
+		{ "written otherwise, and nobody's all the same", "canonical_maps = hash:canonical\n", "x@else.example", "foreign: >y@other.example" },
 		{ "a virtual alias of a domain that is not ours does not make it so", "", "away@else.example", "foreign: u@vm.example" },
 		{ "a virtual alias", "", "one@virt.example", "ok: u@vm.example" },
 		{ "several targets", "", "two@virt.example", "ok: u@vm.example >out@else.example" },
@@ -437,12 +439,14 @@ test_rewriting(void **state)
 		{ "for senders alone", "sender_canonical_maps = hash:canonical\n", ENVELOPE_RECIPIENT, "old.name@here.example", "old.name@here.example", DIRECTORY_OK },
 		{ "not for headers", "canonical_maps = hash:canonical\ncanonical_classes = envelope_sender\n", HEADER_SENDER, "old.name@here.example", "old.name@here.example", DIRECTORY_OK },
 		{ "the empty sender stays", "canonical_maps = hash:canonical\n", ENVELOPE_SENDER, "", "", DIRECTORY_OK },
-		{ "on and on", "canonical_maps = hash:canonical\n", ENVELOPE_SENDER, "ping@here.example", "", DIRECTORY_LATER },
+		{ "on and on", "canonical_maps = hash:canonical\n", ENVELOPE_SENDER, "ping@here.example", "ping@here.example", DIRECTORY_OK },
+		{ "the first of several", "canonical_maps = hash:canonical\n", HEADER_SENDER, "several@here.example", "b@x.example", DIRECTORY_OK },
 		{ "away", "canonical_maps = later:x\n", ENVELOPE_SENDER, "a@here.example", "", DIRECTORY_LATER },
 		{ "asked elsewhere", "canonical_maps = slow:x\n", ENVELOPE_SENDER, "a@here.example", "", DIRECTORY_WAIT },
 		{ "masquerade", "masquerade_domains = here.example\n", HEADER_SENDER, "a@x.y.here.example", "a@here.example", DIRECTORY_OK },
 		{ "not the recipient of the envelope", "masquerade_domains = here.example\n", ENVELOPE_RECIPIENT, "a@x.here.example", "a@x.here.example", DIRECTORY_OK },
 		{ "the first that fits, and ! stays", "masquerade_domains = !y.here.example here.example\n", HEADER_SENDER, "a@x.y.here.example", "a@x.y.here.example", DIRECTORY_OK },
+		{ "domains are in small letters", "masquerade_domains = Here.Example\n", HEADER_SENDER, "A@x.HERE.example", "A@here.example", DIRECTORY_OK },
 		{ "an exception", "masquerade_domains = here.example\nmasquerade_exceptions = root\n", HEADER_SENDER, "root@x.here.example", "root@x.here.example", DIRECTORY_OK },
 		{ "a name that only ends so", "masquerade_domains = here.example\n", HEADER_SENDER, "a@nothere.example", "a@nothere.example", DIRECTORY_OK },
 	};

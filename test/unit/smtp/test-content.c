@@ -106,7 +106,7 @@ static const struct { const char *why, *in, *out; } submitted[] = {
 	{ "Bcc goes, with its continuation", "A: b\r\nBcc: x@y,\r\n z@y\r\nC: d\r\n\r\nBcc: body\r\n", "A: b\r\nC: d\r\n\r\nBcc: body\r\n" },
 	{ "Bcc last", "A: b\r\nBCC : x@y\r\n\r\n", "A: b\r\n\r\n" },
 	{ "Bcc first, empty", "Bcc:\r\nA: b\r\n\r\n", "A: b\r\n\r\n" },
-	{ "Resent-Bcc and Return-Path", "Resent-Bcc: a\r\nReturn-Path: <b>\r\nTo: c@d\r\n\r\n", "To: c@d\r\n\r\n" },
+	{ "Resent-Bcc and Return-Path", "Resent-Bcc: a\r\nReturn-Path: <b>\r\nTo: c@d.org\r\n\r\n", "To: c@d.org\r\n\r\n" },
 	{ "only Bcc and no empty line", "Bcc: x\r\n", "" },
 	{ "a field that only begins like Bcc stays", "Bccx: y\r\n\r\n", "Bccx: y\r\n\r\n" },
 	{ "a bare From", "From: jill\r\n\r\n", "From: jill@example.com\r\n\r\n" },
@@ -114,11 +114,13 @@ static const struct { const char *why, *in, *out; } submitted[] = {
 	{ "quoted name", "From: \"A, jill\" <jill>\r\n\r\n", "From: \"A, jill\" <jill@example.com>\r\n\r\n" },
 	{ "a list, folded", "To: jill,\r\n jack@x.org, joe\r\nA: b\r\n\r\n", "To: jill@example.com,\r\n jack@x.org, joe@example.com\r\nA: b\r\n\r\n" },
 	{ "a comment", "To: jill (the one, there)\r\n\r\n", "To: jill@example.com (the one, there)\r\n\r\n" },
-	{ "whole addresses stay", "To: Jill <jill@x.org>, a@b\r\n\r\n", "To: Jill <jill@x.org>, a@b\r\n\r\n" },
+	{ "whole addresses stay", "To: Jill <jill@x.org>, a@b.org\r\n\r\n", "To: Jill <jill@x.org>, a@b.org\r\n\r\n" },
 	{ "two words without brackets are no address", "To: jill jack\r\n\r\n", "To: jill jack\r\n\r\n" },
 	{ "groups stay", "To: undisclosed-recipients:;\r\n\r\n", "To: undisclosed-recipients:;\r\n\r\n" },
 	{ "empty brackets stay", "Sender: <>\r\n\r\n", "Sender: <>\r\n\r\n" },
 	{ "other fields stay", "Subject: jill\r\n\r\n", "Subject: jill\r\n\r\n" },
+	{ "a domain without a dot", "To: jill@host, <jack@host>, \"a b\"@host, joe@x.org\r\n\r\n", "To: jill@host.example.org, <jack@host.example.org>, \"a b\"@host.example.org, joe@x.org\r\n\r\n" },
+	{ "what is none stays", "To: a b@host, jill@host jack, @host, jill@, <@host:jill@host>, jill@[host]\r\n\r\n", "To: a b@host, jill@host jack, @host, jill@, <@host:jill@host>, jill@[host]\r\n\r\n" },
 	{ "no empty line behind", "From: jill\r\n", "From: jill@example.com\r\n" },
 	{ "R393 an empty Message-ID goes, to be made anew", "A: b\r\nMessage-ID:\r\nC: d\r\n\r\n", "A: b\r\nC: d\r\n\r\n" },
 	{ "rfc6409:8.2 an empty Date, folded, the last", "A: b\r\nDate: \r\n \t\r\n\r\n", "A: b\r\n\r\n" },
@@ -146,6 +148,7 @@ test_submission_completes_and_hides(void **state)
 			content_begin(&c);
 			c.fields.drop = &hidden;
 			c.fields.origin = "example.com";
+			c.fields.within = "example.org";
 			c.fields.repair = true;
 			(void)!content_read(&c, bytes_cut(in, 0, cut), &out, &used);
 			(void)!content_read(&c, bytes_cut(in, cut, in.len), &out, &used);
