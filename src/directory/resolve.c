@@ -712,7 +712,8 @@ walk_all(struct walk *w)
 		return DIRECTORY_REFUSED;
 	}
 	/* What is not ours goes on by the name that was written instead of it. */
-	if (w->first == DIRECTORY_FOREIGN && w->count == 0 && !bytes_equal(w->address, w->asked))
+	if (w->first == DIRECTORY_FOREIGN && w->count == 0 &&
+	    (!bytes_equal(w->address, w->asked) || !bytes_equal_nocase(walk_typed(w, 0), w->asked)))
 		(void)walk_elsewhere(w, 0);
 	if (w->first != DIRECTORY_OK || w->count > 0 || (w->todos < 2 && r->asked_at_rcpt))
 		return w->first;

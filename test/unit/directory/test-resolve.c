@@ -346,7 +346,7 @@ test_classes(void **state)
 		{ "a table that is asked elsewhere", "virtual_alias_maps = slow:x\n", "one@vm.example", "wait" },
 		{ "not an address", "", "@", "bad" },
 		{ "percent hack is off", "", "x%else.example@here.example", "unknown: local recipient table" },
-		{ "and on", "allow_percent_hack = yes\n", "x%else.example@here.example", "foreign" },
+		{ "and on", "allow_percent_hack = yes\n", "x%else.example@here.example", "foreign: >x@else.example" },
 		{ "bang path", "swap_bangpath = yes\n", "vm.example!u@here.example", "ok: u@vm.example" },
 	};
 	/* clang-format on */
