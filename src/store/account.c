@@ -386,6 +386,7 @@ account_reload(struct account *a)
 	uint64_t told = a->modseq; /* what somebody may have seen is no other change's */
 	int      why;
 
+	a->sweeping = false;
 	place_forget(a);
 	map_close(&a->by_name);
 	map_close(&a->subscribed);

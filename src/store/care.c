@@ -20,6 +20,9 @@
    after a crash, and must hear that it came before. */
 enum { ROW_LEAST_S = 3600 };
 
+/* Messages in the snapshots of one turn, where there is more than one. */
+enum { SNAPSHOTS_A_TURN = 50 * 1000 };
+
 /* ---- history ---- */
 
 /* The snapshots of a mailbox, newest first. */
@@ -87,9 +90,10 @@ forget_facts(struct mailbox *m, int64_t cut, bool *forgot)
 	return why == 0 ? run2(x, FACT_FORGET, (int64_t)m->id, (int64_t)m->forgotten) : why;
 }
 
-/* The time of the oldest fact since the last snapshot is old enough to be forgotten once there is a newer one. */
+/* The time of the oldest fact since the last snapshot is old enough to be forgotten once there is a newer one.
+   `wrote` gets the messages of a snapshot. */
 static int
-sweep_mailbox(struct mailbox *m, int64_t cut, bool *forgot)
+sweep_mailbox(struct mailbox *m, int64_t cut, bool *forgot, uint32_t *wrote)
 {
 	struct index *x = m->account->index;
 	sqlite3_stmt *s;
@@ -116,6 +120,7 @@ sweep_mailbox(struct mailbox *m, int64_t cut, bool *forgot)
 			return why == EBADMSG ? 0 : why;
 		if ((why = account_change(m->account)) != 0 || (why = mailbox_snapshot(m)) != 0)
 			return why;
+		*wrote += m->rows.count;
 	}
 	if (m->account->damaged)
 		return 0;
@@ -289,33 +294,81 @@ drop_deleted(struct account *a, int64_t cut, bool *forgot)
 	return why == 0 ? run2(a->index, FACT_DROP_OLD, cut, 0) : why;
 }
 
-bool
-account_sweep(struct account *a)
+/* A mailbox, and what nobody looks at is let go of. */
+static int
+sweep_one(struct mailbox *m, int64_t cut, uint32_t *wrote)
 {
-	int64_t now = clock_wall(), keep = a->store->history_ms / 1000;
-	bool    forgot = false;
-	int     why;
+	struct account *a = m->account;
+	int             why = sweep_mailbox(m, cut, &a->sweep_forgot, wrote);
 
-	if ((why = account_change(a)) != 0)
-		return true;
-	if ((why = account_flush(a)) == 0)
-		why = account_meta_put(a, "modseq", a->modseq);
-	for (struct mailbox *m = a->mailboxes; m != NULL && why == 0; m = m->next) {
-		if (m->gone)
-			continue;
-		why = sweep_mailbox(m, now - keep, &forgot);
-		if (why == 0 && m->users == 0 && m->loaded && a->users == 0) {
-			why = tally_keep(m);
-			mailbox_unload(m);
-		}
+	if (why == 0 && m->users == 0 && m->loaded && a->users == 0) {
+		why = tally_keep(m);
+		mailbox_unload(m);
 	}
-	if (why == 0 && !a->damaged)
-		why = drop_deleted(a, now - keep, &forgot);
-	if (why == 0 && forgot && !a->damaged) {
+	return why;
+}
+
+/* What comes when all mailboxes had their turn. */
+static int
+sweep_rest(struct account *a, int64_t now, int64_t keep)
+{
+	int why = 0;
+
+	if (a->damaged)
+		return 0;
+	why = drop_deleted(a, now - keep, &a->sweep_forgot);
+	if (why == 0 && a->sweep_forgot) {
 		why = drop_rows(a, now - (keep > ROW_LEAST_S ? keep : ROW_LEAST_S));
 		if (why == EBADMSG)
 			why = 0; /* said already; nothing is forgotten */
 	}
+	return why;
+}
+
+/* Everybody whose mail this keeper has waits meanwhile: the mailboxes whose snapshots are worth a turn get
+   one each. */
+static int
+sweep_mailboxes(struct account *a, int64_t cut, bool *all)
+{
+	uint32_t wrote = 0;
+	int      why = 0;
+
+	for (struct mailbox *m = a->mailboxes; m != NULL && why == 0; m = m->next) {
+		if (m->gone || m->swept)
+			continue;
+		if (wrote > 0 && wrote + mailbox_count(m) > SNAPSHOTS_A_TURN) {
+			*all = false;
+			break;
+		}
+		m->swept = true;
+		why = sweep_one(m, cut, &wrote);
+	}
+	return why;
+}
+
+bool
+account_sweep(struct account *a)
+{
+	int64_t now = clock_wall(), keep = a->store->history_ms / 1000;
+	bool    all = true;
+	int     why;
+
+	if ((why = account_change(a)) != 0) {
+		a->sweeping = false;
+		return true;
+	}
+	if (!a->sweeping) {
+		a->sweep_forgot = false;
+		for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
+			m->swept = false;
+	}
+	if ((why = account_flush(a)) == 0)
+		why = account_meta_put(a, "modseq", a->modseq);
+	if (why == 0)
+		why = sweep_mailboxes(a, now - keep, &all);
+	if (why == 0 && all)
+		why = sweep_rest(a, now, keep);
+	a->sweeping = why == 0 && !all;
 	if (why != 0)
 		(void)account_fail(a, why);
 	return true;

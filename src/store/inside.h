@@ -50,6 +50,7 @@ struct mailbox {
 	bool     loaded;
 	bool     glanced;                /* not loaded: `tally`, `bytes`, `uidnext` and the keywords are known */
 	bool     damaged;                /* a fact could not be read                 */
+	bool     swept;                  /* in the sweep that is on                  */
 	uint32_t uidnext;
 	uint32_t promised;               /* the highest uid promised to a letter on its way */
 	uint64_t highest;                /* modseq of its newest fact                */
@@ -119,6 +120,7 @@ struct account {
 	int      failed;                 /* why the last one failed; until its barriers were told */
 	int      lost;                   /* the same, of what is gathered now        */
 	int64_t  used_ms, swept_ms;
+	bool     sweeping, sweep_forgot; /* some mailboxes still wait; history went  */
 	struct account *newer, *older;   /* idle ones, by last use                   */
 	struct account *next;            /* of all open ones                         */
 	struct account *next_dirty;
@@ -260,6 +262,7 @@ void store_hold(struct account *);               /* it stays open until account_
 /* care.c */
 /* A mailbox whose history since its last snapshot is longer than this gets a new one. */
 enum { FACTS_WORTH_A_SNAPSHOT = 256, FACT_BYTES_LIKE_ONE = 256 };
+/* Goes on where it ended, while `sweeping` is true. */
 bool account_sweep(struct account *);
 
 #endif

@@ -159,7 +159,7 @@ let_go(struct account *a)
 static bool
 wants_care(const struct account *a, int64_t now)
 {
-	if (now - a->swept_ms >= SWEEP_AGAIN_MS)
+	if (a->sweeping || now - a->swept_ms >= SWEEP_AGAIN_MS)
 		return true;
 	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
 		if (m->facts > FACTS_WORTH_A_SNAPSHOT)
@@ -625,19 +625,22 @@ bool
 store_sweep(struct store *s)
 {
 	int64_t now = clock_patient_ms();
-	bool    swept = false;
+	bool    swept = false, more = false;
 
 	close_idle(s);
 	columns_sweep(s, now);
 	for (struct account *a = s->all; a != NULL; a = a->next) {
 		if (!a->dirty && !a->syncing)
 			tallies_rest(a);
-		if (a->refused != 0 || a->syncing || !wants_care(a, now))
+		if (a->refused != 0 || a->syncing || !wants_care(a, now)) {
+			more |= a->sweeping;
 			continue;
+		}
 		if (swept)
 			return true;
 		a->swept_ms = now;
 		swept = account_sweep(a);
+		more |= a->sweeping;
 	}
-	return false;
+	return more;
 }

@@ -287,7 +287,7 @@ int store_refers(struct store *, uint32_t segment,
 /* Letters were copied: rows of every account that point at the old place now point at the new.  Barrier follows. */
 int store_moved(struct store *, const uint64_t *letter, const struct letter_place *to, size_t count);
 /* Forget history older than history_ms, write snapshots, checkpoint, close what lies idle; one
-   account at each call; true: more to do.  Call it every few seconds while there is time. */
+   account at each call, and of one with large mailboxes a part; true: more to do.  Call it every few seconds while there is time. */
 bool store_sweep(struct store *);
 /* `mansio store check`: integrity of every account index and that each piece is in the log.  Each complaint
    one line; returns how many.  An account that a running keeper holds is named and left out: ask the

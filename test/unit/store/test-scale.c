@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "kit.h"
+#include "store/inside.h"
 
 #ifdef __SANITIZE_ADDRESS__
 enum { MANY = 10000, BATCHES = 40 };
@@ -282,6 +283,96 @@ test_long_facts_are_worth_a_snapshot(void **state)
 	kit_remove(&k);
 }
 
+/* Mailboxes with a snapshot, of an account that is open. */
+static int
+shots_of(struct account *a)
+{
+	int n = 0;
+
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		sqlite3_stmt *s = index_ready(a->index, SNAPSHOT_LAST);
+		assert_non_null(s);
+		(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+		n += index_row(a->index, s) == 1 && sqlite3_column_type(s, 0) != SQLITE_NULL;
+		(void)sqlite3_reset(s);
+	}
+	return n;
+}
+
+/* Who is served by the same process waits for one large mailbox at the most, and what happens between the turns is kept. */
+static void
+test_large_mailboxes_get_their_snapshots_one_by_one(void **state)
+{
+	static const char *const name[] = { "INBOX", "Second", "Third", "Goes" };
+	struct kit               k = { 0 };
+	struct arena            *arena = arena_open(NULL);
+	struct uid_range         all = { 1, UINT32_MAX }, made;
+	struct uid_set           set = { &all, 1 }, source;
+	struct account          *a;
+	struct mailbox          *m[4];
+	uint32_t                 uid;
+	int                      shots = 0, turns = 0, now;
+	bool                     more;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	for (size_t i = 0; i < COUNT(name); i++) {
+		if (i > 0)
+			assert_int_equal(account_create(a, name[i], USE_NONE), 0);
+		m[i] = kit_mailbox(a, name[i]);
+	}
+	for (int i = 0; i < LONG; i++) {
+		struct arrival v = kit_arrival(&k, 0);
+		assert_int_equal(mailbox_arrive(m[0], &v, &uid), 0);
+		if (i % 1000 == 999)
+			kit_turns(&k);
+	}
+	for (size_t i = 1; i < COUNT(name); i++)
+		assert_int_equal(mailbox_copy(m[0], &set, m[i], false, arena, &source, &made, NULL), 0);
+	settle(&k);
+	for (size_t i = 0; i < COUNT(name); i++)
+		mailbox_drop(&m[i]);
+	account_drop(&a);
+	kit_close(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	for (size_t i = 0; i < COUNT(name); i++)
+		m[i] = kit_mailbox(a, name[i]);
+	do {
+		more = store_sweep(k.store);
+		settle(&k);
+		now = shots_of(a);
+		HOLDS("one a turn", now <= shots + 1);
+		shots = now;
+		if (turns == 0) {
+			struct arrival v = kit_arrival(&k, 0);
+			assert_int_equal(mailbox_arrive(m[0], &v, &uid), 0);
+			mailbox_drop(&m[3]);
+			assert_int_equal(account_delete(a, "Goes"), 0);
+			assert_int_equal(account_create(a, "Comes", USE_NONE), 0);
+		}
+	} while (more && ++turns < 20);
+	HOLDS("it ends", !more);
+	HOLDS("all that stayed have one", shots >= 3);
+	for (size_t i = 0; i < 3; i++)
+		mailbox_drop(&m[i]);
+	account_drop(&a);
+	kit_close(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	for (size_t i = 0; i < 3; i++) {
+		m[i] = kit_mailbox(a, name[i]);
+		assert_int_equal(mailbox_count(m[i]), LONG + (i == 0));
+		mailbox_drop(&m[i]);
+	}
+	account_drop(&a);
+	kit_close(&k);
+	kit_remove(&k);
+	arena_close(&arena);
+}
+
 static void
 test_many_idle_accounts(void **state)
 {
@@ -305,4 +396,4 @@ test_many_idle_accounts(void **state)
 }
 
 UNIT(test_a_large_mailbox, test_many_deliveries, test_long_facts_are_worth_a_snapshot,
-     test_many_idle_accounts)
+     test_large_mailboxes_get_their_snapshots_one_by_one, test_many_idle_accounts)
