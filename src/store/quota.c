@@ -150,3 +150,17 @@ account_fits(struct account *a, uint64_t bytes, uint64_t messages, uint64_t grac
 	/* The last letter may stand over by the grace, if there was room at all. */
 	return q.bytes < q.limit.bytes && q.bytes + bytes <= q.limit.bytes + grace ? 0 : EDQUOT;
 }
+
+/* As many messages as before; where the limit is passed already no more bytes than before. */
+int
+account_fits_instead(struct account *a, uint64_t bytes, uint64_t gone)
+{
+	struct quota q;
+	int          why;
+
+	if (bytes <= gone || a->limits.bytes == 0)
+		return 0;
+	if ((why = account_quota(a, &q)) != 0)
+		return why;
+	return q.bytes + (bytes - gone) <= q.limit.bytes ? 0 : EDQUOT;
+}

@@ -11,6 +11,7 @@
  * account_limits()  the house's word about the limits; remembered in the index for those who come before
  *                   the house says it again.
  * account_fits()    0, or EDQUOT: these would be too much.  `grace` is what the last letter may be over (bytes).
+ * account_fits_instead()   the same of one message that comes when another of `gone` bytes goes.
  * account_recount() adds all up anew; *right tells whether that is what was kept.
  */
 #ifndef STORE_QUOTA_H
@@ -26,6 +27,7 @@ struct quota { uint64_t bytes, messages; struct quota_limits limit; };
 int account_quota(struct account *, struct quota *);
 int account_limits(struct account *, const struct quota_limits *);
 int account_fits(struct account *, uint64_t bytes, uint64_t messages, uint64_t grace);
+int account_fits_instead(struct account *, uint64_t bytes, uint64_t gone);
 int account_recount(struct account *, bool *right);
 
 #endif

@@ -330,6 +330,54 @@ def test_setquota_is_for_those_named_in_main_cf(house):
     assert b"()" in adam.getquota('"User quota"')[1][0]
 
 
+def said(box, words):
+    """The answer to what has literals in it, sent as it stands; lines until the tagged one."""
+    box.send(b"q1 " + words + b"\r\n")
+    lines = [box.readline()]
+    while not lines[-1].startswith(b"q1 "):
+        lines.append(box.readline())
+    return b"".join(lines)
+
+
+def literal(size):
+    return b"{%d+}\r\n" % size + b"Subject: x\r\n\r\n".ljust(size, b"x")
+
+
+def test_limits_count_what_a_command_adds(house):
+    """Of REPLACE the difference (rfc8508:3.4), of MULTIAPPEND and CATENATE the whole, of a MOVE within the account nothing."""
+    house.command("account", "add", "full@example.com", "--password-file", "/dev/stdin", input=PASSWORD + "\n")
+    house.command("account", "set", "full@example.com", "--quota-storage", "10K", "--quota-messages", "4")
+    house.write_settings(quota_warning="")
+    house.command("reload")
+    full, jill = house.imap("full"), house.imap("jill")
+    wait_for(lambda: b"STORAGE 0 10" in full.getquota('"User quota"')[1][0])
+    full.select("INBOX")
+    assert b" OK " in said(full, b"APPEND INBOX " + literal(4000) + b" " + literal(4000))
+    assert b"[OVERQUOTA]" in said(full, b"APPEND INBOX " + literal(100) + b" " + literal(2300))
+    assert b"[OVERQUOTA]" in said(full, b'APPEND INBOX CATENATE (URL "/INBOX/;UID=1/;SECTION=HEADER" TEXT ' + literal(3000) + b")")
+    assert b" OK " in said(full, b"UID REPLACE 2 INBOX " + literal(6200))  # 10200 of 10240
+    assert b"[OVERQUOTA]" in said(full, b"UID REPLACE 1 INBOX " + literal(4100))
+    assert b" OK " in said(full, b"UID REPLACE 1 INBOX " + literal(4000))
+    assert b" OK " in said(full, b"UID MOVE 1:* Archive") and b"[OVERQUOTA]" in said(full, b"APPEND INBOX " + literal(100))
+    house.command("account", "set", "full@example.com", "--quota-storage", "5K")
+    full.select("Archive")
+    wait_for(lambda: b" 5 " in full.getquota('"User quota"')[1][0])
+    assert b"[OVERQUOTA]" in said(full, b"UID REPLACE 1 Archive " + literal(6201))
+    assert b" OK " in said(full, b"UID REPLACE 1 Archive " + literal(6000)), "less than before is no more than before"
+    house.command("account", "set", "full@example.com", "--quota-storage", "none")
+    wait_for(lambda: b"STORAGE" not in full.getquota('"User quota"')[1][0])
+    for n in range(2):
+        assert b" OK " in said(full, b"APPEND INBOX " + literal(100))
+    assert b"[OVERQUOTA]" in said(full, b"APPEND INBOX " + literal(100))
+    assert b" OK " in said(full, b"UID REPLACE 2 INBOX " + literal(100)) and usage(full)[b"MESSAGE"] == b"4"
+    full.setacl("INBOX", "jill", "lri")
+    jill.append("Drafts", None, None, LETTER.format("x").encode())
+    jill.select("Drafts")
+    for words in [b"UID COPY *", b"UID MOVE *"]:
+        assert b"[OVERQUOTA]" in said(jill, words + b' "Other Users/full/INBOX"')
+    assert len(found(jill, "Drafts")) == 1
+
+
 def again(house, who):
     try:
         return house.imap(who)

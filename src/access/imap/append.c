@@ -79,6 +79,7 @@ struct append_work {
 	bool             replaces;
 	struct sequence  sequence;
 	uint32_t         replaced;
+	uint64_t         replaced_size;
 };
 
 /* append = "APPEND" SP mailbox 1*append-message   rfc9051:9, rfc3502:4
@@ -271,6 +272,17 @@ letter_ends(struct imap *s, struct append_work *w)
 	w->now = NULL;
 }
 
+/* What takes the place of another counts by what it is more than that one (rfc8508:3.4), while that is there. */
+static int
+fits(struct imap *s, const struct append_work *w, uint64_t bytes, uint64_t count)
+{
+	struct account *a = mailbox_account(w->mailbox);
+
+	if (w->replaces && mailbox_find(s->view->mailbox, w->replaced) >= 0)
+		return account_fits_instead(a, bytes, w->replaced_size);
+	return account_fits(a, bytes, count, 0);
+}
+
 /* EFBIG, or EDQUOT: with those of this command that came before it would be too much (rfc9208:4.3.1). */
 static int
 too_big(struct imap *s, struct append_work *w, uint64_t size)
@@ -279,7 +291,7 @@ too_big(struct imap *s, struct append_work *w, uint64_t size)
 
 	if (most > 0 && size > most)
 		return EFBIG;
-	return account_fits(mailbox_account(w->mailbox), w->bytes + size, w->count + 1, 0);
+	return fits(s, w, w->bytes + size, w->count + 1);
 }
 
 /* ---- the command, line by line ------------------------------------------------------ */
@@ -585,7 +597,7 @@ arrive(struct imap *s, struct append_work *w, const struct incoming *n)
 	int               why = 0;
 
 	if (!promised)
-		why = account_fits(mailbox_account(w->mailbox), n->size, 1, 0);
+		why = fits(s, w, n->size, 1);
 	if (why == 0)
 		why = imap_flag_bits(w->mailbox, &words, true, &arrival.flags);
 	if (apart)
@@ -667,6 +679,7 @@ append_begin(struct imap *s, struct append_work *w)
 			return append_over(s, w,
 			                   imap_no(s, "[NONEXISTENT] There is no such message."));
 		w->replaced = e.uid;
+		w->replaced_size = e.size;
 	}
 	w->mailbox = reach_take(s, w->name, RIGHT_INSERT, &why);
 	/* What goes and what comes would be of two accounts, with no order between them. */

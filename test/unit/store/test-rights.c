@@ -259,6 +259,11 @@ test_usage_follows_every_change(void **state)
 	HOLDS("what fits", account_fits(a, one, 1, 0) == 0);
 	HOLDS("what does not", account_fits(a, one + 1, 1, 0) == EDQUOT);
 	HOLDS("the last letter may be over by the grace", account_fits(a, one + 1, 1, 1) == 0);
+	HOLDS("rfc8508:3.4 instead of another, by the difference", account_fits_instead(a, 2 * one, one) == 0);
+	HOLDS("a byte more", account_fits_instead(a, 2 * one + 1, one) == EDQUOT);
+	assert_int_equal(account_limits(a, &(struct quota_limits){ one, 5 }), 0);
+	HOLDS("over the limit, and no more than before", account_fits_instead(a, one, one) == 0);
+	HOLDS("over the limit, and more than before", account_fits_instead(a, one + 1, one) == EDQUOT);
 	assert_int_equal(account_limits(a, &(struct quota_limits){ 0, 5 }), 0);
 	HOLDS("messages are limited, too", account_fits(a, 1, 1, 0) == EDQUOT);
 	HOLDS("a limit nobody said changes nothing",
