@@ -25,6 +25,7 @@ struct access_facts {
 	const char  *offers;      /* POP3: what CAPA told of logins, lines with CRLF; NULL nothing */
 	struct peer  peer, here;
 	bool         tls;
+	bool         command;     /* of ours, not a reader: what it sees stays \Recent */
 	struct bytes unread;      /* what the client sent behind its last command   */
 	/* Told of the session's stream before anything is said; NULL nobody. */
 	void       (*met)(void *ctx, struct stream *, const struct access_facts *);

@@ -71,6 +71,7 @@ keeper_session_command(struct house *h, struct caller *caller, const char *numbe
 		.account = id,
 		.session = name,
 		.tag = "session",
+		.command = true,
 		.peer = { .text = "local" },
 		.here = { .text = "local" },
 	};

@@ -76,7 +76,7 @@ passes_over(struct imap *s, struct esearch_work *w, const char *name, bool *wait
 		*wait = true;
 		return true;
 	}
-	w->view = view_open(m, true, no_news, NULL);
+	w->view = view_open(m, true, false, no_news, NULL);
 	if (mailbox_account(m) == s->account || view_look_as(w->view, s->facts.account) == 0)
 		return false;
 	view_close(&w->view);

@@ -220,6 +220,7 @@ select_begin(struct imap *s, struct select_work *w)
 {
 	struct mailbox *mailbox;
 	int             why = 0;
+	bool            read_only;
 
 	/* rfc7162:3.2.11: the old mailbox is closed even if the new one is not there. */
 	if (s->view != NULL) {
@@ -237,8 +238,8 @@ select_begin(struct imap *s, struct select_work *w)
 		return EAGAIN;
 	}
 	w->selected = true;
-	s->view =
-		view_open(mailbox, w->examine || !changes_something(s, mailbox), selected_news, s);
+	read_only = w->examine || !changes_something(s, mailbox);
+	s->view = view_open(mailbox, read_only, !read_only && !s->facts.command, selected_news, s);
 	s->view->deaf = !(notify_wants(s) & EVENT_FLAGS);
 	s->view->before = name_before(s, w->name, mailbox);
 	if (mailbox_account(mailbox) != s->account &&

@@ -150,7 +150,7 @@ view_news(void *ctx, enum mailbox_news what, const struct uid_set *set,
 }
 
 struct view *
-view_open(struct mailbox *mailbox, bool read_only, void (*news)(void *ctx), void *ctx)
+view_open(struct mailbox *mailbox, bool read_only, bool claims, void (*news)(void *ctx), void *ctx)
 {
 	struct view          *v = memory_take(sizeof *v);
 	struct mailbox_status status;
@@ -158,10 +158,11 @@ view_open(struct mailbox *mailbox, bool read_only, void (*news)(void *ctx), void
 	mailbox_facts(mailbox, &status);
 	v->mailbox = mailbox;
 	v->read_only = read_only;
+	v->claims = claims;
 	v->uidvalidity = status.uidvalidity;
 	v->limit = status.uidnext;
 	v->count = mailbox_count(mailbox);
-	v->recent = mailbox_recent(mailbox, !read_only);
+	v->recent = mailbox_recent(mailbox, claims);
 	v->news = news;
 	v->ctx = ctx;
 	v->watch = mailbox_watch(mailbox, view_news, v);
@@ -361,7 +362,7 @@ bool
 view_arrive(struct view *v)
 {
 	struct mailbox_status status;
-	uint32_t              count, recent = mailbox_recent(v->mailbox, !v->read_only);
+	uint32_t              count, recent = mailbox_recent(v->mailbox, v->claims);
 
 	v->arrived = false;
 	mailbox_facts(v->mailbox, &status);

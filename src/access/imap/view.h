@@ -35,7 +35,7 @@ struct view {
 	struct mailbox       *mailbox;
 	struct mailbox_watch *watch;
 	struct seen          *seen;    /* the reader's own \Seen; NULL: the mailbox is the reader's */
-	bool      read_only;
+	bool      read_only, claims;   /* claims: what it sees is \Recent to nobody after it */
 	bool      lost;            /* the two truths cannot be joined: say BYE        */
 	bool      arrived;         /* something at or above limit                     */
 	bool      hush;            /* our own changes are not news                    */
@@ -54,7 +54,7 @@ struct view {
 	void  *ctx;
 };
 
-struct view *view_open(struct mailbox *, bool read_only, void (*news)(void *ctx), void *ctx);
+struct view *view_open(struct mailbox *, bool read_only, bool claims, void (*news)(void *ctx), void *ctx);
 /* The reader is not the owner: \Seen is as the reader marked it.  0 or errno. */
 int      view_look_as(struct view *, uint64_t reader);
 /* The mailbox's entry at this index, as the reader sees it; and its highest modseq. */

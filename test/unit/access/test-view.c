@@ -110,7 +110,7 @@ test_follows(void **state)
 	lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, BYTES("Subject: x\r\n\r\nx\r\n"), 0);
 	own = mailbox_take(account, "INBOX", &why);
 	box = mailbox_take(account, "work", &why);
-	v = view_open(mailbox_take(account, "work", &why), false, no_news, NULL);
+	v = view_open(mailbox_take(account, "work", &why), false, true, no_news, NULL);
 	for (int i = 0; i < 3000; i++) {
 		struct arena *scratch = arena_open(NULL);
 		switch (roll(&m, 5)) {
