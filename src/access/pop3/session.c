@@ -167,6 +167,17 @@ verb_of(struct bytes name)
 	return NULL;
 }
 
+/* Some clients of old say more blanks than one, and blanks at the end. */
+static bool
+skip_blanks(struct scan *r)
+{
+	bool some = false;
+
+	while (scan_skip(r, ' '))
+		some = true;
+	return some;
+}
+
 /* command = keyword *(SP param)   rfc2449:4; parameters are numbers but where a verb takes text */
 static void
 command_run(struct pop3 *s, struct bytes line)
@@ -184,7 +195,7 @@ command_run(struct pop3 *s, struct bytes line)
 		verb->say(s, bytes_trim(r.rest));
 		return;
 	}
-	while (scan_skip(&r, ' ') && r.rest.len > 0 && count < verb->most)
+	while (skip_blanks(&r) && r.rest.len > 0 && count < verb->most)
 		argument[count++] = scan_number(&r, INT64_MAX);
 	scan_end(&r);
 	if (!scan_ok(&r) || count < verb->least) {
