@@ -6,6 +6,7 @@
 #include "spool/disk.h"
 #include "store/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -501,17 +502,23 @@ index_close(struct index **xp)
 	memory_free(x);
 }
 
+/* With all that was ever kept there: damaged indexes that were set aside, and journals of mboxes, too. */
 static void
 remove_folder(int accounts, const char *path)
 {
-	static const char *const names[] = { "index.db-journal", "index.db-wal", "index.db",
-		                             "digests",          "text.new",     "text" };
-	char                     name[128];
+	int            fd = openat(accounts, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR           *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
 
-	for (size_t i = 0; i < COUNT(names); i++) {
-		(void)snprintf(name, sizeof name, "%s/%s", path, names[i]);
-		(void)disk_unlink(accounts, name, 0);
+	if (d == NULL) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
 	}
+	while ((e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			(void)disk_unlink(fd, e->d_name, 0);
+	(void)closedir(d);
 	(void)disk_unlink(accounts, path, AT_REMOVEDIR);
 }
 

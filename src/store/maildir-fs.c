@@ -220,12 +220,27 @@ maildir_fs_folders(struct place *p, void (*each)(void *ctx, const char *name), v
 
 /* ---- making and moving them ---- */
 
+/* What Dovecot keeps, or would, beside the letters of a level: with a directory of that name it could open the mailbox
+   no more. */
+static bool
+is_kin(struct bytes level, bool top)
+{
+	return bytes_starts(level, BYTES("dovecot-")) || bytes_starts(level, BYTES("dovecot.")) ||
+	       bytes_equal(level, BYTES("maildirfolder")) ||
+	       bytes_equal(level, BYTES("maildirsize")) ||
+	       (top && (bytes_equal(level, BYTES("subscriptions")) ||
+	                bytes_equal(level, BYTES("courierimapsubscribed"))));
+}
+
 bool
 maildir_fs_fits(const char *folder)
 {
 	struct buffer path = { 0 };
+	struct bytes  rest = bytes_of(folder), level;
 	bool          good = path_of(folder, &path);
 
+	for (bool top = true; good && bytes_split(&rest, '/', &level); top = false)
+		good = !is_kin(level, top);
 	buffer_free(&path);
 	return good;
 }

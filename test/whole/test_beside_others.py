@@ -253,6 +253,12 @@ def test_directories_in_directories(tmp_path):
         for box in (ours, theirs):
             for name in ("cur", "x/new", "tmp/x"):
                 assert box.create(name)[0] == "NO", name
+        # Where there is a directory of such a name Dovecot cannot open the mailbox above it any more.
+        for name in ("subscriptions", "dovecot-uidlist", "Task/dovecot.index.log", "x/dovecot-keywords/y", "maildirfolder"):
+            assert ours.create(name)[0] == "NO", name
+            assert ours.rename("New", name)[0] == "NO", name
+        assert not (home / "x").exists()
+        ask(ours, ours.create("Dovecot-talk/subscriptions"))
         same()
         ask(ours, ours.rename("Work", "Job"))
         same()

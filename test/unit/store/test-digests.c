@@ -326,19 +326,22 @@ test_most_are_expunged(void **state)
 static void
 test_with_the_account_it_goes(void **state)
 {
-	struct kit      k;
-	struct account *a;
-	struct mailbox *m;
-	struct stat     st;
-	int             fd;
+	static const char *const others[] = { "01/257/text", "01/257/mbox-1-2.journal",
+		                              "01/257/index.db.damaged-1700000000" };
+	struct kit               k;
+	struct account          *a;
+	struct mailbox          *m;
+	struct stat              st;
 
 	(void)state;
 	begin(&k, &a, &m, FEW);
 	kit_settle(&k);
 	(void)make_all(&k);
-	fd = openat(k.dir, "01/257/text", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	assert_true(fd >= 0 && fstatat(k.dir, FILE_OF_IT, &st, 0) == 0);
-	(void)close(fd);
+	for (size_t i = 0; i < COUNT(others); i++) {
+		int fd = openat(k.dir, others[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		assert_true(fd >= 0 && fstatat(k.dir, FILE_OF_IT, &st, 0) == 0);
+		(void)close(fd);
+	}
 	mailbox_drop(&m);
 	account_drop(&a);
 	assert_int_equal(account_remove(k.store, 257), 0);
