@@ -83,6 +83,8 @@ uint64_t place_message(struct account *);                   /* the next id; 0: n
 static inline bool is_foreign(uint64_t message) { return message >> 32 == 0; }
 /* Walks to a directory; follows only links that root made.  -1 with errno. */
 int  place_directory(const char *path, bool make);
+/* One more directory whose changes the stamp of a list of folders tells. */
+void stamp_add(struct stamp *, int dir);
 
 /* folder.c */
 int  folder_open(struct mailbox *);

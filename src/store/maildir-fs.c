@@ -170,18 +170,12 @@ walk_directory(struct walk *w, int fd, struct bytes above, int depth)
 {
 	DIR           *d = fdopendir(fd);
 	struct dirent *e;
-	struct stat    st;
 
 	if (d == NULL) {
 		(void)close(fd);
 		return;
 	}
-	if (fstat(dirfd(d), &st) == 0) {
-		w->stamp.at[1] += st.st_mtim.tv_nsec;
-		w->stamp.at[3] += st.st_mtim.tv_sec;
-		if (st.st_mtim.tv_sec > w->stamp.at[0])
-			w->stamp.at[0] = st.st_mtim.tv_sec;
-	}
+	stamp_add(&w->stamp, dirfd(d));
 	while ((e = readdir(d)) != NULL)
 		if (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN)
 			walk_one(w, dirfd(d), e->d_name, above, depth);

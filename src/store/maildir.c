@@ -851,38 +851,28 @@ maildir_ours(struct folder *f, const char *name, bool away)
 	return away ? !here || file->gone : here;
 }
 
+/* clang-format off */
+/* What is the same wherever the folders lie. */
+#define MAILDIR_DRIVER \
+	.name = "maildir", .levels = true, .open = maildir_open, .close = maildir_close, .leave = maildir_leave, \
+	.stamp = maildir_stamp, .scan = maildir_scan, .scan_some = maildir_scan_some, .put = maildir_put, .link = maildir_link, \
+	.stranded = maildir_stranded, .apply = maildir_apply, .content = maildir_content, .former = maildir_former, \
+	.letters = maildir_letters, .paths = maildir_paths, .ours = maildir_ours
+/* clang-format on */
+
 const struct driver maildir_driver = {
-	.name = "maildir",
-	.levels = true,
-	.open = maildir_open,
-	.close = maildir_close,
+	MAILDIR_DRIVER,
 	.list_stamp = maildir_list_stamp,
 	.folders = maildir_folders,
 	.make = maildir_make,
 	.remove = maildir_remove,
 	.rename = maildir_rename,
 	.enter = maildir_enter,
-	.leave = maildir_leave,
-	.stamp = maildir_stamp,
-	.scan = maildir_scan,
-	.scan_some = maildir_scan_some,
-	.put = maildir_put,
-	.link = maildir_link,
-	.stranded = maildir_stranded,
-	.apply = maildir_apply,
-	.content = maildir_content,
-	.former = maildir_former,
-	.letters = maildir_letters,
-	.paths = maildir_paths,
-	.ours = maildir_ours,
 	.subscriptions = maildir_subscriptions,
 };
 
 const struct driver maildir_fs_driver = {
-	.name = "maildir",
-	.levels = true,
-	.open = maildir_open,
-	.close = maildir_close,
+	MAILDIR_DRIVER,
 	.list_stamp = maildir_fs_list_stamp,
 	.folders = maildir_fs_folders,
 	.fits = maildir_fs_fits,
@@ -890,18 +880,5 @@ const struct driver maildir_fs_driver = {
 	.remove = maildir_fs_remove,
 	.rename = maildir_fs_rename,
 	.enter = maildir_fs_enter,
-	.leave = maildir_leave,
-	.stamp = maildir_stamp,
-	.scan = maildir_scan,
-	.scan_some = maildir_scan_some,
-	.put = maildir_put,
-	.link = maildir_link,
-	.stranded = maildir_stranded,
-	.apply = maildir_apply,
-	.content = maildir_content,
-	.former = maildir_former,
-	.letters = maildir_letters,
-	.paths = maildir_paths,
-	.ours = maildir_ours,
 	.subscriptions = maildir_fs_subscriptions,
 };

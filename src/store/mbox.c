@@ -109,18 +109,12 @@ walk_directory(struct walk *w, int fd, const char *above, int depth)
 {
 	DIR           *d = fdopendir(fd);
 	struct dirent *e;
-	struct stat    st;
 
 	if (d == NULL) {
 		(void)close(fd);
 		return;
 	}
-	if (fstat(dirfd(d), &st) == 0) {
-		w->stamp.at[1] += st.st_mtim.tv_nsec;
-		w->stamp.at[3] += st.st_mtim.tv_sec;
-		if (st.st_mtim.tv_sec > w->stamp.at[0])
-			w->stamp.at[0] = st.st_mtim.tv_sec;
-	}
+	stamp_add(&w->stamp, dirfd(d));
 	while ((e = readdir(d)) != NULL) {
 		struct buffer name = { 0 };
 		int           below;

@@ -112,6 +112,19 @@ place_directory(const char *path, bool make)
 	return fd;
 }
 
+void
+stamp_add(struct stamp *out, int dir)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) < 0)
+		return;
+	out->at[1] += st.st_mtim.tv_nsec;
+	out->at[3] += st.st_mtim.tv_sec;
+	if (st.st_mtim.tv_sec > out->at[0])
+		out->at[0] = st.st_mtim.tv_sec;
+}
+
 /* ---- opening ---- */
 
 int
