@@ -11,7 +11,9 @@
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
  *     queue-pipe.c       what goes to commands of operating-system users
  *     queue-route.c      what goes elsewhere: by which transport, to which destination
- *     queue-send.c       destinations and their lines, senders and what they are at
+ *     queue-destination.c  transports and destinations, and what is known of each
+ *     queue-turn.c       which destination sends now
+ *     queue-send.c       one transaction: told to a sender, and what became of it
  *     queue-return.c     who was put off because of a destination that has returned
  *     queue-crowd.c      recipients of letters to many come into memory
  *     queue-choice.c     which letters a command means: ids and filters
@@ -252,7 +254,7 @@ void queue_route_open(struct house *);
 const char *queue_sender_name(const struct recipient *);         /* whose it is                */
 const char *queue_sender_outside(const struct recipient *);      /* as other hosts are told    */
 
-/* queue-send.c */
+/* queue-destination.c, queue-turn.c, queue-send.c (queue-send.h) */
 /* It goes there when it is its turn. */
 void queue_line_up(struct house *, struct recipient *, const struct transport *, const char *nexthop);
 void queue_service_name(const struct queue_role *, const struct transport *, char out[static 96]);
