@@ -1,10 +1,13 @@
 /*
  * sender -- what the files of the sender role share
  *
- *     sender.c           the card; SEND is taken, hosts are found and tried one after another, SENT is said
+ *     sender.c           the card
+ *     sender-delivery.c  SEND is taken, hosts are found and tried one after another, SENT is said
+ *     sender-answers.c   what the name service says of them
  *     sender-tls.c       how sure a connection must be, by destination, and what TLS that takes
  *     sender-host.c      where connections come from, and what a host's offers are worth
- *     sender-session.c   connections: how they come about, what goes through them, which are kept for a moment
+ *     sender-session.c   connections: how they come about, which are kept for a moment
+ *     sender-mouth.c     what goes through them
  *     sender-past.c      what a queue that is gone has not heard
  *     sender-tables.c    what tables know of a host, and of what became of a recipient
  *     sender-reply.c     smtp_reply_filter
@@ -163,7 +166,7 @@ bool sender_tables_ready(struct delivery *, const char *host, const char *addres
 bool sender_results_filter(struct delivery *);
 void sender_lookups_drop(struct delivery *);
 void sender_tables_open(struct house *);                         /* settings are new */
-void delivery_heard(struct delivery *);                          /* sender.c: all that was asked is here */
+void delivery_heard(struct delivery *);                          /* sender-delivery.c: all that was asked is here */
 
 /* sender-reply.c: smtp_reply_filter in one session. */
 struct reply_filter;
@@ -259,10 +262,18 @@ struct web_request { const char *path, *type; struct bytes content; size_t most;
 typedef void web_done(void *ctx, enum web_trouble, const char *why, const struct webreply *);
 void sender_web(struct house *, const char *host, const struct web_request *, web_done *, void *ctx);
 
-/* sender.c: hosts are found and tried, unless every recipient has a result. */
-void delivery_start(struct delivery *);
-/* An answer of the name service, NULL while there is none (route.h); ctx is the delivery. */
+/* sender-answers.c: an answer of the name service, NULL while there is none (route.h); ctx is the delivery. */
 const struct answer *delivery_ask(void *ctx, struct bytes name, uint16_t type);
+bool delivery_answers_filtered(struct delivery *);       /* all answers are here, and filtered */
+
+/* sender-delivery.c */
+bool hear_send(struct house *, uint32_t policy, uint32_t ticket, bool probe, struct bytes body, int fd);
+/* Nobody waits for what is begun any more, of all or of policy; but what has gone to its last dot is gone, and is waited for. */
+void deliveries_end(struct house *, bool of_policy);
+/* What a host is at goes on (sender-past.c); another queue will have the rest tried again. */
+void deliveries_queue_lost(struct house *);
+/* Hosts are found and tried, unless every recipient has a result. */
+void delivery_start(struct delivery *);
 void delivery_heard(struct delivery *);
 /* What a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
 /* `dsn`: the host knows what the sender wants to hear of. */
