@@ -24,6 +24,7 @@ struct post {
 	bool                   no_socket; /* of pickup: it is asked by the network */
 	const char            *sender, *name, *notify, *ret, *envid, *verp;
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
+	bool                   report; /* -v: of the first try of each */
 	const char           **to;
 	size_t                 recipients, room;
 	bool                   wrong; /* something was no address */

@@ -215,6 +215,8 @@ begin_letter(struct post *p, bool eight_bit, const char *offers, bool *dsn)
 	}
 	if (p->verp != NULL)
 		buffer_printf(&b, " XVERP%s%s", *p->verp != '\0' ? "=" : "", p->verp);
+	if (p->report && strstr(offers, " XVERP") != NULL)
+		buffer_add_string(&b, " XREPORT");
 	code = say(p, "MAIL FROM:<%s>%.*s", p->sender, (int)b.len, b.len > 0 ? b.at : "");
 	buffer_free(&b);
 	if (code != 250)
@@ -302,6 +304,16 @@ say_letter(struct post *p, struct bytes letter, bool only_ask)
 	char   offers[1024];
 	bool   dsn, good = begin(p, offers);
 	size_t at = 0;
+
+	if (good && p->report && *p->sender != '\0') {
+		if (strstr(offers, " XVERP") != NULL)
+			(void)printf("Mail Delivery Status Report will be mailed to <%s>.\n",
+			             p->sender);
+		else
+			(void)post_complain(
+				0, "warning: -v: the listener for SMTP gives no report; ",
+				"that of pickup does, and where smtpd_authorized_verp_clients names us");
+	}
 
 	while (good && at < p->recipients) {
 		size_t taken = 0;

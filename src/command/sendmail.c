@@ -40,7 +40,9 @@ const struct command command_sendmail = {
 	.more = "The recipients are the arguments, or with -t those of To, Cc and Bcc (of which Bcc is taken out). A line with a dot alone ends "
 		"the letter, but with -i or -oi. Names without a domain are completed with myorigin; a letter without From, Date "
 		"or Message-ID gets them. -bs speaks SMTP on standard input and output, -bv only asks whether recipients "
-		"would be taken, says it, and mails a report of it to the sender, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases, -bd starts the server where it does not run. -bm, -bl, -bh, -m, -n, -U, -v, -A, -G, -L, -X, -p, -h and other -o options are taken and mean nothing.\n"
+		"would be taken, says it, and mails a report of it to the sender, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases, -bd starts the server where it does not run. -v mails the sender a report of what the first try of each recipient came to, too. "
+		"-bm, -bl, -bh, -m, -U, -A, -G, -L, -p, -h and other -o options are taken and mean nothing; -n (no aliases) and -X FILE (a "
+		"transcript) are refused, as Postfix refuses them.\n"
 		"\n"
 		"The exit status is that of sysexits.h: 0 when the server has the letter, 64 wrongly called, 65 there is nobody to "
 		"send it to, 67 a recipient is unknown, 69 it was refused, 75 try again later, 78 the settings cannot be read.",
@@ -210,9 +212,18 @@ read_options(struct post *p, const char **sender, const char **queue)
 			if (strcmp(optarg, "8BITMIME") != 0 && strcmp(optarg, "7BIT") != 0)
 				return post_complain(0, "-B wants 8BITMIME or 7BIT, not ", optarg);
 			break;
-		case 'X': /* -XV, -XV+=; else a transcript, which is not kept here */
-			p->verp = optarg[0] == 'V' ? optarg + 1 : p->verp;
-			if (optarg[0] == 'V' && optarg[1] != '\0' &&
+		case 'n':
+			return post_complain(0, "-n is not done here: aliases are always looked at",
+			                     "");
+		case 'v': p->report = true; break;
+		case 'X': /* -XV, -XV+= */
+			if (optarg[0] != 'V')
+				return post_complain(
+					0,
+					"-X is not done here: debug_peer_list logs what is said, not ",
+					optarg);
+			p->verp = optarg + 1;
+			if (optarg[1] != '\0' &&
 			    (strspn(optarg + 1, "-=+") != 2 || optarg[3] != '\0'))
 				return post_complain(0, "-XV wants two characters of -=+, not ",
 				                     optarg + 1);

@@ -15,6 +15,7 @@ static const struct notice_words words[LANGUAGES] = {
 			[NOTICE_DELIVERED] = "Delivered: your message has arrived",
 			[NOTICE_RELAYED] = "Relayed: your message was handed on",
 			[NOTICE_EXPANDED] = "Expanded: your message goes to several people",
+			[NOTICE_REPORT] = "Mail Delivery Status Report",
 			[NOTICE_DELIVERABLE] = "Mail Delivery Status Report",
 		},
 		.copy_subject = {
@@ -34,6 +35,8 @@ static const struct notice_words words[LANGUAGES] = {
 			                   "You hear of it again only if it fails there.\r\n",
 			[NOTICE_EXPANDED] = "The address below stands for several others, and your message is on its way\r\n"
 			                    "to each of them. You hear of it again only if it does not arrive somewhere.\r\n",
+			[NOTICE_REPORT] = "You asked what would become of your message. This is what it came to when it\r\n"
+			                  "was tried for the first time.\r\n",
 			[NOTICE_DELIVERABLE] = "You asked whether mail would be taken for the addresses below. Nothing was sent.\r\n",
 		},
 		.copy = "This was told to",
@@ -52,6 +55,7 @@ static const struct notice_words words[LANGUAGES] = {
 			[NOTICE_DELIVERED] = "送达：您的邮件已经送达",
 			[NOTICE_RELAYED] = "转交：您的邮件已转交其他主机",
 			[NOTICE_EXPANDED] = "展开：您的邮件正发往多位收件人",
+			[NOTICE_REPORT] = "邮件投递状态报告",
 			[NOTICE_DELIVERABLE] = "邮件投递状态报告",
 		},
 		.copy_subject = {
@@ -67,6 +71,7 @@ static const struct notice_words words[LANGUAGES] = {
 			[NOTICE_DELIVERED] = "您的邮件已放入下列收件人的邮箱。\r\n",
 			[NOTICE_RELAYED] = "您的邮件已转交给另一台主机，该主机不提供送达通知。\r\n除非在那里投递失败，您不会再收到通知。\r\n",
 			[NOTICE_EXPANDED] = "下面的地址代表多位收件人，您的邮件正在发往每一位。\r\n除非其中有人未能收到，您不会再收到通知。\r\n",
+			[NOTICE_REPORT] = "您要求报告这封邮件的投递情况。以下是首次投递的结果。\r\n",
 			[NOTICE_DELIVERABLE] = "您询问能否向下列地址投递邮件。系统没有发送任何邮件。\r\n",
 		},
 		.copy = "此通知已发给",

@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/checksum.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "message/address.h"
 #include "message/charset.h"
 #include "message/encoding.h"
@@ -222,10 +223,10 @@ notice_wants_utf8(const struct notice *n)
 enum template_kind
 notice_template_kind(enum notice_kind kind)
 {
-	return kind == NOTICE_FAILED        ? TEMPLATE_FAILURE
-	       : kind == NOTICE_DELAYED     ? TEMPLATE_DELAY
-	       : kind >= NOTICE_DELIVERABLE ? TEMPLATE_VERIFY
-	                                    : TEMPLATE_SUCCESS;
+	return kind == NOTICE_FAILED    ? TEMPLATE_FAILURE
+	       : kind == NOTICE_DELAYED ? TEMPLATE_DELAY
+	       : kind >= NOTICE_REPORT  ? TEMPLATE_VERIFY
+	                                : TEMPLATE_SUCCESS;
 }
 
 /* A boundary that stands nowhere in the letter. */
@@ -379,7 +380,9 @@ put_header(struct writer *w, bool eight)
 	put(w, w->boundary);
 	put(w, eight ? "\"\r\nContent-Transfer-Encoding: 8bit\r\nMessage-ID: <"
 	             : "\"\r\nMessage-ID: <");
-	buffer_printf(w->out, "%llx.", (unsigned long long)n->now);
+	/* Several may be made of a letter in a second, and whoever gets two keeps one of those that have the same. */
+	buffer_printf(w->out, "%llx.%08llx.", (unsigned long long)n->now,
+	              (unsigned long long)(random_number() >> 32));
 	put_folded(w, n->queue_id, 0, " ");
 	put(w, "@");
 	put_folded(w, host, 0, " ");

@@ -17,6 +17,7 @@
 #include "message/notice-template.h"
 
 enum notice_kind { NOTICE_FAILED, NOTICE_DELAYED, NOTICE_DELIVERED, NOTICE_RELAYED, NOTICE_EXPANDED,
+	NOTICE_REPORT,                                /* of sendmail -v: what the first try of each came to */
 	NOTICE_DELIVERABLE, NOTICE_UNDELIVERABLE,     /* of sendmail -bv: nothing was sent */
 	NOTICE_KINDS };
 struct notice_recipient {

@@ -574,12 +574,18 @@ finish(struct queue *q, struct recipient *r, int64_t now_ms)
 	return RECIPIENT_DONE;
 }
 
+bool
+queue_wants_report(const struct letter *l)
+{
+	return (l->flags & ENVELOPE_REPORT) != 0 && *l->sender != '\0' && l->crowd == NULL;
+}
+
 /* rfc3461:4.1 NOTIFY=SUCCESS; an aliased or forwarded recipient counts for its targets. */
 static enum recipient_state
 deliver(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	r->reported =
-		(r->notify & NOTIFY_SUCCESS) != 0 || (r->warned && q->patience.confirm_cleared);
+	r->reported = (r->notify & NOTIFY_SUCCESS) != 0 ||
+	              (r->warned && q->patience.confirm_cleared) || queue_wants_report(r->letter);
 	return finish(q, r, now_ms);
 }
 

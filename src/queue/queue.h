@@ -123,6 +123,7 @@ struct letter {
 	bool        stored;            /* has rows in the ledger               */
 	bool        unsaved;           /* differs from its rows: queue_change() */
 	bool        gathered;          /* the role's: its notice waits for the other recipients */
+	bool        reporting;         /* the role's: what its first tries came to is on its way to its sender */
 	bool        delayed;           /* the role's: its sender is to be warned of those put off */
 	struct arena *life;
 	struct letter *newer, *older;  /* all letters, in order of coming      */
@@ -194,6 +195,9 @@ struct recipient *queue_fork(struct queue *, struct recipient *);
 void queue_opened(struct queue *, const struct recipient *, enum opened);
 /* Somebody is at it, or would be if it were its turn: how it ends this time is known soon. */
 bool queue_in_hand(const struct recipient *, int64_t now_ms);
+/* Its sender wants to hear what the first try of each recipient comes to (ENVELOPE_REPORT), and can: of a letter whose recipients
+   are not all in memory nobody knows at once. */
+bool queue_wants_report(const struct letter *);
 /* The sender of a recipient that ended has been told (or is nobody). */
 void queue_told(struct queue *, struct recipient *);
 

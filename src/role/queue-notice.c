@@ -43,6 +43,23 @@ static void returning_try(struct returning *);
 
 /* ---- whom it concerns -------------------------------------------------------------- */
 
+/* At rest, with what else became of it meanwhile. */
+static void
+look_again(struct queue_role *k, struct letter *l)
+{
+	if (l->gathered)
+		return;
+	for (size_t i = 0; i < k->returnings; i++)
+		if (k->returning[i] == l)
+			return;
+	if (k->returnings == k->returning_room) {
+		k->returning_room = k->returning_room == 0 ? 16 : k->returning_room * 2;
+		k->returning =
+			memory_resize(k->returning, k->returning_room * sizeof *k->returning);
+	}
+	k->returning[k->returnings++] = l;
+}
+
 void
 queue_ended(void *house, struct recipient *r)
 {
@@ -56,17 +73,7 @@ queue_ended(void *house, struct recipient *r)
 		        "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
 		queue_tell_order(house, r->letter, r, "expired, returned to sender");
 	}
-	if (r->letter->gathered)
-		return;
-	for (size_t i = 0; i < k->returnings; i++)
-		if (k->returning[i] == r->letter)
-			return;
-	if (k->returnings == k->returning_room) {
-		k->returning_room = k->returning_room == 0 ? 16 : k->returning_room * 2;
-		k->returning =
-			memory_resize(k->returning, k->returning_room * sizeof *k->returning);
-	}
-	k->returning[k->returnings++] = r->letter;
+	look_again(k, r->letter);
 }
 
 /* What goes through a list with an owner comes back to the owner.  With VERP that is so of what failed alone: whoever counts
@@ -108,6 +115,13 @@ kind_of(const struct recipient *r)
 	       : r->opened == OPENED_LIST ? NOTICE_DELIVERED
 	       : r->account == 0          ? NOTICE_RELAYED
 	                                  : NOTICE_DELIVERED;
+}
+
+/* For who asked what the first try came to. */
+static enum notice_kind
+fate_of(const struct recipient *r)
+{
+	return r->state == RECIPIENT_DONE ? kind_of(r) : NOTICE_DELAYED;
 }
 
 static void
@@ -212,7 +226,7 @@ notice_make(struct returning *n, const struct letter *l)
 			.final = bytes_of(r->address),
 			.status = bytes_of(r->status),
 			.diagnostic = bytes_of(r->text),
-			.what = n->kind,
+			.what = n->kind == NOTICE_REPORT ? fate_of(r) : n->kind,
 			.tried = r->tries > 0 ? r->begun_us / 1000000 : 0,
 			.until = queue_recipient_end(k->queue, r) / 1000,
 		};
@@ -270,6 +284,18 @@ returning_due(void *ctx)
 	returning_try(ctx);
 }
 
+/* It is not made a second time, whatever happens now. */
+static void
+report_is_there(struct queue_role *k, uint64_t of)
+{
+	struct letter *l = queue_find(k->queue, of);
+
+	if (l == NULL)
+		return;
+	l->flags &= ~(uint32_t)ENVELOPE_REPORT;
+	queue_change(k->queue, l);
+}
+
 static void
 returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at)
 {
@@ -288,6 +314,8 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	if (n->report != NULL)
 		note_as(queue_services[SERVICE_QMGR], "%s: from=<%s>, to=<%s>: a report about TLS",
 		        id, n->from, n->to);
+	if (n->kind == NOTICE_REPORT)
+		report_is_there(queue_of(h), n->of);
 	what = n->alarm                               ? "postmaster"
 	       : n->copy && n->kind == NOTICE_DELAYED ? "postmaster delay"
 	       : n->copy                              ? "postmaster non-delivery"
@@ -447,6 +475,7 @@ letter_return(struct house *h, struct letter *l)
 	struct returning *n = memory_take(sizeof *n);
 	struct buffer     silent = { 0 }, unsaid = { 0 }, none = { 0 };
 	bool              more = false;
+	bool              waits = queue_wants_report(l) && !l->reporting; /* others are in hand */
 
 	*n = (struct returning){ .house = h, .of = l->id };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
@@ -456,7 +485,7 @@ letter_return(struct house *h, struct letter *l)
 		                        : sender_of(queue_of(h), r, kind_of(r));
 
 		if (r->state != RECIPIENT_DONE || !(r->refused || r->reported) || r->told ||
-		    r->returning)
+		    r->returning || (!wants && waits))
 			continue;
 		if (wants && n->told.len > 0 && (strcmp(to, n->to) != 0 || kind_of(r) != n->kind)) {
 			more = true;
@@ -483,6 +512,43 @@ letter_return(struct house *h, struct letter *l)
 	buffer_free(&silent);
 	buffer_free(&unsaid);
 	return more;
+}
+
+static bool
+was_put_off(const struct recipient *r, const void *which)
+{
+	(void)which;
+	return (r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW) && r->status[0] == '4';
+}
+
+/* sendmail -v: all that became of its recipients, once each was tried.  Who hears of nothing else is told with it, so that their letter
+   stays until it is on the disk. */
+static void
+letter_report(struct house *h, struct letter *l)
+{
+	struct returning *n = memory_take(sizeof *n);
+	struct buffer     held = { 0 };
+
+	*n = (struct returning){ .house = h, .of = l->id, .kind = NOTICE_REPORT };
+	(void)bytes_string(bytes_of(l->sender), n->to, sizeof n->to);
+	for (struct recipient *r = l->first; r != NULL; r = r->next) {
+		bool over = r->state == RECIPIENT_DONE && (r->refused || r->reported);
+
+		if (r->opened != OPENED_NOT || !(over || was_put_off(r, NULL)))
+			continue;
+		buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
+		if (!over || r->told || r->returning || sender_wants(l, r, kind_of(r)))
+			continue;
+		r->returning = true;
+		buffer_add(&held, (struct bytes){ (const char *)&r, sizeof r });
+	}
+	l->reporting = true;
+	n->again = timer_open(h->loop, returning_due, n);
+	notice_make(n, l);
+	buffer_reset(&n->told);
+	buffer_add(&n->told, buffer_bytes(&held));
+	buffer_free(&held);
+	returning_try(n);
 }
 
 /* Once, and the letter goes on: all its recipients that are meant and have the same sender in one notice. */
@@ -546,19 +612,14 @@ struct lingering {
 	int64_t  until_ms;
 };
 
-static bool
-was_put_off(const struct recipient *r, const void *which)
-{
-	(void)which;
-	return (r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW) && r->status[0] == '4';
-}
-
 void
 queue_put_off(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
 	int64_t            age_ms = queue_now_ms() - r->letter->arrived_us / 1000;
 
+	if (queue_wants_report(r->letter) && !r->letter->reporting)
+		look_again(k, r->letter);
 	if (!r->warned && k->rows.warning_ms > 0 && age_ms >= k->rows.warning_ms &&
 	    !r->letter->delayed) {
 		r->letter->delayed = true;
@@ -724,8 +785,10 @@ all_here(struct gathered *g)
 }
 
 static void
-letter_tell(struct house *h, struct letter *l)
+letter_tell(struct house *h, struct letter *l, bool all)
 {
+	if (all && queue_wants_report(l) && !l->reporting)
+		letter_report(h, l);
 	while (letter_return(h, l))
 		continue;
 }
@@ -738,14 +801,15 @@ gathered_look(void *house)
 	for (size_t i = 0; i < k->gathereds;) {
 		struct gathered *g = &k->gathered[i];
 		struct letter   *l = g->letter;
+		bool             all = all_here(g);
 
-		if (clock_patient_ms() < g->until_ms && !all_here(g)) {
+		if (clock_patient_ms() < g->until_ms && !all) {
 			i++;
 			continue;
 		}
 		*g = k->gathered[--k->gathereds];
 		l->gathered = false;
-		letter_tell(house, l);
+		letter_tell(house, l, all);
 	}
 	if (k->gathereds > 0)
 		timer_set(k->gather, GATHER_MS);
@@ -761,7 +825,7 @@ letter_gather(struct house *h, struct letter *l)
 	if (l->gathered)
 		return;
 	if (all_here(&g)) {
-		letter_tell(h, l);
+		letter_tell(h, l, true);
 		return;
 	}
 	if (k->gathereds == k->gathered_room) {
@@ -772,6 +836,22 @@ letter_gather(struct house *h, struct letter *l)
 		timer_set(k->gather, GATHER_MS);
 	k->gathered[k->gathereds++] = g;
 	l->gathered = true;
+}
+
+/* One that waits for its first tries alone may go while it waits: an administrator deletes it. */
+void
+queue_notice_letter_ends(struct queue_role *k, const struct letter *l)
+{
+	for (size_t i = 0; l->gathered && i < k->gathereds; i++)
+		if (k->gathered[i].letter == l) {
+			k->gathered[i] = k->gathered[--k->gathereds];
+			break;
+		}
+	for (size_t i = 0; (l->flags & ENVELOPE_REPORT) != 0 && i < k->returnings; i++)
+		if (k->returning[i] == l) {
+			k->returning[i] = k->returning[--k->returnings];
+			break;
+		}
 }
 
 void

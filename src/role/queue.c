@@ -85,6 +85,7 @@ letter_finished(void *house, struct letter *l)
 	note_as(queue_services[SERVICE_QMGR], "%s: removed", id);
 	queue_tell_removed(house, l);
 	queue_returned_letter_ends(queue_of(house), l);
+	queue_notice_letter_ends(queue_of(house), l);
 	ledger_finished(queue_of(house)->ledger, l);
 	sent_finished(queue_of(house)->sent, l->id);
 }
@@ -126,12 +127,30 @@ queue_conclude(struct house *h, struct recipient *r, enum recipient_event e, con
 	queue_conclude_by(h, r, e, how, status, text, NULL);
 }
 
+/* Who will be told of a delivery hears which host took it, in the words in which they would hear of a refusal. */
+static bool
+host_said(const struct recipient *r, const char *relay, const char *text, struct buffer *out)
+{
+	struct bytes host = bytes_of(relay != NULL ? relay : "");
+	ptrdiff_t    port = bytes_find_last(host, ':');
+
+	if (((r->notify & NOTIFY_SUCCESS) == 0 && !queue_wants_report(r->letter)) ||
+	    bytes_find(host, '[') <= 0 || text == NULL || text[0] != '2')
+		return false;
+	if (port > bytes_find_last(host, ']'))
+		host = bytes_cut(host, 0, (size_t)port);
+	buffer_printf(out, "host %.*s said: %s", (int)host.len, host.at, text);
+	buffer_add_char(out, '\0');
+	return true;
+}
+
 void
 queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, const char *how,
                   const char *status, const char *text, const struct queue_attempt *by)
 {
-	const char *before[] = { r->status, r->text };
-	char        soft[16];
+	const char   *before[] = { r->status, r->text };
+	char          soft[16];
+	struct buffer said = { 0 };
 
 	/* soft_bounce; but a time that is over stays over. */
 	if (e == EVENT_REFUSED && queue_of(h)->rows.soft_bounce && strcmp(status, "5.4.7") != 0) {
@@ -147,7 +166,10 @@ queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, 
 	queue_tell_attempt(h, r, how, by);
 	r->status = before[0];
 	r->text = before[1];
+	if (e == EVENT_DELIVERED && by != NULL && host_said(r, by->relay, text, &said))
+		text = said.at;
 	queue_event(queue_of(h)->queue, r, e, status, text, queue_now_ms());
+	buffer_free(&said);
 	if (e == EVENT_LATER && r->state != RECIPIENT_DONE)
 		queue_put_off(h, r);
 }

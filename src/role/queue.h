@@ -316,8 +316,9 @@ bool hear_alert(struct house *, struct bytes body);
 /* A letter of ours, its bytes taken over; queue_tls_posted(report) follows when it is durable. */
 void queue_post(struct house *, const char *report, const char *from, const char *to, struct buffer *content);
 void queue_notice_open(struct house *);
+void queue_notice_letter_ends(struct queue_role *, const struct letter *);
 void queue_ended(void *house, struct recipient *);
-/* It was put off, and its sender has not heard of that for so long. */
+/* It was put off: perhaps its sender has not heard of that for so long, or all of its letter have been tried once. */
 void queue_put_off(struct house *, struct recipient *);
 /* The sender hears that it takes longer than they wished. */
 void queue_delayed(struct house *, struct recipient *);

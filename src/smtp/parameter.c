@@ -368,6 +368,16 @@ take_verp(struct mail_parameters *m, struct bytes value)
 	return NULL;
 }
 
+/* Of sendmail -v and of nobody else: known to whom XVERP is. */
+static const char *
+take_report(struct mail_parameters *m, struct bytes value)
+{
+	if (value.at != NULL)
+		return "501 5.5.4 Bad XREPORT parameter syntax";
+	m->report = true;
+	return NULL;
+}
+
 /* clang-format off */
 static const struct {
 	const char *name;
@@ -387,6 +397,7 @@ static const struct {
 	{ "MT-PRIORITY", EXTENSION_PRIORITY,      take_priority },
 	{ "SOLICIT",     EXTENSION_NO_SOLICITING, take_solicit },
 	{ "XVERP",       EXTENSION_XVERP,         take_verp },
+	{ "XREPORT",     EXTENSION_XVERP,         take_report },
 };
 /* clang-format on */
 

@@ -4,8 +4,7 @@
 Where we mean to differ:
 - of a letter whose sender has not said RET=FULL the header goes back alone, however small it is (bounce_size_limit);
 - Original-Recipient is there when the client gave ORCPT (rfc3464:2.3.1), Postfix makes one of what RCPT said;
-- when a recipient that failed was tried last is said (rfc3464:2.3.7);
-- which host took what was relayed is not said (Remote-MTA is optional, rfc3464:2.3.5); its reply is.
+- when a recipient that failed was tried last is said (rfc3464:2.3.7).
 """
 
 import email
@@ -15,12 +14,13 @@ import pathlib
 import re
 import shutil
 import smtplib
+import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from house import House, wait_for
+from house import BINARY, House, wait_for
 from test_logs_beside_postfix import Postfix
 from test_sending import Sink
 
@@ -53,6 +53,8 @@ CASES = [
 
 
 def answers(verb, argument, _):
+    if verb == "RCPT" and "<later" in argument:
+        return "450 4.2.1 not now"
     return "550 5.7.1 not here" if verb == "RCPT" and "<no" in argument else None
 
 
@@ -82,6 +84,11 @@ def told(port, sink, why, to, mail, rcpt):
     return notice
 
 
+class Both:
+    """Those that run."""
+    postfix = house = None
+
+
 @pytest.fixture(scope="module")
 def both():
     with Sink(answers) as theirs, Sink(answers) as ours:
@@ -90,6 +97,7 @@ def both():
         values.pop("local_recipient_maps", None)
         try:
             with House(**values) as house:
+                Both.postfix, Both.house = postfix, house
                 yield (postfix.port, theirs), (house.ports["smtp"], ours)
         finally:
             postfix.close()
@@ -109,8 +117,44 @@ def test_the_part_for_programs_is_postfixs(both, why, to, mail, rcpt):
     for they, we in zip(*(map(dict, g) for g in groups), strict=True):
         if not any("ORCPT=" in word for word in rcpt):
             they.pop("Original-Recipient", None)
-        if they.get("Action") == "relayed":
-            they.pop("Remote-MTA")
         if we.get("Action") == "failed":
             assert we.pop("Last-Attempt-Date") == "*"
         assert we == they
+
+
+REPORTS = [
+    ("all ends of a first try", [], ["b@there.example", "later@there.example", "no@there.example"]),
+    ("one that is taken", [], ["b@there.example"]),
+    ("one that wishes no notice", ["-N", "never"], ["no@there.example"]),
+    ("those of a name of several", [], ["all@ours.example"]),
+]
+
+
+def reports_to(sink, sender):
+    with sink.lock:
+        all_of = [email.message_from_bytes(text, policy=email.policy.default) for mail, to, text in sink.letters if to == [sender] and "<>" in mail]
+    return [m for m in all_of if m["Subject"] == "Mail Delivery Status Report"]
+
+
+@pytest.mark.parametrize("why, words, to", REPORTS, ids=[r[0] for r in REPORTS])
+def test_R200_v_mails_what_the_first_try_came_to(both, why, words, to):
+    """sendmail -v: delivered or not, the sender gets one report of all recipients, and a letter that failed comes back besides."""
+    sender, found = re.sub(r"\W", "", why) + "-v@one.example", []
+    for number, (_, sink) in enumerate(both):
+        if number == 0:
+            done = subprocess.run(["sendmail", "-C", f"{Both.postfix.home}/etc", "-v", "-f", sender, *words, *to], input="Subject: v\n\nx\n", text=True,
+                                  capture_output=True, timeout=60)
+        else:
+            done = subprocess.run(["sendmail", "-v", "-f", sender, *words, *to], executable=BINARY, input="Subject: v\n\nx\n", text=True,
+                                  capture_output=True, timeout=60, env={**os.environ, "MAIL_CONFIG": str(Both.house.config)})
+        [report] = wait_for(lambda: reports_to(sink, sender), 60)
+        people = {}
+        for group in report.get_payload()[1].get_payload()[1:]:
+            one = dict(fields(group))
+            people[one["Final-Recipient"]] = {name: one.get(name) for name in ("Action", "Status", "Remote-MTA", "Diagnostic-Code")}
+        found.append((done.returncode, done.stdout, people, report.get_payload()[2].get_content_type(), report["Auto-Submitted"]))
+        assert all(str(a) in report.get_payload()[0].get_content() for a in to if "ours" not in a)
+    assert found[0] == found[1]
+    # Two letters of ours about one in the same second are two: nobody throws one of them away.
+    back = [m for m in (email.message_from_bytes(t, policy=email.policy.default) for mail, who, t in both[1][1].letters if who == [sender])]
+    assert len({m["Message-ID"] for m in back}) == len(back)

@@ -9,6 +9,7 @@ import re
 import shutil
 import smtplib
 import subprocess
+import threading
 
 import pytest
 
@@ -80,6 +81,8 @@ def test_a_letter_without_a_header_gets_one(house):
     ("a mode that does nothing, as with Postfix", ["-bh"], "", 0),
     ("a body of no kind", ["-Btype", "x@there.example"], "Subject: x\n\nx\n", 64),
     ("delimiters that VERP has not", ["-XVab", "x@there.example"], "Subject: x\n\nx\n", 64),
+    ("aliases that are not to be looked at, as with Postfix", ["-n", "x@there.example"], "Subject: x\n\nx\n", 64),
+    ("a transcript, as with Postfix", ["-X", "/nowhere/x", "x@there.example"], "Subject: x\n\nx\n", 64),
     ("the queue of somebody", ["-bp", "x@there.example"], "", 64),
     ("tables of somebody", ["-bi", "x@there.example"], "", 64),
     ("the queue by a letter", ["-q", "-t"], "", 64),
@@ -113,6 +116,34 @@ def test_what_was_asked_is_reported(house, tmp_path, template):
     assert (far["Final-Recipient"], far["Action"], far["Status"]) == ("rfc822; x@there.example", "deliverable", "2.1.5")
     assert (later["Final-Recipient"], later["Action"], later["Status"]) == ("rfc822; later@here.example", "undeliverable", "4.2.1")
     assert later["Diagnostic-Code"].startswith("smtp; 450 4.2.1 <later@here.example>")
+
+
+def test_a_letter_may_go_while_its_report_waits():
+    """-v: the report waits for those that are in hand; a letter that is deleted meanwhile has a report of the others, or none."""
+    answer = threading.Event()
+
+    def reply(verb, argument, session):
+        if verb == "RCPT" and "slow" in argument:
+            answer.wait(60)
+        return "450 4.2.1 later" if verb == "RCPT" and "later" in argument else None
+    with Sink(reply) as sink, Sink(reply) as slow, House(
+            mynetworks="127.0.0.0/8", dns_resolver="none", relayhost=f"[127.0.0.1]:{sink.port}",
+            transport_maps="inline:{ { slow.example = smtp:[127.0.0.1]:%d } }" % slow.port) as house:
+        wait_for(house.smtp)
+
+        def queue():
+            return json.loads(house.command("queue", "list", "--json").stdout)
+        for to in (["later@there.example", "b@slow.example"], ["later@there.example"], ["later@there.example", "c@slow.example"]):
+            assert sendmail(house, "-v", "-f", "ann@one.example", *to, given="Subject: x\n\nx\n").returncode == 0
+            wait_for(lambda: any(r["address"] == "later@there.example" and "4.2.1" in json.dumps(r) for r in queue()))
+            assert house.command("queue", "delete", "--recipient", "later@there.example").returncode == 0
+        wait_for(lambda: sum("slow" in c for c in slow.commands) == 2)
+        answer.set()
+        wait_for(lambda: not queue())
+        assert all(p["restarts"] == 0 for p in house.status() if p["role"] == "queue")
+        reports = [email.message_from_bytes(text) for _, to, text in sink.letters if to == ["ann@one.example"]]
+        told = [[g["Action"] for g in r.get_payload()[1].get_payload()[1:]] for r in reports]
+        assert sorted(told) == [["delayed"], ["relayed"], ["relayed"]]
 
 
 def test_SMTP_on_standard_input(house):
