@@ -70,10 +70,11 @@ ask_open(struct receiver *r)
 	r->proxied = map_open();
 	r->authors = map_open();
 	r->filterings = map_open();
+	r->comers = map_open();
 }
 
-static void
-name_network(struct visit *v, const struct receiver_config *config, const struct peer *peer)
+void
+visit_name_network(struct visit *v, const struct receiver_config *config, const struct peer *peer)
 {
 	char   network[48];
 	size_t n = strlen(config->listener);
@@ -90,7 +91,8 @@ visit_begin(struct receiver *r, const struct receiver_config *config, const stru
 {
 	struct visit *v = memory_take(sizeof *v);
 
-	name_network(v, config, peer);
+	visit_name_network(v, config, peer);
+	crowd_come(r, v);
 	v->ticket = ++r->next_ticket;
 	v->number = v->ticket;
 	v->story = story_begin();
@@ -109,6 +111,7 @@ visit_end(struct receiver *r, struct visit *v)
 	timer_close(&v->name_by);
 	if (v->counted)
 		tally_go(r->tally, v->network);
+	crowd_go(r, v);
 	memory_free(v);
 }
 
@@ -121,7 +124,9 @@ need_changed(void *house, struct session *s)
 	if (v->counted)
 		tally_go(receiver_of(house)->tally, v->network);
 	v->counted = false;
-	name_network(v, session_config(s), session_peer(s));
+	crowd_go(receiver_of(house), v);
+	visit_name_network(v, session_config(s), session_peer(s));
+	crowd_come(receiver_of(house), v);
 }
 
 void

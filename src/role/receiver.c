@@ -63,8 +63,8 @@ static const struct receiver_needs from_the_house = {
  */
 
 /* Who may say XCLIENT brings the connections of many: none of them is its own. */
-static bool
-comes_for_others(struct session *s)
+bool
+crowd_is_excepted(struct session *s)
 {
 	const struct receiver_config *c = session_config(s);
 
@@ -79,7 +79,7 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 	const struct receiver_settings *set = &session_config(s)->set;
 	uint32_t                        now;
 
-	if (r->tally == NULL || comes_for_others(s))
+	if (r->tally == NULL || crowd_is_excepted(s))
 		return NULL;
 	now = v->connections = tally_come(r->tally, v->network);
 	v->counted = true;
@@ -136,7 +136,8 @@ full(struct door *d, int fd, const struct peer *peer)
 	char                          reply[400];
 
 	look_at_crowd(c);
-	if (c->set.connections <= 0 || connections_count() < (size_t)c->set.connections)
+	if (c->set.connections <= 0 || connections_count() < (size_t)c->set.connections ||
+	    crowd_make_way(d->receiver, c, peer))
 		return false;
 	warn_as(c->service, "too many connections, refused: %s (smtpd_connection_limit)",
 	        peer->text);

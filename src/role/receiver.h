@@ -76,6 +76,7 @@ struct visit {
 	int64_t  asked_at;
 	struct bytes address;          /* that is being resolved                   */
 	char     network[64];          /* what the tally counts it under           */
+	struct comer *comer;           /* that network, in this process            */
 	struct filtering *filtering;   /* what mail filters are told; NULL nothing */
 	struct peer here;              /* our end                                  */
 	uint64_t story;                /* for the chronicle: its transactions are this and their number */
@@ -99,6 +100,7 @@ struct receiver {
 	bool             peaks_wait;   /* it runs                                  */
 	struct bans     *bans;         /* that the clerk has told of               */
 	struct proxylines *proxylines; /* sockets whose proxy is to say who it is  */
+	struct map      *comers;       /* network -> comer, while it has connections */
 	struct map      *visits;       /* ticket -> visit with a question open     */
 	struct map      *resolved;     /* address -> what the clerk said           */
 	int64_t          resolved_at;  /* the oldest of them                       */
@@ -140,10 +142,17 @@ struct receiver {
 size_t receiver_place(const struct house *, const struct receiver_config *);
 static inline struct receiver *receiver_of(const struct house *h) { return h->mine; }
 
+/* receiver-crowd.c: there is no room for one more.  True: another gives its place to this newcomer. */
+bool crowd_make_way(struct receiver *, const struct receiver_config *, const struct peer *);
+bool crowd_is_excepted(struct session *);
+void crowd_come(struct receiver *, struct visit *);
+void crowd_go(struct receiver *, struct visit *);
+
 /* receiver-ask.c */
 void ask_open(struct receiver *);
 struct visit *visit_begin(struct receiver *, const struct receiver_config *, const struct peer *);
 void visit_end(struct receiver *, struct visit *);
+void visit_name_network(struct visit *, const struct receiver_config *, const struct peer *);
 void visit_look(struct visit *, bool known);        /* role/debug.h; `known`: what the client is called */
 bool hear_resolved_address(struct house *, uint32_t ticket, struct bytes body);
 bool hear_looked(struct house *, uint32_t ticket, struct bytes body);

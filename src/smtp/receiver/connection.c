@@ -286,6 +286,14 @@ connections_room(void)
 }
 
 void
+connections_each(void (*fn)(void *ctx, struct session *), void *ctx)
+{
+	for (struct connection *c = all; c != NULL; c = c->next)
+		if (!c->over)
+			fn(ctx, c->session);
+}
+
+void
 connections_leave(void)
 {
 	for (struct connection *c = all; c != NULL; c = c->next)

@@ -27,6 +27,7 @@ void   connections_room(void);
 void   connections_tick(void);
 void   connections_leave(void);
 size_t connections_count(void);
+void   connections_each(void (*fn)(void *ctx, struct session *), void *ctx);    /* that are not over */
 struct stream *connection_stream(struct session *);    /* to be overheard        */
 
 #endif

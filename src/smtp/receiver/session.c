@@ -865,6 +865,25 @@ session_tick(struct session *s, int64_t now)
 		time_out(s);
 }
 
+int64_t
+session_silence(const struct session *s, int64_t now)
+{
+	if (s->securing && !s->over)
+		return now - s->since;
+	return s->over || s->held || s->fetching || s->user.len > 0 ? -1 : now - s->heard;
+}
+
+void
+session_give_way(struct session *s)
+{
+	note_as(s->config->service, "gives way to others after %s from %s", s->where, client_of(s));
+	if (!s->securing)
+		say(s, "421 4.3.2 %s Error: too many connections, and others wait",
+		    s->config->myhostname);
+	mail_end(s);
+	hang_up(s);
+}
+
 void
 session_lost(struct session *s, const char *why)
 {

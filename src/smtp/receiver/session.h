@@ -184,6 +184,10 @@ void session_secured(struct session *, bool ok, const char *why);
 void session_rested(struct session *);
 void session_tick(struct session *, int64_t now_ms);
 void session_lost(struct session *, const char *why);
+/* How long it is silent while it is its turn to speak; -1: it is ours, or it has logged in. */
+int64_t session_silence(const struct session *, int64_t now_ms);
+/* Another needs its place: 421, and the end. */
+void session_give_way(struct session *);
 void session_leave(struct session *);
 void session_close(struct session **);
 /* Refuse a client at the door, in its place: one line, and the end. */

@@ -202,7 +202,8 @@ static const struct setting rows[] = {
 	{ "postscreen_pipelining_action", SETTING_CHOICE, AT(pipelining_action), "enforce",
 	  "What becomes of those that do not, as postscreen_greet_action says it.", "ignore,enforce,drop", 0, 0, "0.3" },
 	{ "smtpd_connection_limit", SETTING_NUMBER, AT(connections), "4000",
-	  "Connections of one receiver process at once; more are sent away with 421, and past four fifths of them $stress is yes; 0: no limit.", NULL, 0, 0, "0.3" },
+	  "Connections of one receiver process at once. Past four fifths of them $stress is yes; when all are in use the longest silent one of the network with most of them, as smtpd_client_ipv4_prefix_length has it, gives way to a newcomer that has fewer, and "
+	  "who has no fewer is sent away with 421; 0: no limit.", NULL, 0, 0, "0.3" },
 	{ "smtpd_session_message_limit", SETTING_NUMBER, AT(session_messages), "100",
 	  "Letters of a stranger in one connection, then it is closed with 421 and may come again; 0: no limit.", NULL, 0, 0, "0.3" },
 	{ "smtpd_account_message_rate_limit", SETTING_NUMBER, AT(account_messages), "0",
