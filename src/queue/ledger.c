@@ -262,6 +262,7 @@ enum {
 	STORED_DELIVERED = 16 + OPENED_NOT,
 	STORED_NAME = 16 + OPENED_NAME,
 	STORED_LIST = 16 + OPENED_LIST,
+	STORED_REFUSED,
 	STORED_ASKED_FOR = 32,
 	STORED_KEPT = 2 * STORED_ASKED_FOR,
 	STORED_END = (KEPT_NO_MORE + 1) * STORED_KEPT
@@ -276,16 +277,18 @@ is_stored(int state)
 static bool
 is_to_be_told_of(int stored)
 {
-	return stored >= STORED_DELIVERED && stored <= STORED_LIST;
+	return stored >= STORED_DELIVERED && stored <= STORED_REFUSED;
 }
 
 static void
 state_load(struct recipient *r, int stored)
 {
 	if (is_to_be_told_of(stored)) {
-		r->opened = (uint8_t)(stored - STORED_DELIVERED + OPENED_NOT);
+		r->refused = stored == STORED_REFUSED;
+		r->reported = !r->refused;
+		if (r->reported)
+			r->opened = (uint8_t)(stored - STORED_DELIVERED + OPENED_NOT);
 		r->state = RECIPIENT_DONE;
-		r->reported = true;
 		return;
 	}
 	if (stored >= 0 && stored < STORED_END) {
@@ -637,13 +640,12 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_stmt *s = query(g, RECIPIENT_PUT);
 
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)r->letter->id);
-	/* The sender is not told of its end yet.  What came to nothing is tried again after a crash, and ends again as it did;
-	   who has the letter has it. */
+	/* The sender is not told of its end yet: that is done after a crash, and nothing is tried again. */
 	sqlite3_bind_int(s, 2,
 	                 r->opened == OPENED_NAME   ? STORED_NAME
 	                 : r->opened == OPENED_LIST ? STORED_LIST
 	                 : r->state == RECIPIENT_DONE
-	                         ? (r->refused ? RECIPIENT_WAITING : STORED_DELIVERED)
+	                         ? (r->refused ? STORED_REFUSED : STORED_DELIVERED)
 	                         : (int)r->state + (r->asked_for ? STORED_ASKED_FOR : 0) +
 	                                   r->kept_by * STORED_KEPT);
 	sqlite3_bind_int64(s, 3, (sqlite3_int64)r->account);

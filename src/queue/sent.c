@@ -197,6 +197,36 @@ sent_add(struct sent *s, uint64_t letter, const char *address)
 	record_add(&s->added, letter, bytes_cut(bytes_of(address), 0, ADDRESS_MOST));
 }
 
+/* What no address begins with. */
+enum { TOLD = 1 };
+
+static const char *
+told_name(const char *address, struct buffer *name)
+{
+	buffer_printf(name, "%c%s", TOLD, address);
+	buffer_add_char(name, '\0');
+	return name->at;
+}
+
+void
+sent_told(struct sent *s, uint64_t letter, const char *address)
+{
+	struct buffer name = { 0 };
+
+	sent_add(s, letter, told_name(address, &name));
+	buffer_free(&name);
+}
+
+bool
+sent_was_told(struct sent *s, uint64_t letter, const char *address)
+{
+	struct buffer name = { 0 };
+	bool          was = sent_before(s, letter, told_name(address, &name));
+
+	buffer_free(&name);
+	return was;
+}
+
 bool
 sent_gather(struct sent *s)
 {

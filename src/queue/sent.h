@@ -10,6 +10,7 @@
  *
  * sent_open()    NULL with words in *errors.  What a queue before us has written is there: sent_before().
  * sent_before()  whether this recipient of the letter has it already; then it is forgotten.
+ * sent_told(), sent_was_told()  the same of a recipient whose sender knows that it was refused.
  * sent_add()     adds a record; sent_gather() gathers what was added since, sent_sync() writes that and makes it durable: 0 or
  *                errno, then it is gathered again with the next; in any thread, one at a time, and sent_synced() in ours when
  *                that is over.
@@ -32,6 +33,8 @@ struct sent *sent_open(const char *path, struct buffer *errors);
 void sent_close(struct sent **);
 bool sent_before(struct sent *, uint64_t letter, const char *address);
 void sent_add(struct sent *, uint64_t letter, const char *address);
+void sent_told(struct sent *, uint64_t letter, const char *address);
+bool sent_was_told(struct sent *, uint64_t letter, const char *address);
 bool sent_gather(struct sent *);                   /* false: there is nothing           */
 int  sent_sync(struct sent *);
 void sent_synced(struct sent *);

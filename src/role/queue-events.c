@@ -51,8 +51,9 @@ void
 queue_tell_attempt(struct house *h, const struct recipient *r, const char *how,
                    const struct queue_attempt *by)
 {
-	struct event e = { .kind = LIFE_ATTEMPT, .letter = r->letter->id, .number = r->tries };
-	char         times[64] = "";
+	struct event  e = { .kind = LIFE_ATTEMPT, .letter = r->letter->id, .number = r->tries };
+	char          times[64] = "";
+	struct arena *a = NULL;
 
 	if (!event_is_told(h))
 		return;
@@ -73,7 +74,12 @@ queue_tell_attempt(struct house *h, const struct recipient *r, const char *how,
 		               (double)by->connect_us / 1e6, (double)by->transfer_us / 1e6);
 		e.text[TEXT_DELAYS] = bytes_of(by->connect_us + by->transfer_us > 0 ? times : "");
 	}
+	/* Of eva+news@ it is told to whoever asks for eva@. */
+	if (r->account != 0 && *r->detail != '\0')
+		e.text[TEXT_USER] = house_plain_address(h, a = arena_open(NULL),
+		                                        bytes_of(r->address), bytes_of(r->detail));
 	event_say(h, &e);
+	arena_close(&a);
 }
 
 void

@@ -27,6 +27,7 @@ struct returning {
 	uint64_t         of; /* the letter that comes back         */
 	enum notice_kind kind;
 	bool             alarm;    /* to the postmaster                 */
+	bool             second;   /* to the postmaster, of a letter from nobody */
 	bool             copy;     /* the same to the postmaster, as notify_classes say */
 	bool             alone;    /* of which the sender hears nothing */
 	char            *report;   /* about TLS (queue-tls.c), and which; NULL: a notice  */
@@ -66,6 +67,9 @@ queue_ended(void *house, struct recipient *r)
 	struct queue_role *k = queue_of(house);
 	char               id[24];
 
+	/* A queue before us has told it, and died before the ledger knew. */
+	if (r->refused && sent_was_told(k->sent, r->letter->id, r->address))
+		r->notify |= NOTIFY_NEVER;
 	/* It ended with "later": its time is over. */
 	if (r->refused && r->status[0] == '4') {
 		letter_id_text(r->letter->id, id);
@@ -115,6 +119,22 @@ kind_of(const struct recipient *r)
 	       : r->opened == OPENED_LIST ? NOTICE_DELIVERED
 	       : r->account == 0          ? NOTICE_RELAYED
 	                                  : NOTICE_DELIVERED;
+}
+
+/* The ledger hears of it with the next checkpoint: until then spool/sent knows, so that nobody is told twice after a crash. */
+static void
+remember_told(struct house *h, const struct returning *n)
+{
+	struct queue_role *k = queue_of(h);
+	struct recipient  *r;
+
+	for (size_t at = 0; n->kind == NOTICE_FAILED && at < n->told.len; at += sizeof r) {
+		memcpy(&r, n->told.at + at, sizeof r);
+		sent_told(k->sent, r->letter->id, r->address);
+		k->to_settle = true;
+	}
+	if (k->to_settle)
+		errand_set(h->loop, &k->settle);
 }
 
 /* For who asked what the first try came to. */
@@ -317,6 +337,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	if (n->kind == NOTICE_REPORT)
 		report_is_there(queue_of(h), n->of);
 	what = n->alarm                               ? "postmaster"
+	       : n->second                            ? "postmaster non-delivery"
 	       : n->copy && n->kind == NOTICE_DELAYED ? "postmaster delay"
 	       : n->copy                              ? "postmaster non-delivery"
 	       : n->kind == NOTICE_FAILED             ? "sender non-delivery"
@@ -342,6 +363,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 					    .recipients = 1,
 				    });
 	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
+	remember_told(h, n);
 	tell_all(h, &n->told);
 	if (n->report != NULL)
 		queue_tls_posted(h, n->report);
@@ -494,6 +516,7 @@ letter_return(struct house *h, struct letter *l)
 		if (wants && n->told.len == 0) {
 			(void)bytes_string(bytes_of(to), n->to, sizeof n->to);
 			n->kind = kind_of(r);
+			n->second = second;
 		}
 		r->returning = true;
 		buffer_add(wants ? &n->told : &silent,

@@ -319,6 +319,7 @@ settle_done(void *house)
 	struct sending    *s = k->settling, *next;
 
 	k->settling = NULL;
+	k->settles = false;
 	sent_synced(k->sent);
 	if (k->settle_why != 0)
 		fault("spool/sent: %s: after a crash letters may go twice",
@@ -338,8 +339,10 @@ settle(void *house)
 	struct house      *h = house;
 	struct queue_role *k = queue_of(h);
 
-	if (k->settling != NULL || k->unsettled == NULL)
+	if (k->settles || (k->unsettled == NULL && !k->to_settle))
 		return;
+	k->settles = true;
+	k->to_settle = false;
 	k->settling = k->unsettled;
 	k->unsettled = NULL;
 	if (sent_gather(k->sent))

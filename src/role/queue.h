@@ -144,6 +144,7 @@ struct queue_role {
 	struct queue_envelope envelope;
 	struct sent     *sent;             /* who got a letter elsewhere since the last checkpoint   */
 	int              settle_why;       /* errno of that                                          */
+	bool             to_settle, settles;       /* something of it waits for its sync that no sending waits for; one is at work */
 	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
 	struct arena    *scratch;
 	struct speech   *speech;           /* the words of notices, queue-speech.c                   */

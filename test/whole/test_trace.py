@@ -111,6 +111,34 @@ def test_hosts_that_were_tried_and_the_notice_that_was_made():
         assert told.index("held by an administrator") < told.index("released by") < told.index("deleted by")
 
 
+def test_an_address_is_found_with_what_stands_behind_the_plus():
+    """What came to jill+news@ came to jill@, whether addresses are kept whole or not; what came to another was not hers."""
+    with house(recipient_delimiter="+-") as h:
+        local(h, "jill", "jillian")
+        send(h, ["jill+news@here.example"], "plus")
+        send(h, ["Jill-Other@here.example"], "minus")
+        send(h, ["jillian@here.example"], "another")
+        traced(h, "another@here.example", "done: the queue")
+        lines = traced(h, "jill@here.example", "jill+news@here.example", "Jill-Other@here.example")
+        assert "jillian" not in lines and lines.count("sent") == 2
+        assert len(lives(h, "jill+news@here.example")) == 1
+        h.command("postconf", "-e", "event_addresses = pseudonym")
+        h.command("reload")
+        send(h, ["jill+later@here.example"], "hidden")
+        wait_for(lambda: len(lives(h, "jill@here.example")) == 3)
+
+
+def test_a_notice_nobody_takes_is_told_as_the_postmasters():
+    """As Postfix has it in its log: what comes of a notice is no notice to a sender, for there is none."""
+    def reply(verb, argument, session):
+        return "550 5.1.1 who is that?" if verb == "RCPT" and "chief@" not in argument else None
+    with Sink(reply) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", notify_classes="2bounce", **{"2bounce_notice_recipient": "chief@far.example"}) as h:
+        send(h, ["bad@there.example"], "second", "ann@one.example")
+        told = traced(h, "second@here.example", "<chief@far.example>: sent")
+        assert told.index("notice made: sender non-delivery, letter") < told.index("notice made: postmaster non-delivery, letter")
+        assert re.search(r"notice made: postmaster non-delivery, letter \w+ to <chief@far.example>", told)
+
+
 @pytest.mark.parametrize("why, settings", [
     ("a restriction", {"smtpd_sender_restrictions": "check_sender_access inline:{a@here.example=DISCARD}"}),
     ("a check", {"header_checks": "pcre:{{/^Subject: x/ DISCARD not wanted}}"}),

@@ -151,6 +151,9 @@ test_refused_and_told(void **state)
 	for (const struct recipient *x = queue_find(again.queue, 9)->first; x != NULL; x = x->next)
 		HOLDS("not the one who was told", strcmp(x->address, "told@x") != 0);
 	HOLDS("the two others", queue_find(again.queue, 9)->open == 2);
+	HOLDS("the role hears of the one who was not", again.refused == 1 && strcmp(again.last_refused->address, "untold@x") == 0);
+	SAME("in the words there were", bytes_of(again.last_refused->text), BYTES("no"));
+	HOLDS("it is not tried again", again.last_refused->state == RECIPIENT_DONE && again.last_refused->refused);
 	ledger_close(&g);
 	queue_close(&k.queue);
 	queue_close(&again.queue);

@@ -92,6 +92,28 @@ test_sent(void **state)
 	(void)unlink(path);
 }
 
+/* Whose sender knows that it was refused has no letter, and the other way round. */
+static void
+test_told(void **state)
+{
+	struct sent *s = opened();
+	(void)state;
+
+	sent_told(s, 7, "a@x");
+	sent_add(s, 7, "b@y");
+	HOLDS("it is written", synced(s) == 0);
+	sent_close(&s);
+	s = opened();
+	HOLDS("it was not sent", !sent_before(s, 7, "a@x"));
+	HOLDS("the other was not told", !sent_was_told(s, 7, "b@y"));
+	HOLDS("it was told", sent_was_told(s, 7, "a@x"));
+	HOLDS("once", !sent_was_told(s, 7, "a@x"));
+	HOLDS("the other was sent", sent_before(s, 7, "b@y"));
+	sent_finished(s, 7);
+	sent_clear(s);
+	sent_close(&s);
+}
+
 static void
 test_damaged(void **state)
 {
@@ -375,5 +397,5 @@ test_the_plug_is_pulled(void **state)
 	}
 }
 
-UNIT(test_disk_refuses, test_full_for_a_moment, test_a_checkpoint_meanwhile, test_does_not_grow_for_ever, test_sent, test_damaged,
+UNIT(test_told, test_disk_refuses, test_full_for_a_moment, test_a_checkpoint_meanwhile, test_does_not_grow_for_ever, test_sent, test_damaged,
      test_the_plug_is_pulled)
