@@ -54,6 +54,8 @@ CASES = {
     "mistakes of several kinds": ({"smtpd_hard_error_limit": "4"}, one(HELLO, "MAIL FROM:<", "RCPT TO:<x>", "BAD", "RCPT TO:<y>")),
     "recipients that are mistakes": ({"smtpd_hard_error_limit": "3"}, one(HELLO, MAIL, *["RCPT TO:<none@here.example>"] * 3)),
     "mistakes do not go with a letter": ({"smtpd_hard_error_limit": "3"}, one(HELLO, "BAD", "RSET", "BAD", "RSET", "BAD")),
+    "mistakes before a letter": ({"smtpd_hard_error_limit": "3"}, one(HELLO, "BAD", "BAD", MAIL, RCPT, "DATA", ".", "BAD", "BAD", "NOOP", "BAD", "NOOP")),
+    "mistakes in a letter": ({"smtpd_hard_error_limit": "3"}, one(HELLO, MAIL, "BAD", "RCPT TO:<none@here.example>", RCPT, "DATA", ".", MAIL, "BAD", "BAD", RCPT, "BAD")),
     "idle commands": ({"smtpd_junk_command_limit": "2", "smtpd_hard_error_limit": "3"}, one(HELLO, *["NOOP"] * 7)),
     "idle commands of several kinds": ({"smtpd_junk_command_limit": "2", "smtpd_hard_error_limit": "3"},
                                        one(HELLO, "RSET", "VRFY u@here.example", "NOOP", "RSET", "NOOP", "RSET")),

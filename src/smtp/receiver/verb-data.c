@@ -487,14 +487,24 @@ letter_judged(struct letter *l, enum verdict verdict, const char *reply, struct 
 		                  : "451 4.3.0 Error: the letter could not be looked at now");
 }
 
+/* Who brings letters may make mistakes between them: they are counted anew. */
+static void
+taken(struct session *s)
+{
+	if (s == NULL)
+		return;
+	s->errors = 0;
+	s->junk = 0;
+}
+
 /* Another server has it, or not: what it says is the answer. */
 void
 letter_passed(struct letter *l, const char *reply)
 {
 	l->told = true;
 	l->refused_by = BYTES("smtpd_proxy_filter");
-	if (l->session != NULL && reply[0] == '2')
-		l->session->junk = 0;
+	if (reply[0] == '2')
+		taken(l->session);
 	refuse(l, reply);
 }
 
@@ -533,7 +543,6 @@ letter_safe(struct letter *l, int why, const char *id)
 	                     l->lowered ? "250 2.3.6 %d is its priority; " : "250 2.0.0 ",
 	                     l->handling.priority);
 	(void)snprintf(reply + n, sizeof reply - n, "Ok: queued as %s", id);
-	if (l->session != NULL)
-		l->session->junk = 0;
+	taken(l->session);
 	outcome(l, reply);
 }

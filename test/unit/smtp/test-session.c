@@ -92,6 +92,8 @@ static const struct session_case {
 	{ "hard errors", KIND_SMTP, "smtpd_hard_error_limit = 2\n", "FOO\r\nFOO\r\nNOOP\r\n",
 	  HI "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n"
 	  "421 4.7.0 mail.example.com Error: too many errors\r\n" },
+	{ "a letter that is taken begins the count anew", KIND_SMTP, "smtpd_hard_error_limit = 2\n", "FOO\r\n" MAIL RCPT "DATA\r\n.\r\nFOO\r\nNOOP\r\n",
+	  HI "500 5.5.2 Error: command not recognized\r\n" MAIL_OK RCPT_OK GO QUEUED "500 5.5.2 Error: command not recognized\r\n" OK },
 	{ "soft errors only slow", KIND_SMTP, "smtpd_soft_error_limit = 1\n", "FOO\r\nFOO\r\nFOO\r\nNOOP\r\n",
 	  HI "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n" OK },
 	{ "junk commands become errors", KIND_SMTP, "smtpd_hard_error_limit = 1\nsmtpd_junk_command_limit = 1\n", "NOOP\r\nRSET\r\nNOOP\r\nNOOP\r\n",
