@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "channel/tls.h"
+#include "command/chains.h"
 #include "command/command.h"
 #include "command/dovecot.h"
 #include "command/lookup.h"
@@ -194,6 +195,7 @@ run_check(struct call *c)
 	bool          good = command_read(c->config, &config.text) &&
 	            check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
 	            check_tables(c, config.settings, &warned) &&
+	            chains_check(config.settings, &warned) &&
 	            check_anchors(config.settings, &warned);
 
 	if (good)

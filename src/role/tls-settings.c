@@ -31,7 +31,7 @@ static const struct setting rows[] = {
 	{ "smtpd_tls_chain_files", SETTING_LIST, AT(chain_files), "",
 	  "Files with keys, each before its certificate and chain, in PEM; instead of smtpd_tls_cert_file and its like.", NULL, 0, 0, "0.3" },
 	{ "tls_server_sni_maps", SETTING_LIST, AT(sni_maps), "",
-	  "Tables of certificates by the name a client asks for (or .example.com for all below it): the value names files as smtpd_tls_chain_files does; local tables that can be listed, as hash:/etc/postfix/sni.", NULL, 0, 0, "0.3" },
+	  "Tables of certificates by the name a client asks for (or .example.com for all below it): the value names files as smtpd_tls_chain_files does; local tables that can be listed, as hash:/etc/postfix/sni, since certificates are read before anybody asks for one.", NULL, 0, 0, "0.3" },
 	{ "tls_certificate_directories", SETTING_LIST, AT(directories), "",
 	  "Directories as /etc/letsencrypt/live: every fullchain.pem with its privkey.pem there, or in a directory in it, is shown to clients that ask for one of its names.", NULL, 0, 0, "0.3" },
 	{ "smtpd_tls_protocols", SETTING_TEXT, AT(protocols), ">=TLSv1.2",
@@ -282,8 +282,8 @@ read_map(struct gathering *g, const char *name, const char *type, struct buffer 
 	if (!good)
 		buffer_printf(
 			errors,
-			"tls_server_sni_maps = %s: write a local table that can be listed, as "
-			"hash:/etc/postfix/sni\n",
+			"tls_server_sni_maps = %s: certificates are read before anybody asks for "
+			"one: write a local table that can be listed, as hash:/etc/postfix/sni\n",
 			name);
 	table_close(&t);
 	buffer_free(&warnings);

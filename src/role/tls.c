@@ -155,24 +155,56 @@ house_tls_is_set(struct house *h, const char *listener)
 	return list_of(h, listener) != NULL;
 }
 
-struct tls *
-house_tls(struct house *h, const struct tls_wish *w)
+static struct tls *
+make(struct house *h, const struct tls_wish *w, const char *list)
 {
 	struct making m = { h, NULL, w->listener, house_signer(h), { 0 }, 0 };
 	struct arena *a = arena_open(NULL);
-	const char   *list = list_of(h, w->listener);
 	struct bytes  rest, line;
 
-	if (list != NULL && (m.tls = open_empty(&m, w, a)) != NULL)
+	if ((m.tls = open_empty(&m, w, a)) != NULL)
 		for (rest = bytes_of(list); bytes_split(&rest, '\n', &line);)
 			add_line(&m, line);
 	if (m.tls != NULL && (m.shown == 0 || !tls_settle(m.tls, h->common.myhostname)))
 		tls_close(&m.tls);
 	if (m.errors.len > 0)
 		fault("TLS of %s: %.*s", w->listener, (int)m.errors.len - 1, m.errors.at);
-	if (list != NULL && m.tls == NULL)
-		fault("there is no TLS at %s", w->listener);
 	buffer_free(&m.errors);
 	arena_close(&a);
 	return m.tls;
+}
+
+/* Which certificates a listener could show: with these it goes on when what is said of it later cannot be shown. */
+static struct map *shown;
+
+static void
+remember(const char *listener, const char *list)
+{
+	size_t n = strlen(list) + 1;
+
+	if (shown == NULL)
+		shown = map_open();
+	memory_free(map_put(shown, bytes_of(listener), memcpy(memory_take(n), list, n)));
+}
+
+struct tls *
+house_tls(struct house *h, const struct tls_wish *w)
+{
+	const char *list = list_of(h, w->listener), *old;
+	struct tls *t = list == NULL ? NULL : make(h, w, list);
+
+	if (t != NULL)
+		remember(w->listener, list);
+	if (list == NULL || t != NULL)
+		return t;
+	old = shown == NULL ? NULL : map_get(shown, bytes_of(w->listener));
+	if (old != NULL && strcmp(old, list) != 0)
+		t = make(h, w, old);
+	if (t != NULL)
+		fault("none of the certificates that %s is to have can be shown: it goes on with "
+		      "those from before",
+		      w->listener);
+	else
+		fault("there is no TLS at %s", w->listener);
+	return t;
 }

@@ -148,7 +148,8 @@ def test_a_new_certificate_is_shown_when_both_its_files_are_there(there, tmp_pat
     there.know(new)
     with sender(there, smtp_tls_cert_file=str(cert), smtp_tls_key_file=str(key)) as h:
         cert.write_text(new.read_text())       # its key is not there yet: the one from before is shown
-        h.command("reload")
+        done = h.command("reload", check=False)
+        assert done.returncode == 1 and f"certificate {cert}: the private key in {key} is that of another" in done.stderr
         send(h, "x@kept.example")
         wait_for(lambda: len(there.letters()) == 1)
         key.write_text(its.read_text())
