@@ -18,7 +18,7 @@ struct asker_rows {
 #define AT(f) offsetof(struct asker_rows, f)
 /* clang-format off */
 static const struct setting rows[] = {
-	{ "authorized_mailq_users", SETTING_LIST, AT(mailq), "static:anyone", "Which users of this machine see the queue with mailq, postqueue -p and mansio queue list: names, !names, /files of them, tables of them (hash:, texthash:, regexp:, pcre:, inline:, unix:passwd.byname), or static:anyone; the first that fits decides. Root may always. Names are looked up when the server starts and at mansio reload.", .since = "0.3" },
+	{ "authorized_mailq_users", SETTING_LIST, AT(mailq), "static:anyone", "Which users of this machine see the queue with mailq, postqueue -p and mansio queue list: names, !names, /files of them, tables of them (hash:, texthash:, regexp:, pcre:, inline:, unix:passwd.byname), or static:anyone; the first that fits decides. Root may always, and it is root who looks into the tables, so that none of a database is taken. Names are looked up when the server starts and at mansio reload.", .since = "0.3" },
 	{ "authorized_flush_users", SETTING_LIST, AT(flush), "static:anyone", "The same for who may have letters tried now: sendmail -q, postqueue -f, -s and -i.", .since = "0.3" },
 	{ "authorized_submit_users", SETTING_LIST, AT(submit), "static:anyone", "Which users of this machine may send letters with sendmail, in the same words; root is asked for, too. The server asks, where sendmail connects (run/pickup.sock in mail_directory). It keeps nobody from speaking SMTP to this machine: that is what mynetworks and passwords are for.", .since = "0.3" },
 };
@@ -148,8 +148,9 @@ askers_check(struct settings *s, void (*complain)(void *ctx, const char *setting
 				continue;
 			if ((why = table_name_fault(item, type, a)) == NULL &&
 			    table_is_remote(item, type) && strcmp(item, "unix:passwd.byname") != 0)
-				why = "users of this machine are looked for in tables of files: hash:, "
-				      "texthash:, inline:, regexp:, pcre:, or unix:passwd.byname";
+				why = "root looks for users of this machine when the server starts, and "
+				      "connects to nobody: write a table of a file, hash:, texthash:, "
+				      "inline:, regexp:, pcre:, or unix:passwd.byname";
 			if (why == NULL)
 				continue;
 			complain(ctx, rows[l].name, arena_printf(a, "%s: %s", item, why));

@@ -150,8 +150,10 @@ looks_good(struct letter_check *c, const char *name, const struct setting_list *
 	for (size_t i = 0; i < list->count; i++)
 		if (table_is_remote(list->item[i], tables_default_type(c->settings))) {
 			complain(c, name,
-			         "%s = %s: this is looked for in tables of files alone: write "
-			         "regexp:, pcre:, hash: or one of their kind",
+			         "%s = %s: what strangers are refused with has their own words "
+			         "in it, and is asked in tables of files alone, so that no "
+			         "database answers to them: write regexp:, pcre:, hash: or one of "
+			         "their kind",
 			         name, list->item[i]);
 			return false;
 		}

@@ -152,8 +152,8 @@ notice_settings_check(struct settings *s, struct buffer *errors)
 		if (table_is_remote(rows.language_maps.item[i], type))
 			buffer_printf(
 				errors,
-				"bounce_language_maps = %s: the queue looks in files alone: "
-				"write texthash:, hash:, inline:, pcre: or one of their kind\n",
+				"bounce_language_maps = %s: a notice waits for no other server, and "
+				"the queue looks in files alone: write texthash:, hash:, inline:, pcre: or one of their kind\n",
 				rows.language_maps.item[i]);
 	return errors->len == before;
 }

@@ -43,7 +43,7 @@ static const struct setting rows[] = {
 	{ "delay_notice_recipient", SETTING_WORD, AT(delay_to), "postmaster", "Who gets what notify_classes says of delay.", .since = "0.3" },
 	{ "bounce_template_file", SETTING_MATCHES, AT(template_file), "", "A /file with texts for notices, in the grammar of Postfix's bounce(5): failure_template, delay_template, success_template; failure_template.zh is for one language. Empty: our own texts.", .since = "0.3" },
 	{ "bounce_language", SETTING_LIST, AT(languages), "en", "The languages notices are written in, at most two, one behind the other: en, zh.", .since = "0.3" },
-	{ "bounce_language_maps", SETTING_TABLES, AT(language_maps), "", "Tables, in files here, of addresses and domains and the languages of notices: that of who gets it first, then those of whom it could not reach, then bounce_language.", .since = "0.3" },
+	{ "bounce_language_maps", SETTING_TABLES, AT(language_maps), "", "Tables, in files here since a notice waits for no other server, of addresses and domains and the languages of notices: that of who gets it first, then those of whom it could not reach, then bounce_language.", .since = "0.3" },
 	{ "disable_verp_bounces", SETTING_BOOL, AT(no_verp_bounces), "no", "Whether one notice for all recipients of a letter with VERP goes to its sender, instead of one for each to the sender made for it.", .since = "0.3" },
 	{ "confirm_delay_cleared", SETTING_BOOL, AT(confirm_cleared), "no", "Whether who was told that a letter takes long is told when it has arrived after all.", .since = "0.3" },
 	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },

@@ -44,7 +44,7 @@ def test_the_file_of_the_demo_is_in_order(copy):
     ("telex/smtpd_timeout = 5s\n", "there is no such listener"),
     ("smtpd_authorized_xclient_hosts = 999.1.1.1/x\n", "smtpd_authorized_xclient_hosts = 999.1.1.1/x"),
     ("submission/smtpd_authorized_xforward_hosts = 10.0.0.0/40\n", "smtpd_authorized_xforward_hosts = 10.0.0.0/40"),
-    ("smtpd_reject_footer_maps = socketmap:inet:127.0.0.1:1:x\n", "in tables of files alone"),
+    ("smtpd_reject_footer_maps = socketmap:inet:127.0.0.1:1:x\n", "in tables of files alone, so that no database answers to them"),
 ])
 def test_a_bad_line_is_refused_with_its_number(copy, demo, text, why):
     lines = len(pathlib.Path(demo.config).read_text().splitlines())

@@ -45,7 +45,7 @@ static const struct setting rows[] = {
 	  "What is added to every refusal as lines of its own, or behind \\\\c on the same line; \\\\n parts lines, and $client, $client_address, "
 	  "$client_name, $client_port, $localtime, $recipient, $sender and $server_name stand for what they say.", NULL, 0, 0, "0.3" },
 	{ "smtpd_reject_footer_maps", SETTING_TABLES, AT(footer_tables), "",
-	  "Tables of such additions, by the whole reply as the client would have it; they go before smtpd_reject_footer.", NULL, 0, 0, "0.4" },
+	  "Tables of such additions, by the whole reply as the client would have it; they go before smtpd_reject_footer. They are in files here: a stranger's own words are in what he is refused with, and no database is asked about these.", NULL, 0, 0, "0.4" },
 	{ "smtpd_command_filter", SETTING_TABLES, AT(command_tables), "",
 	  "Tables that turn a command as a client says it, without blanks before it, into the one that is obeyed; regexp and pcre are the types for it.", NULL, 0, 0, "0.4" },
 	{ "smtpd_noop_commands", SETTING_MATCHES, AT(noops), "",
