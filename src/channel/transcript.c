@@ -32,6 +32,7 @@ struct transcript {
 	struct side side[2];         /* of the server, of the client                      */
 	unsigned    owed, auth_left; /* replies to come; up to that of AUTH; 0: none       */
 	bool        asked;           /* the server waits for the client's next response    */
+	bool        tried;           /* to log in: what is no command may be a password    */
 	char        auth_tag[64];    /* of AUTHENTICATE, "" none is under way              */
 	uint8_t     pending[PENDING_MOST];
 	unsigned    first, pendings;
@@ -144,6 +145,72 @@ end_of(struct bytes line, struct bytes word)
 	return (size_t)(word.at + word.len - line.at);
 }
 
+/* Who was refused often goes on with what he had to say. */
+static bool
+is_command(const struct transcript *t, struct bytes verb)
+{
+	static const char *const smtp[] = { "EHLO",     "HELO", "LHLO",    "MAIL",    "RCPT",
+		                            "DATA",     "BDAT", "RSET",    "NOOP",    "QUIT",
+		                            "STARTTLS", "AUTH", "BURL",    "VRFY",    "EXPN",
+		                            "HELP",     "ETRN", "XCLIENT", "XFORWARD" };
+	static const char *const imap[] = { "CAPABILITY",   "NOOP",      "LOGOUT",   "STARTTLS",
+		                            "AUTHENTICATE", "LOGIN",     "ID",       "ENABLE",
+		                            "IDLE",         "NAMESPACE", "COMPRESS", "SELECT",
+		                            "EXAMINE",      "LIST",      "LSUB",     "STATUS",
+		                            "CREATE",       "DELETE",    "RENAME",   "APPEND",
+		                            "CLOSE",        "UNSELECT",  "EXPUNGE",  "SEARCH",
+		                            "FETCH",        "STORE",     "COPY",     "MOVE",
+		                            "UID",          "SUBSCRIBE", "CHECK",    "URLFETCH" };
+	static const char *const pop3[] = { "USER", "PASS", "APOP", "AUTH", "CAPA", "STLS",
+		                            "STAT", "LIST", "UIDL", "RETR", "TOP",  "DELE",
+		                            "NOOP", "RSET", "QUIT", "UTF8", "LANG" };
+	static const struct {
+		const char *const *word;
+		size_t             count;
+	} commands[] = { [TRANSCRIPT_SMTP] = { smtp, COUNT(smtp) },
+		         [TRANSCRIPT_IMAP] = { imap, COUNT(imap) },
+		         [TRANSCRIPT_POP3] = { pop3, COUNT(pop3) } };
+
+	for (size_t i = 0; i < commands[t->protocol].count; i++)
+		if (bytes_is(verb, commands[t->protocol].word[i]))
+			return true;
+	return false;
+}
+
+/* "AUTHPLAIN ...", "LOGIN ..." where it is no command: how much of the word is shown, and nothing behind it; 0: it is none
+   of these.  A tag of IMAP may begin with anything. */
+static size_t
+mistaken(const struct transcript *t, struct bytes word)
+{
+	static const struct bytes auth = { "AUTH", 4 };
+
+	if (is_command(t, word) && t->protocol != TRANSCRIPT_IMAP)
+		return 0;
+	if (bytes_is(word, "LOGIN") || bytes_is(word, "PASS") || bytes_is(word, "AUTHENTICATE"))
+		return word.len;
+	return bytes_is(word, "AUTH") ||
+	                       (t->protocol != TRANSCRIPT_IMAP && bytes_starts_nocase(word, auth))
+	               ? auth.len
+	               : 0;
+}
+
+/* True: it was hidden, for it may be a password. */
+static bool
+hide_mistake(struct transcript *t, struct bytes line, struct bytes first, struct bytes verb)
+{
+	size_t n = mistaken(t, first);
+
+	if (n > 0) {
+		t->tried = true;
+		show_begin(t, true, line, end_of(line, bytes_cut(first, 0, n)));
+		return true;
+	}
+	if (!t->tried || is_command(t, verb) || (verb.len == 0 && bytes_is(first, "DONE")))
+		return false;
+	show(t, true, BYTES(HIDDEN), 0);
+	return true;
+}
+
 /* ---- SMTP ---- */
 
 static void
@@ -157,8 +224,11 @@ smtp_client(struct transcript *t, struct side *s, struct bytes line)
 		return;
 	}
 	t->owed++;
+	if (hide_mistake(t, line, verb, verb))
+		return;
 	if (bytes_is(verb, "AUTH")) {
 		t->auth_left = t->owed;
+		t->tried = true;
 		if (word_of(line, 2).len > 0)
 			show_begin(t, true, line, end_of(line, one));
 		else
@@ -244,6 +314,10 @@ imap_client(struct transcript *t, struct side *s, struct bytes line)
 		show_line(t, true, line, s->cut);
 		return;
 	}
+	s->hidden = s->within && t->tried && !is_command(t, verb);
+	if (hide_mistake(t, line, tag, verb))
+		return;
+	t->tried |= bytes_is(verb, "LOGIN") || bytes_is(verb, "AUTHENTICATE");
 	s->hidden = bytes_is(verb, "LOGIN") || bytes_is(verb, "AUTHENTICATE") ||
 	            bytes_is(verb, "URLFETCH");
 	if (bytes_is(verb, "AUTHENTICATE") && !bytes_string(tag, t->auth_tag, sizeof t->auth_tag))
@@ -319,6 +393,9 @@ pop3_client(struct transcript *t, struct side *s, struct bytes line)
 	}
 	t->pending[(t->first + t->pendings++) % PENDING_MOST] =
 		bytes_is(verb, "RETR") || bytes_is(verb, "TOP") ? PENDING_CONTENT : PENDING_OTHER;
+	if (hide_mistake(t, line, verb, verb))
+		return;
+	t->tried |= bytes_is(verb, "AUTH") || bytes_is(verb, "PASS") || bytes_is(verb, "APOP");
 	if (bytes_is(verb, "AUTH"))
 		t->auth_left = t->pendings;
 	if (bytes_is(verb, "PASS"))

@@ -8,7 +8,8 @@
  * transcript_file()  so many bytes of a file went to the client.
  *
  * Never shown: what follows AUTH, AUTHENTICATE, LOGIN, PASS, APOP, BURL and URLFETCH, all that is said until the server has
- * answered these, and tokens of URLAUTH.  Not shown unless `content`: letters (DATA, BDAT, RETR, TOP), literals, and strings in
+ * answered these, what is no command once somebody has tried to log in (who is refused often goes on with the password),
+ * and tokens of URLAUTH.  Not shown unless `content`: letters (DATA, BDAT, RETR, TOP), literals, and strings in
  * answers to FETCH; their size is.  A line is cut at LINE_SHOWN bytes; control characters are question marks.
  */
 #ifndef CHANNEL_TRANSCRIPT_H
