@@ -28,8 +28,8 @@ struct moving_house {
 	uint64_t             sent;
 	uint64_t             letters;
 	unsigned             busy;
-	bool                 over; /* switched; the barrier is awaited         */
-	bool                 gone; /* the house stops: only the barrier knows  */
+	bool                 awaits; /* a barrier                              */
+	bool                 gone;   /* the house stops: only the barrier knows  */
 	struct moving_house *next;
 };
 
@@ -53,6 +53,9 @@ convert_end(struct moving_house *m, int why)
 			m->caller, "mansio: %s: cannot be converted: %s\n", m->user,
 			why == EBUSY      ? "somebody has a mailbox open all the time"
 			: why == EALREADY ? "its mailboxes lie there"
+			: why == EEXIST
+				? "letters lie there already, of an earlier stay perhaps, and would come into its mailboxes beside "
+				  "those it has; move them away"
 			: why == EINVAL
 				? "this is not a location for it; as maildir:/var/vmail/%d/%n, mbox:/var/mail/%d/%n or log"
 			: why == EISDIR || why == ENOTDIR
@@ -154,7 +157,7 @@ try_switch(struct moving_house *m)
 	(void)pop3_service_kick(k->pop3, m->id, "The mailboxes move; come again");
 	why = conversion_over(m->conversion);
 	if (why == 0) {
-		m->over = true;
+		m->awaits = true;
 		account_barrier(m->account, switched, m);
 	} else if ((why == EBUSY || why == EAGAIN) && ++m->busy < BUSY_MOST) {
 		timer_set(m->turn, BUSY_MS);
@@ -182,6 +185,21 @@ convert_turn(void *ctx)
 		append_letter(m);
 	else
 		convert_end(m, why);
+}
+
+/* Where it goes is written down, so that what is written there now is known for its own whatever happens. */
+static void
+begun(void *ctx, int why)
+{
+	struct moving_house *m = ctx;
+
+	m->awaits = false;
+	if (m->gone)
+		memory_free(m);
+	else if (why != 0)
+		convert_end(m, why);
+	else
+		timer_set(m->turn, 0);
 }
 
 void
@@ -219,10 +237,12 @@ keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
 	if (why == 0 && (m->account = account_take(k->store, id, &why)) != NULL)
 		m->conversion = conversion_open(m->account, location.at, &why);
 	buffer_free(&location);
-	if (why != 0)
+	if (why != 0) {
 		convert_end(m, why);
-	else
-		timer_set(m->turn, 0);
+	} else {
+		m->awaits = true;
+		account_barrier(m->account, begun, m);
+	}
 }
 
 void
@@ -232,7 +252,7 @@ keeper_conversions_end(struct house *h)
 
 	while (k->conversions != NULL) {
 		struct moving_house *m = k->conversions;
-		if (!m->over) {
+		if (!m->awaits) {
 			convert_end(m, ECANCELED);
 			continue;
 		}

@@ -19,6 +19,7 @@ struct conversion {
 	struct mailbox *mailbox; /* where we are                             */
 	struct folder  *folder;  /* of it, in the new place                  */
 	uint32_t        row;
+	uint32_t        uid; /* of the letter in hand: rows move when others go */
 	struct arena   *scratch;
 	struct message  message; /* the letter in hand                       */
 	struct bytes    prefix, digest;
@@ -67,6 +68,66 @@ run(struct account *a, enum statement which, const char *text)
 	return index_do(a->index, s);
 }
 
+/* ---- whether anything lies there ---- */
+
+struct tenants {
+	struct conversion *conversion;
+	int                why;
+};
+
+static void
+letter_there(void *ctx, const struct found *found)
+{
+	struct tenants *t = ctx;
+
+	(void)found;
+	t->why = EEXIST;
+}
+
+/* A letter in this folder of the new place: it would become one more message. */
+static void
+folder_there(void *ctx, const char *name)
+{
+	struct tenants      *t = ctx;
+	struct place        *p = t->conversion->target;
+	struct mailbox       m = { .account = t->conversion->account };
+	const struct driver *d = p->driver;
+	struct folder       *f;
+	int                  why = 0;
+
+	if (t->why != 0)
+		return;
+	m.name = arena_copy(t->conversion->scratch, bytes_of(name));
+	if ((f = folder_make(&m, p, &why)) == NULL) {
+		t->why = why == ENOENT ? 0 : why;
+		return;
+	}
+	do
+		why = d->scan_some != NULL ? d->scan_some(f, letter_there, t)
+		                           : d->scan(f, letter_there, t);
+	while (why == EAGAIN && t->why == 0);
+	if (t->why == 0 && why != ENOENT)
+		t->why = why;
+	folder_free(f);
+}
+
+/* Letters of an earlier stay, or of others, would come in beside those that are converted. */
+static int
+is_free(struct conversion *c)
+{
+	struct tenants t = { .conversion = c };
+
+	if (c->target == NULL)
+		return 0;
+	folder_there(&t, "INBOX");
+	if (t.why == 0) {
+		int why = c->target->driver->folders(c->target, folder_there, &t);
+		if (t.why == 0 && why != ENOENT)
+			t.why = why;
+	}
+	return t.why;
+}
+
 /* What was begun for another place is begun anew. */
 static int
 resume(struct conversion *c)
@@ -83,7 +144,7 @@ resume(struct conversion *c)
 	(void)sqlite3_reset(s);
 	if (same)
 		return read_done(c);
-	if ((why = account_change(a)) != 0)
+	if ((why = is_free(c)) != 0 || (why = account_change(a)) != 0)
 		return why;
 	if ((why = run(a, CONVERTED_FORGET, NULL)) != 0 ||
 	    (why = run(a, CONVERTING_PUT, c->location)) != 0)
@@ -197,6 +258,7 @@ open_letter(struct conversion *c)
 	int             why;
 
 	arena_clear(c->scratch);
+	c->uid = c->mailbox->rows.uid[c->row];
 	if ((why = message_read(a, c->mailbox->rows.message[c->row], c->scratch, &c->message)) !=
 	            0 ||
 	    (why = message_digest(a, &c->message, c->scratch, &digest, &c->prefix)) != 0)
@@ -249,16 +311,15 @@ compare(struct conversion *c, const struct file *file)
 static int
 write_down(struct conversion *c, uint64_t message)
 {
-	uint64_t      uid = c->mailbox->rows.uid[c->row], key = key_of(c->mailbox, (uint32_t)uid);
+	uint64_t      key = key_of(c->mailbox, c->uid);
 	sqlite3_stmt *s = index_ready(c->account->index, CONVERTED_PUT);
 
 	if (s == NULL)
 		return index_why(c->account->index);
 	(void)sqlite3_bind_int64(s, 1, (int64_t)c->mailbox->id);
-	(void)sqlite3_bind_int64(s, 2, (int64_t)uid);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)c->uid);
 	(void)sqlite3_bind_int64(s, 3, (int64_t)message);
 	(void)map_put(c->done, map_number(&key), (void *)(uintptr_t)message);
-	c->row++;
 	return index_do(c->account->index, s);
 }
 

@@ -9,7 +9,8 @@
  * by byte, and written down; an interrupted conversion to the same place goes on where it stood.  The old
  * place is left as it is.
  *
- * conversion_open()    NULL with *why: EINVAL not a location, EALREADY it lies there, or the place's errno.
+ * conversion_open()    NULL with *why: EINVAL not a location, EALREADY it lies there, EEXIST letters lie there that no
+ *                      conversion to it which was interrupted has brought, or the place's errno.  A barrier is to follow.
  * conversion_step()    one letter further.  0; EAGAIN: conversion_over() may come; else why not.
  *                      To the letter log it is the caller who writes: ENOSYS, and then conversion_letter() says
  *                      which and conversion_came() where it lies now.

@@ -196,6 +196,28 @@ def test_an_account_moves_and_its_readers_see_no_difference(place):
     demo.command("store", "check")
 
 
+@pytest.mark.parametrize("kind", ["maildir:%s", "maildir:%s:LAYOUT=fs", "mbox:%s"])
+def test_a_place_where_letters_lie_is_not_moved_into(tmp_path, kind):
+    """What an earlier stay left there, or another program, would come in beside what is converted."""
+    demo = demo_with(tmp_path, f"mail_location_directories = {tmp_path}/other")
+    to = kind % f"{tmp_path}/other/%n"
+    convert = lambda where: demo.command("mailbox", "convert", "jack@example.com", "--to", where, check=False)
+    try:
+        box = demo.imap("jack")
+        box.create("Kept")
+        assert box.append("Kept", r"(\Seen)", None, (BODY % "one").replace("\n", "\r\n").encode())[0] == "OK"
+        box.logout()
+        before = state(demo)
+        assert convert(to).returncode == 0 and convert("log").returncode == 0
+        refused = convert(to)
+        assert refused.returncode == 1 and "letters lie there already" in refused.stderr
+        assert state(demo) == before
+        (tmp_path / "other/jack").rename(tmp_path / "other/before")
+        assert convert(to).returncode == 0 and state(demo) == before
+    finally:
+        demo.stop()
+
+
 def test_a_damaged_file_is_refused_alone(place):
     demo, folders, _ = place
     if not isinstance(folders, Maildir):
