@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/journal.h"
+#include "role/wire.h"
 
 /* Of a log so much is looked at from its end. */
 enum { LOG_MOST = 16 << 20, ERRORS_MOST = 1000 };
@@ -35,6 +37,61 @@ log_find(struct call *c)
 			(void)printf("%s: %s\n", types[i], common.maillog_file);
 	settings_close(&s);
 	return COMMAND_DONE;
+}
+
+/* The line that tutorials look for in the log, once for each severity there is. */
+int
+log_test(struct call *c)
+{
+	struct common_settings common;
+	struct settings       *s = command_settings(c, &common);
+	const char            *path;
+	char                   name[80];
+	long                   now = (long)time(NULL);
+	bool                   file, screen;
+	int                    fd, status = COMMAND_FAILED;
+
+	if (s == NULL)
+		return COMMAND_FAILED;
+	path = common.maillog_file;
+	screen = strcmp(path, "stderr") == 0;
+	file = *path != '\0' && !screen;
+	fd = file     ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+	     : screen ? STDERR_FILENO
+	              : journal_syslog_socket();
+	if (fd < 0) {
+		(void)fprintf(stderr, "doveadm: %s: %s\n", file ? path : "/dev/log",
+		              strerror(errno));
+	} else {
+		(void)snprintf(name, sizeof name, "%s/doveadm", common.syslog_name);
+		journal_open(file     ? JOURNAL_FILE
+		             : screen ? JOURNAL_STDERR
+		                      : JOURNAL_SYSLOG,
+		             fd, common.log_format == LOG_JSON, common.myhostname);
+		journal_service(name);
+		note("This is Mansio's info log (%ld)", now);
+		warn_("This is Mansio's warning log (%ld)", now);
+		fault("This is Mansio's error log (%ld)", now);
+		journal_flush();
+		status = COMMAND_DONE;
+	}
+	settings_close(&s);
+	return status;
+}
+
+/* With the settings the log is opened anew, too.  Silent when all is well. */
+int
+log_reopen(struct call *c)
+{
+	const char     *argv[] = { "reload" };
+	struct word_ask ask = { argv, COUNT(argv), { NULL, 0 } };
+	struct buffer   said = { 0 };
+	int             status = command_hear(c, "postmaster", &ask, &said);
+
+	if (status != 0)
+		command_print(buffer_bytes(&said), stderr);
+	buffer_free(&said);
+	return status;
 }
 
 /* ---- errors ---- */

@@ -15,6 +15,7 @@
 #include "command/doveadm-elsewhere.h"
 #include "command/doveadm-log.h"
 #include "command/doveadm-password.h"
+#include "command/doveadm-path.h"
 #include "command/doveadm-user.h"
 #include "command/mailbox.h"
 #include "command/message.h"
@@ -31,10 +32,14 @@ const struct command command_doveadm = {
 		"doveadm [-f FORM] mailbox list|status|create|delete|rename|subscribe|unsubscribe [-u USER | -A] ...\n"
 		"doveadm [-f FORM] search|fetch|expunge|flags|copy|move|save [-u USER | -A] ...\n"
 		"doveadm [-f FORM] mailbox metadata get|set|unset|list [-s] [-u USER | -A] MAILBOX [ENTRY [VALUE]]\n"
+		"doveadm [-f FORM] mailbox path [-t TYPE] [-u USER | -A] MAILBOX\n"
 		"doveadm mailbox mutf7 [-7] NAME ...\n"
 		"doveadm [-f FORM] quota get|recalc [-u USER | -A]\n"
 		"doveadm acl get|rights|set|add|remove|delete|recalc [-u USER | -A] MAILBOX [ID [RIGHT ...]]\n"
 		"doveadm import [-u USER] maildir:PATH|mbox:PATH PARENT all\n"
+		"doveadm backup [-R] [-m MAILBOX] [-u USER] maildir:PATH\n"
+		"doveadm sync -1 [-R] [-m MAILBOX] [-u USER] maildir:PATH\n"
+		"doveadm [-f FORM] batch [-u USER | -A] SEP COMMAND ... [SEP COMMAND ...]\n"
 		"doveadm index|purge|fts rescan|fts optimize [-u USER | -A] [MAILBOX]\n"
 		"doveadm pw [-s SCHEME] [-p PASSWORD] [-u USER] [-r ROUNDS] [-V] | -l | -t HASH\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
@@ -44,7 +49,7 @@ const struct command command_doveadm = {
 		"doveadm user [-u] [-f FIELD] USER... | MASK\n"
 		"doveadm force-resync -u USER MAILBOX\n"
 		"doveadm reload | stop\n"
-		"doveadm log find | errors [-s SECONDS]\n"
+		"doveadm log find | errors [-s SECONDS] | test | reopen\n"
 		"doveadm config [-n | -a | -h] [NAME ...]",
 	.about = "The commands that scripts written for Dovecot call, done on this server.",
 	.more = "Options, fields, queries and forms are those of doveadm(1), as far as they mean something here; without "
@@ -53,7 +58,9 @@ const struct command command_doveadm = {
 		"running or pw has nothing to print, 77 when a login fails, and 65 for anything else. auth test asks this server, or with -a "
 		"whoever speaks Dovecot's auth protocol at that socket; with -M whether the master user's password lets him in as USER. Commands of "
 		"Dovecot's that make no sense here say what does it. index and purge have nothing to do, for both are done by the server itself; an "
-		"import goes to the mailbox PARENT with its folders below it, or beside the INBOX when PARENT is empty.",
+		"import goes to the mailbox PARENT with its folders below it, or beside the INBOX when PARENT is empty. backup and sync -1 write into the "
+		"Maildir what it has not yet, as message export does, or with -R take from it, as message import does; neither removes anything on "
+		"either side.",
 	.run = run_doveadm,
 };
 
@@ -74,6 +81,7 @@ struct dove {
 };
 
 static int usage(const char *why, const char *what);
+static int do_batch(struct dove *, const char *verb);
 
 /* ---- mailboxes and messages ---- */
 
@@ -314,6 +322,54 @@ do_resync(struct dove *d, const char *verb)
 	              (const char *const[]){ "store", "check", d->who, "--quiet", NULL });
 }
 
+static int
+do_path(struct dove *d, const char *verb)
+{
+	int status = path_print(d->call, d->who, many(d->who), d->value['t'], d->argv[0],
+	                        d->formed ? d->form : OUTPUT_FLOW);
+
+	(void)verb;
+	return status == PATH_WRONG_TYPE ? usage("mailbox path: not a type: ", d->value['t'])
+	                                 : status;
+}
+
+/* maildir:PATH[:...]; its path. */
+static bool
+maildir_of(const char *place, char *path, size_t room)
+{
+	struct bytes rest = bytes_of(place), kind;
+
+	return bytes_split(&rest, ':', &kind) && bytes_is(kind, "maildir") &&
+	       bytes_split(&rest, ':', &kind) && bytes_string(kind, path, room) && path[0] == '/';
+}
+
+/* One way, and nothing is removed where it comes from or where it goes to. */
+static int
+do_backup(struct dove *d, const char *verb)
+{
+	const char *mailbox = d->value['m'];
+	char        path[4096];
+
+	if (strcmp(verb, "sync") == 0 && !d->on['1'])
+		return usage(
+			"sync: both ways at once is not done here; right would be sync -1 (from here), sync -1 -R "
+			"(to here), or mbsync over IMAP",
+			"");
+	if (many(d->who))
+		return usage("one account at a time: -u USER, not -A for ", verb);
+	if (!maildir_of(d->argv[0], path, sizeof path))
+		return usage("a place is named by maildir:/PATH here, not ", d->argv[0]);
+	if (d->on['R'])
+		return run_as(d, &command_message,
+		              (const char *const[]){ "message", "import", d->who, path, "--quiet",
+		                                     mailbox != NULL ? "--mailbox" : NULL, mailbox,
+		                                     NULL });
+	return run_as(d, &command_message,
+	              (const char *const[]){ "message", "export", d->who, path, "--format",
+	                                     "maildir", "--quiet",
+	                                     mailbox != NULL ? "mailbox" : NULL, mailbox, NULL });
+}
+
 /* What is done by itself, or is always so: that the account is there is looked at. */
 static int
 do_nothing(struct dove *d, const char *verb)
@@ -377,8 +433,11 @@ do_help(struct dove *d, const char *verb)
 static int
 do_log(struct dove *d, const char *verb)
 {
-	return strcmp(verb, "find") == 0 ? log_find(d->call)
-	                                 : log_errors(d->call, d->value['s'], d->form, d->formed);
+	if (strcmp(verb, "reopen") == 0)
+		return log_reopen(d->call);
+	return strcmp(verb, "find") == 0   ? log_find(d->call)
+	       : strcmp(verb, "test") == 0 ? log_test(d->call)
+	                                   : log_errors(d->call, d->value['s'], d->form, d->formed);
 }
 
 /* ---- the directory ---- */
@@ -439,6 +498,18 @@ is_there(struct dove *d, const char *mailbox)
 		status = COMMAND_FAILED;
 	client_close(&c);
 	people_close(&people);
+	return status;
+}
+
+/* What has nothing to do but for mailboxes that are there. */
+static int
+do_exists(struct dove *d, const char *verb)
+{
+	int status = COMMAND_DONE;
+
+	(void)verb;
+	for (int i = 0; i < d->argc && status == COMMAND_DONE; i++)
+		status = is_there(d, d->argv[i]);
 	return status;
 }
 
@@ -523,6 +594,8 @@ static const struct name {
 	{ "mailbox", "metadata set",   "AF:S:su:",   true,  3, 3, do_metadata },
 	{ "mailbox", "metadata unset", "AF:S:su:",   true,  2, 2, do_metadata },
 	{ "mailbox", "metadata list",  "AF:S:psu:",  true,  1, 2, do_metadata },
+	{ "mailbox", "path",        "AF:S:t:u:",     true,  1, 1, do_path     },
+	{ "mailbox", "cache purge", "AF:S:u:",       true,  1, 0, do_exists   },
 	{ "mailbox", "mutf7",       "78",            false, 1, 0, do_mutf7    },
 	{ "acl",     "get",         "AF:S:mu:",      true,  1, 1, do_acl      },
 	{ "acl",     "rights",      "AF:S:u:",       true,  1, 1, do_acl      },
@@ -541,6 +614,9 @@ static const struct name {
 	{ "move",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
 	{ "save",    "",            "AF:S:m:u:",     true,  0, 1, do_save     },
 	{ "import",  "",            "AF:S:sU:u:",    true,  3, 3, do_import   },
+	{ "backup",  "",            "AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup },
+	{ "sync",    "",            "1AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup },
+	{ "batch",   "",            "AF:S:u:",       true,  2, 0, do_batch    },
 	{ "index",   "",            "AF:S:n:qu:",    true,  1, 1, do_nothing  },
 	{ "fts",     "rescan",      "AF:S:u:",       true,  0, 0, do_rescan   },
 	{ "fts",     "optimize",    "AF:S:u:",       true,  0, 0, do_nothing  },
@@ -558,6 +634,8 @@ static const struct name {
 	{ "stop",    "",            "",              false, 0, 0, do_stop     },
 	{ "log",     "find",        "",              false, 0, 1, do_log      },
 	{ "log",     "errors",      "s:",            false, 0, 0, do_log      },
+	{ "log",     "test",        "",              false, 0, 0, do_log      },
+	{ "log",     "reopen",      "",              false, 0, 0, do_log      },
 	{ "config",  "",            NULL,            false, 0, 9, do_doveconf },
 	{ "help",    "",            "",              false, 0, 1, do_help     },
 };
@@ -674,12 +752,65 @@ words_of(const struct name *n, const struct dove *d)
 	return words;
 }
 
+/* The row that the arguments begin with, its words taken off; NULL: there is none. */
+static const struct name *
+name_taken(struct dove *d)
+{
+	for (size_t i = 0; i < COUNT(names) && d->argc > 0; i++) {
+		int words = words_of(&names[i], d);
+		if (words == 0)
+			continue;
+		d->argc -= words;
+		d->argv += words;
+		return &names[i];
+	}
+	return NULL;
+}
+
+/* One command of a batch, or with `run` false only a look whether it is one that is about somebody. */
+static int
+batch_one(const struct dove *d, int from, int count, bool run)
+{
+	struct dove        one = { .call = d->call,
+		                   .form = d->form,
+		                   .formed = d->formed,
+		                   .argc = count,
+		                   .argv = d->argv + from };
+	const struct name *n;
+
+	if (count == 0)
+		return usage("batch: nothing stands between two of ", d->argv[0]);
+	n = name_taken(&one);
+	if (n == NULL || !n->user || n->run == do_batch)
+		return usage("batch: not a command about somebody's mail: ", d->argv[from]);
+	one.on['A'] = d->on['A'];
+	one.value['u'] = d->who;
+	return run ? run_named(&one, n) : 0;
+}
+
+/* SEP COMMAND ... [SEP COMMAND ...]: none is done when one of them is no command, and none behind one that fails. */
+static int
+do_batch(struct dove *d, const char *verb)
+{
+	int status = 0;
+
+	(void)verb;
+	for (int run = 0; run < 2; run++)
+		for (int from = 1, end; from <= d->argc && status == 0; from = end + 1) {
+			for (end = from; end < d->argc && strcmp(d->argv[end], d->argv[0]) != 0;)
+				end++;
+			status = batch_one(d, from, end - from, run == 1);
+		}
+	return status;
+}
+
 static int
 run_doveadm(struct call *c)
 {
-	struct dove d = { .call = c, .argc = c->argc - 1, .argv = c->argv + 1 };
-	const char *elsewhere;
-	int         status = take_options(&d, "Dvf:o:c:i:");
+	struct dove        d = { .call = c, .argc = c->argc - 1, .argv = c->argv + 1 };
+	const struct name *n;
+	const char        *elsewhere;
+	int                status = take_options(&d, "Dvf:o:c:i:");
 
 	if (status == 0)
 		status = take_form(&d);
@@ -688,14 +819,8 @@ run_doveadm(struct call *c)
 	if (d.value['c'] != NULL)
 		c->config = d.value['c'];
 	memset(d.on, 0, sizeof d.on);
-	for (size_t i = 0; i < COUNT(names) && d.argc > 0; i++) {
-		int words = words_of(&names[i], &d);
-		if (words == 0)
-			continue;
-		d.argc -= words;
-		d.argv += words;
-		return run_named(&d, &names[i]);
-	}
+	if ((n = name_taken(&d)) != NULL)
+		return run_named(&d, n);
 	if (d.argc > 0 &&
 	    (elsewhere = doveadm_elsewhere(d.argv[0], d.argc > 1 ? d.argv[1] : "")) != NULL) {
 		(void)fprintf(stderr, "doveadm: %s: not done so here; %s\n", d.argv[0], elsewhere);

@@ -9,6 +9,7 @@
  * says what lies outside; folder.c compares it with the index and makes facts of the difference.
  * Messages are known by `name`, which stays the same while flags and places change.
  *
+ * path()      where a folder's letters lie; nothing when it can have no place.
  * folders()   tells the name of every folder but INBOX.
  * fits()      whether a folder can have this name.  NULL: every name is good.
  * make()      makes a folder; 0 also when it was there.  remove() with all in it.  rename().
@@ -85,6 +86,7 @@ struct driver {
 	bool        sure;              /* stamp() tells all: news are nothing more */
 	bool        together;          /* apply() wants all changes at once       */
 	bool        dated;             /* scan() knows the dates; else they are the files' */
+	void (*path)(const struct location *, const char *folder, struct buffer *out);
 	int  (*open)(struct place *);
 	void (*close)(struct place *);
 	bool (*list_stamp)(struct place *, struct stamp *);

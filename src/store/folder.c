@@ -349,15 +349,19 @@ drop_over(struct folder *f)
 	f->count = kept;
 }
 
-/* It is tried again at the next look. */
+/* It is tried again at the next look, many times a second: told of once. */
 static void
 not_applied(struct folder *f, int why)
 {
-	if (why != EBUSY || !folder_locked(f))
-		warn_("account %" PRIu64 ", mailbox %s: changes could not be written to %s: %s",
-		      f->mailbox->account->id, f->mailbox->name,
-		      account_location(f->mailbox->account), strerror(why));
 	f->stamped = 0;
+	if ((why == EBUSY && folder_locked(f)) || why == f->unwritten)
+		return;
+	f->unwritten = why;
+	warn_("account %" PRIu64 ", mailbox %s: changes could not be written to %s: %s",
+	      f->mailbox->account->id, f->mailbox->name, account_location(f->mailbox->account),
+	      why == EBUSY
+	              ? "another program has it locked for long; they are written when it gives it back"
+	              : strerror(why));
 }
 
 /* What was changed here once more since then stays to be written. */
@@ -370,6 +374,7 @@ folder_applied(struct folder *f, const struct applied *done, size_t count, int w
 		not_applied(f, why);
 		return;
 	}
+	f->unwritten = 0;
 	why = account_change(a);
 	for (size_t i = 0; i < count && why == 0; i++) {
 		struct file *file = folder_file(f, done[i].message);

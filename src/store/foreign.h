@@ -61,6 +61,7 @@ struct folder {
 	bool            scanning;        /* a look has begun                         */
 	struct looking *looking;
 	int64_t         locked;          /* since when another program has it; 0: it has not */
+	int             unwritten;       /* why changes could not be written, as was told; 0: they could */
 	bool            retry;           /* store_later() is awaited                 */
 	uint32_t        former;          /* next uid of who had it before us, until its messages are in */
 	int64_t         again;           /* when what could not be read is tried again */

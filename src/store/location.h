@@ -18,6 +18,8 @@
  *                      right, as a sentence; NULL: nothing.  `home` is mail_home.
  * location_expand()    the location of one user.  False: the address cannot be put into it.
  * location_read()      takes an expanded one apart; strings in the arena.  False: broken.
+ * location_folder()    the directory or file of a folder in a location that is not the log (store/place.c).
+ *                      False: it can have none.
  * location_prefix()    the directory all users' places of it lie under: what the cage must
  *                      have.  For INBOX= too: `which` counts, false when there is no such one.
  */
@@ -37,6 +39,7 @@ struct location {
 const char *location_complain(const char *text, const char *home, struct arena *);
 bool location_expand(const char *text, const char *home, struct bytes user, struct buffer *out);
 bool location_read(const char *text, struct arena *, struct location *out);
+bool location_folder(const struct location *, const char *folder, struct buffer *out);
 bool location_prefix(const char *text, const char *home, unsigned which, struct buffer *out);
 /* Is it this directory, or below it? */
 bool path_is_within(struct bytes path, struct bytes directory);

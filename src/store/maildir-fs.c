@@ -71,6 +71,20 @@ level_of(struct bytes name, struct buffer *out)
 	return utf7_to_utf8(name, out) && memchr(out->at + before, '/', out->len - before) == NULL;
 }
 
+void
+maildir_fs_path(const struct location *l, const char *folder, struct buffer *out)
+{
+	struct buffer path = { 0 };
+
+	if (strcmp(folder, "INBOX") == 0)
+		buffer_add_string(out, l->root);
+	else if (path_of(folder, &path)) {
+		buffer_printf(out, "%s/", l->root);
+		buffer_add(out, buffer_bytes(&path));
+	}
+	buffer_free(&path);
+}
+
 /* The directory in which a folder's own stands, and its name there; -1 with errno. */
 static int
 above(struct place *p, const char *folder, bool make, char name[static 256])

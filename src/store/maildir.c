@@ -344,6 +344,17 @@ maildir_leave(struct folder *f)
 	memory_free(d);
 }
 
+static void
+maildir_path(const struct location *l, const char *folder, struct buffer *out)
+{
+	buffer_add_string(out, l->root);
+	if (strcmp(folder, "INBOX") == 0)
+		return;
+	buffer_add_char(out, '/');
+	folder_name(folder, out);
+	out->len--; /* its NUL */
+}
+
 static int
 maildir_base(struct place *p, const char *folder, struct buffer *dir)
 {
@@ -862,6 +873,7 @@ maildir_ours(struct folder *f, const char *name, bool away)
 
 const struct driver maildir_driver = {
 	MAILDIR_DRIVER,
+	.path = maildir_path,
 	.list_stamp = maildir_list_stamp,
 	.folders = maildir_folders,
 	.make = maildir_make,
@@ -873,6 +885,7 @@ const struct driver maildir_driver = {
 
 const struct driver maildir_fs_driver = {
 	MAILDIR_DRIVER,
+	.path = maildir_fs_path,
 	.list_stamp = maildir_fs_list_stamp,
 	.folders = maildir_fs_folders,
 	.fits = maildir_fs_fits,

@@ -32,6 +32,7 @@ DIR *maildir_read_directory(int dir, const char *name);
 /* A folder that was moved out of sight goes, file by file. */
 void maildir_empty_trash(int root, const char *away);
 /* maildir-fs.c: what maildir_fs_driver has of its own; base: the folder's directory, and its path below the root. */
+void maildir_fs_path(const struct location *, const char *folder, struct buffer *out);
 int  maildir_fs_base(struct place *, const char *folder, struct buffer *dir);
 bool maildir_fs_list_stamp(struct place *, struct stamp *);
 int  maildir_fs_folders(struct place *, void (*each)(void *ctx, const char *name), void *ctx);

@@ -38,26 +38,30 @@ read_level(struct bytes name, struct buffer *out)
 	return utf7_to_utf8(name, out);
 }
 
+static void
+mbox_path(const struct location *l, const char *folder, struct buffer *out)
+{
+	struct bytes rest = bytes_of(folder), level;
+	bool         inbox = strcmp(folder, "INBOX") == 0;
+
+	buffer_add_string(out, inbox && l->inbox != NULL ? l->inbox : l->root);
+	if (inbox && l->inbox == NULL)
+		buffer_add_string(out, "/inbox");
+	while (!inbox && bytes_split(&rest, '/', &level)) {
+		buffer_add_char(out, '/');
+		add_level(level, out);
+	}
+}
+
 /* A directory and a name in it; `make`: levels above, too. */
 static int
 reach(struct place *p, const char *folder, bool make, char name[static 256])
 {
 	struct buffer path = { 0 };
-	struct bytes  rest = bytes_of(folder), level;
 	ptrdiff_t     slash;
 	int           fd = -1;
 
-	buffer_add_string(&path, p->location.root);
-	if (strcmp(folder, "INBOX") == 0 && p->location.inbox != NULL) {
-		buffer_reset(&path);
-		buffer_add_string(&path, p->location.inbox);
-	} else if (strcmp(folder, "INBOX") == 0) {
-		buffer_add_string(&path, "/inbox");
-	} else
-		while (bytes_split(&rest, '/', &level)) {
-			buffer_add_char(&path, '/');
-			add_level(level, &path);
-		}
+	mbox_path(&p->location, folder, &path);
 	slash = bytes_find_last(buffer_bytes(&path), '/');
 	errno = ENAMETOOLONG;
 	if (slash >= 0 &&
@@ -354,18 +358,8 @@ static unsigned
 mbox_paths(struct folder *f, char out[2][1200])
 {
 	struct buffer path = { 0 };
-	struct bytes  rest = bytes_of(f->mailbox->name), level;
-	bool          inbox = strcmp(f->mailbox->name, "INBOX") == 0;
 
-	buffer_add_string(&path, inbox && f->place->location.inbox != NULL
-	                                 ? f->place->location.inbox
-	                                 : f->place->location.root);
-	if (inbox && f->place->location.inbox == NULL)
-		buffer_add_string(&path, "/inbox");
-	while (!inbox && bytes_split(&rest, '/', &level)) {
-		buffer_add_char(&path, '/');
-		add_level(level, &path);
-	}
+	mbox_path(&f->place->location, f->mailbox->name, &path);
 	if (!bytes_string(buffer_bytes(&path), out[0], 1200))
 		out[0][0] = '\0';
 	buffer_free(&path);
@@ -392,6 +386,7 @@ const struct driver mbox_driver = {
 	.sure = true,
 	.together = true,
 	.dated = true,
+	.path = mbox_path,
 	.open = mbox_open,
 	.close = mbox_close,
 	.list_stamp = mbox_list_stamp,

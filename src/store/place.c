@@ -125,6 +125,16 @@ stamp_add(struct stamp *out, int dir)
 		out->at[0] = st.st_mtim.tv_sec;
 }
 
+bool
+location_folder(const struct location *l, const char *folder, struct buffer *out)
+{
+	size_t before = out->len;
+
+	if (l->kind != LOCATION_LOG)
+		drivers[l->kind]->path(l, folder, out);
+	return out->len > before;
+}
+
 /* ---- opening ---- */
 
 int

@@ -343,8 +343,97 @@ def test_every_command_of_theirs_is_done_or_has_a_sentence(pair):
             continue
         said = ours.run(words).stderr.decode()
         assert "there is no such command" not in said, words
-    said = ours.run(["backup", "-u", JACK, "maildir:/tmp/x"])
-    assert said.returncode == 64 and b"mansio message export" in said.stderr
+    said = ours.run(["sync", "-u", JACK, "maildir:/tmp/x"])
+    assert said.returncode == 64 and b"mbsync" in said.stderr
+
+
+@pytest.mark.parametrize("layout", ["", ":LAYOUT=fs"])
+def test_paths_of_mailboxes(pair, layout):
+    _, theirs = pair
+    with tempfile.TemporaryDirectory(prefix="beside-paths-", dir="/tmp") as place:
+        place = pathlib.Path(place)
+        place.chmod(0o777)
+        location = f"maildir:{place}/%u" + layout
+        config = theirs.at / "paths.conf"
+        config.write_text(theirs.config.read_text() + f"mail_location = {location}\n")
+        with Village("jack", "jill", mail_location=location) as village:
+            ours = Ours(village)
+            for words in [[*form, "mailbox", "path", "-u", JACK, *kind, name]
+                          for name in ("INBOX", "Sent", "Entwürfe", "Lists/deep", "小明", "Nope")
+                          for form in ([], ["-f", "tab"], ["-f", "json"]) for kind in ([], ["-t", "mailbox"], ["-t", "alt-dir"])
+                          if kind == [] or form == []] + [["mailbox", "path", "-A", "INBOX"], ["mailbox", "path", "-u", "nobody@example.com", "x"]]:
+                done, other = ours.run(words), theirs.run(["-c", config, *words])
+                assert (done.stdout, done.returncode) == (other.stdout, other.returncode), words
+            assert ours.run(["mailbox", "path", "-u", JACK, "-t", "bogus", "INBOX"]).returncode == 64
+
+
+def test_letters_of_the_log_have_no_path(pair):
+    ours, _ = pair
+    done = ours.run(["mailbox", "path", "-u", JACK, "INBOX"])
+    assert done.returncode == 65 and not done.stdout and b"message export" in done.stderr
+
+
+def subjects(side, who, *more):
+    out = side.run([*more, "-f", "tab", "fetch", "-u", who, "mailbox flags hdr.subject", "all"])
+    assert out.returncode == 0, out.stderr
+    return sorted(line.replace("\\\\Recent", "").replace("\\Recent", "").strip() for line in out.stdout.decode().splitlines())
+
+
+def test_backups_go_into_a_maildir_and_come_back(pair):
+    ours, theirs = pair
+    with tempfile.TemporaryDirectory(prefix="beside-backup-", dir="/tmp") as place:
+        place = pathlib.Path(place)
+        place.chmod(0o777)
+        for verb in (["backup"], ["sync", "-1"]):
+            assert ours.run([*verb, "-u", JACK, f"maildir:{place}/ours:LAYOUT=maildir++"]).returncode == 0
+        subprocess.run(["chown", "-R", "mail:", place / "ours"], check=True)
+        mine = subjects(ours, JACK)
+        assert len(mine) > 4
+        assert [s.split() for s in subjects(theirs, JACK, "-o", f"mail_location=maildir:{place}/ours")] == [s.split() for s in mine], \
+            "Dovecot reads there what is here"
+        assert theirs.run(["backup", "-u", JILL, f"maildir:{place}/theirs"]).returncode == 0
+        had = set(subjects(ours, JILL))
+        for _ in range(2):
+            assert ours.run(["backup", "-R", "-u", JILL, f"maildir:{place}/theirs"]).returncode == 0
+        assert had | set(subjects(theirs, JILL)) == set(subjects(ours, JILL)), "what is there already is not taken twice"
+    for words in (["backup", "-u", JACK, "imapc:"], ["backup", "-A", "maildir:/tmp/x"], ["backup", "-u", JACK]):
+        assert ours.run(words).returncode == 64
+
+
+def test_a_batch_does_one_after_the_other(pair):
+    ours, theirs = pair
+    one = ["-f", "tab", "batch", "-u", JACK, "+", "mailbox", "list", "Lists*"]
+    other = ["+", "search", "mailbox", "INBOX", "subject", "nothing"]
+    done = [(side.run(one).stdout, side.run(one + other).returncode) for side in pair]
+    assert done[0] == done[1] == (b"mailbox\nLists\nLists/deep\n", 0)
+    # Of two commands Dovecot makes one table, whose columns are those of both.
+    assert ours.run(one + other).stdout == done[0][0] + b"mailbox-guid\tuid\n"
+    for words in (["+", "mailbox", "list", "+", "bogus"], ["+"], [], ["+", "mailbox", "status", "messages", "Nope", "+", "mailbox", "list"]):
+        statuses = [side.run(["batch", "-u", JACK, *words]) for side in pair]
+        assert statuses[0].returncode == statuses[1].returncode and statuses[0].stdout == statuses[1].stdout == b"", words
+    for words in (["+", "who"], ["+", "batch", "x", "who"], ["+", "+", "mailbox", "list"]):
+        assert ours.run(["batch", "-u", JACK, *words]).returncode == 64
+
+
+def test_the_log_is_tried_and_opened_anew(pair):
+    ours, _ = pair
+    log = pathlib.Path(re.search(r"^maillog_file\s*=\s*(\S+)", pathlib.Path(ours.config).read_text(), re.M)[1])
+    moved = log.with_suffix(".1")
+    log.rename(moved)
+    done = ours.run(["log", "reopen"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert log.exists()
+    done = ours.run(["log", "test"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    for word in ("info", "warning", "error"):
+        assert re.search(rf"mansio/doveadm\[\d+\]: .*This is Mansio's {word} log \(\d+\)$", log.read_text(), re.M), word
+    assert log.read_text().count("This is") == 3
+    log.write_text(moved.read_text() + log.read_text())
+
+
+def test_cache_purge_wants_a_mailbox(pair):
+    for name, status in (("INBOX", 0), ("Nope", 68)):
+        assert [side.run(["mailbox", "cache", "purge", "-u", JACK, name]).returncode for side in pair] == [status, status]
 
 
 def test_log_errors(pair):
