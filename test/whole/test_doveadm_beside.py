@@ -459,3 +459,14 @@ def test_doveconf_by_names_of_theirs(pair):
     assert show("managesieve_sieve_capability") == "managesieve_sieve_capability =\n"
     assert show("-h", "managesieve_sieve_capability") == "\n"
     assert show("-n").startswith("# ") and "maillog_file = " in show("-n")
+
+
+@pytest.mark.parametrize("words", [["mailbox", "list"], ["-f", "tab", "mailbox", "status", "messages unseen vsize", "*"],
+                                   ["-f", "tab", "fetch", "mailbox uid hdr.subject", "all"]], ids=" ".join)
+def test_all_mailboxes_each_in_its_own_order(pair, words):
+    """Dovecot tells those made last first, as its list of mailboxes has them; we tell the INBOX first and the others by name."""
+    at = words.index("mailbox") + 2 if "mailbox" in words else words.index("fetch") + 1
+    ours, theirs = [side.run([*words[:at], "-u", JACK, *words[at:]]) for side in pair]
+    assert sorted(ours.stdout.splitlines()) == sorted(theirs.stdout.splitlines()) and ours.returncode == theirs.returncode == 0
+    names = [line.split(b"\t")[0] for line in ours.stdout.splitlines()[words[0] == "-f":]]
+    assert names == sorted(names, key=lambda name: (name != b"INBOX", name))
