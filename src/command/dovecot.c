@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "access/pop3/uniqueid.h"
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/scan.h"
@@ -369,7 +370,9 @@ take_setting(struct translation *t, struct bytes name, struct bytes value)
 		*later = value;
 		return true;
 	}
-	if ((same = row_of_ours(name)) == NULL)
+	if ((same = row_of_ours(name)) == NULL ||
+	    (bytes_is(name, "pop3_uidl_format") &&
+	     uniqueid_complain(arena_copy(t->arena, value)) != NULL))
 		return false;
 	put(t, same->name, "", same->kind == SETTING_TIME ? time_as_here(t, value) : value);
 	return true;

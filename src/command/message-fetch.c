@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "access/pop3/pop3.h"
+#include "access/pop3/uniqueid.h"
 #include "base/clock.h"
 #include "command/message.h"
 #include "message/date.h"
@@ -111,6 +113,7 @@ struct row {
 	const char *user, *mailbox, *mailbox_id;
 	uint32_t    uidvalidity, uid, seq;
 	bool        doveadm;
+	const char *uidl_format;
 };
 struct fetching {
 	struct message_work *work;
@@ -120,6 +123,7 @@ struct fetching {
 	bool                 large;
 	struct output       *out;
 	struct row           row;
+	const char          *uidl_format; /* pop3_uidl_format                     */
 	const struct chosen *chosen;
 	struct plain         plain;
 	bool                 as_it_is;
@@ -209,12 +213,16 @@ print_seq(struct output *o, const struct row *r, const struct fetched_field *f)
 	output_text(o, "%" PRIu32, r->seq);
 }
 
-/* As UIDL says it (access/pop3). */
+/* As UIDL says it. */
 static void
 print_uidl(struct output *o, const struct row *r, const struct fetched_field *f)
 {
+	struct buffer id = { 0 };
+
 	(void)f;
-	output_text(o, "%08" PRIx32 "%08" PRIx32, r->uid, r->uidvalidity);
+	uniqueid_say(&id, r->uidl_format, r->uid, r->uidvalidity);
+	output_value(o, buffer_bytes(&id));
+	buffer_free(&id);
 }
 
 static void
@@ -602,7 +610,8 @@ fetch_chosen(void *ctx, const struct chosen *chosen)
 		               .mailbox = chosen->mailbox,
 		               .mailbox_id = chosen->id,
 		               .uidvalidity = chosen->uidvalidity,
-		               .doveadm = w->work->doveadm };
+		               .doveadm = w->work->doveadm,
+		               .uidl_format = w->uidl_format };
 	while (w->large && good && uid_walk_next(&walk, &uid))
 		good = fetch_one(w, uid);
 	while (!w->large && good && uids_next(&rest, &uids))
@@ -613,12 +622,17 @@ fetch_chosen(void *ctx, const struct chosen *chosen)
 int
 message_fetch_run(struct message_work *work)
 {
-	struct fetching  w = { .work = work };
-	struct selection s = { .each = fetch_chosen, .ctx = &w };
-	struct bytes     rest = bytes_of(work->argv[0]), name;
-	int              status = COMMAND_FAILED;
-	bool             good = true;
+	struct fetching        w = { .work = work };
+	struct selection       s = { .each = fetch_chosen, .ctx = &w };
+	struct bytes           rest = bytes_of(work->argv[0]), name;
+	int                    status = COMMAND_FAILED;
+	struct common_settings common;
+	struct settings       *settings = command_settings(work->call, &common);
+	struct pop3_settings   pop3;
+	bool                   good =
+		settings != NULL && settings_fill(settings, &pop3_setting_table, NULL, &pop3, NULL);
 
+	w.uidl_format = pop3.uidl_format;
 	while (good && bytes_split(&rest, ' ', &name))
 		good = name.len == 0 || field_read(&w, name);
 	if (good && work->doveadm && w.large && work->form == OUTPUT_TABLE) {
@@ -637,5 +651,6 @@ message_fetch_run(struct message_work *work)
 	}
 	for (size_t i = 0; i < w.fields; i++)
 		buffer_free(&w.field[i].value);
+	settings_close(&settings);
 	return status;
 }

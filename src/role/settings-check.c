@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access/pop3/pop3.h"
+#include "access/pop3/uniqueid.h"
 #include "channel/listener.h"
 #include "dns/resolver.h"
 #include "policy/checks.h"
@@ -283,6 +285,19 @@ check_location(struct check *c, const struct common_settings *common)
 			complain(c, settings_line(c->settings, "mail_location_directories"),
 			         "mail_location_directories = %s: write an absolute path",
 			         common->mail_location_directories.item[i]);
+}
+
+static void
+check_unique_ids(struct check *c)
+{
+	struct pop3_settings rows;
+	const char          *wrong;
+
+	if (!settings_fill(c->settings, &pop3_setting_table, NULL, &rows, c->errors))
+		c->good = false;
+	else if ((wrong = uniqueid_complain(rows.uidl_format)) != NULL)
+		complain(c, settings_line(c->settings, "pop3_uidl_format"),
+		         "pop3_uidl_format = %s: %s", rows.uidl_format, wrong);
 }
 
 /* Where virtual users' mail lies, and whose it is. */
@@ -752,6 +767,7 @@ check_common(struct check *c)
 	check_auth_socket(c, &common);
 	check_locks(c);
 	check_limits(c);
+	check_unique_ids(c);
 	check_sizes(c);
 	check_mechanisms(c);
 	check_words(c);

@@ -324,6 +324,18 @@ subscribed(void *ctx, const char *name)
 	(void)account_subscribe(ctx, name, true);
 }
 
+/* False: where nothing may be made it is no mailbox, else every look at it would fail. */
+static bool
+make_first(struct account *a, const char *name)
+{
+	int why = a->place->driver->make(a->place, name);
+
+	if (why != 0)
+		warn_("account %" PRIu64 ": %s: the mailbox %s cannot be made there: %s", a->id,
+		      account_location(a), name, strerror(why));
+	return why != EACCES && why != EPERM && why != EROFS;
+}
+
 /* Folders we know and that are not there: made, when we never saw the place; else somebody took them away. */
 static void
 missing(struct account *a, const struct listing *l, bool first)
@@ -332,9 +344,7 @@ missing(struct account *a, const struct listing *l, bool first)
 		if (m->gone || strcmp(m->name, "INBOX") == 0 ||
 		    map_get(l->there, bytes_of(m->name)) != NULL)
 			continue;
-		if (first)
-			(void)a->place->driver->make(a->place, m->name);
-		else
+		if (!first || !make_first(a, m->name))
 			(void)account_disown(a, m);
 	}
 }

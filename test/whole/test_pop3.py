@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: ISC
 """POP3 beside IMAP, over restarts, and with policies."""
 
+import os
+import pathlib
 import poplib
+import pwd
+import shutil
 import socket
+import subprocess
+import tempfile
 
 import pytest
 from kit import letter, wait_for, word
+from ports import free_ports
 
 ME = "ataylor@example.com"
 
@@ -175,3 +182,95 @@ def test_apop_is_not_offered_otherwise(demo):
 
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__, "-q"]))
+
+
+DOVECOT = """protocols = pop3
+ssl = no
+disable_plaintext_auth = no
+auth_failure_delay = 0
+base_dir = {at}/run
+state_dir = {at}/state
+log_path = {at}/log
+default_login_user = nobody
+default_internal_user = mail
+default_internal_group = mail
+first_valid_uid = 1
+mail_location = maildir:{at}/mail
+mail_uid = {uid}
+mail_gid = {gid}
+pop3_uidl_format = {form}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {port}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={at}
+}}
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("dovecot"), reason="no root, or no dovecot")
+@pytest.mark.parametrize("form", ["%08Xu%08Xv", "%08Xv%08Xu", "%v-%u", "UID%u-%v", "%u", "%%%Xu.%012v"])
+def test_who_comes_over_from_dovecot_fetches_nothing_twice(own, form):
+    """The Maildir of another server, opened where it stands and then moved into the log: each message is called what Dovecot called it."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="uidl-", dir="/tmp"))
+    place.chmod(0o755)
+    owner, port = pwd.getpwnam("mail"), free_ports(1)[0]
+    try:
+        for part in ("cur", "new", "tmp"):
+            (place / "mail" / part).mkdir(parents=True)
+        for n in range(12):
+            (place / "mail/cur" / f"17000000{n:02}.M1P1.x:2,").write_text(f"From: a@example.org\nSubject: {n}\n\nbody\n")
+        subprocess.run(["chown", "-R", "mail:", place], check=True)
+        config = place / "dovecot.conf"
+        config.write_text(DOVECOT.format(at=place, uid=owner.pw_uid, gid=owner.pw_gid, form=form, port=port))
+        subprocess.run(["dovecot", "-c", config], check=True, timeout=60)
+
+        def called():
+            box = poplib.POP3("127.0.0.1", port, timeout=20)
+            box.user("x")
+            box.pass_("secret")
+            return box
+
+        box = wait_for(lambda: (place / "run/auth-client").exists() and called())
+        box.dele(3)
+        box.dele(12)
+        box.quit()
+        box = called()
+        theirs = uidls(box)
+        box.quit()
+        subprocess.run(["doveadm", "-c", config, "stop"], capture_output=True, timeout=60)
+        assert len(theirs) == 10
+        subprocess.run(["chown", "-R", "root:root", place / "mail"], check=True)       # we may read it, and no more
+        d = own("--set", f"pop3_uidl_format={form.replace('$', '$$')}", "--set", f"mail_location_directories={place}").start()
+        d.command("account", "set", ME, "--mail-location", f"maildir:{place}/mail")
+        assert d.command("mailbox", "list", ME).stdout.split() == ["INBOX"], "what cannot be made there is no mailbox"
+        box = pop3(d)
+        assert uidls(box) == theirs
+        assert box.uidl(4).split()[2] == theirs[b"4"]
+        box.quit()
+        assert d.command("message", "fetch", ME, "pop3.uidl", "mailbox", "INBOX", "-f", "tab").stdout.split()[1:] == \
+            [theirs[str(n + 1).encode()].decode() for n in range(10)]
+        d.command("mailbox", "convert", ME, "--to", "log")
+        box = pop3(d)
+        assert uidls(box) == theirs, "in the log, too"
+        box.quit()
+    finally:
+        subprocess.run(["doveadm", "-c", place / "dovecot.conf", "stop"], capture_output=True, timeout=60)
+        shutil.rmtree(place, ignore_errors=True)

@@ -37,6 +37,7 @@ struct pop3_settings {                 /* rows pop3_*                           
 	bool    lock_session;          /* pop3_lock_session                       */
 	bool    enable_last;           /* pop3_enable_last                        */
 	const char *deleted_flag;      /* pop3_deleted_flag                       */
+	const char *uidl_format;       /* pop3_uidl_format: uniqueid.h            */
 	int64_t expire_ms;             /* pop3_expire                             */
 	int64_t login_delay_ms;        /* pop3_login_delay                        */
 };

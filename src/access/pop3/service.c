@@ -20,6 +20,10 @@ static const struct setting pop3_rows[] = {
 	{ "pop3_deleted_flag", SETTING_WORD, AT(deleted_flag), "",
 	  "The keyword, as $POP3Deleted, that DELE gives to a message instead of removing it: POP3 shows it no more, IMAP does. "
 	  "Empty: it is removed.", NULL, 0, 0, "0.1" },
+	{ "pop3_uidl_format", SETTING_TEXT, AT(uidl_format), "%08Xu%08Xv",
+	  "What UIDL calls a message, as Dovecot's setting of the name has it: %u is the uid, %v the uidvalidity, with a width and an X for "
+	  "hexadecimal if wanted. Set it before clients come over from a server that called them otherwise, and never again: they would fetch "
+	  "all that they left here once more.", NULL, 0, 0, "0.2" },
 	{ "pop3_expire", SETTING_TIME, AT(expire_ms), "0",
 	  "How long a message stays after POP3 has fetched it with RETR; it is removed when its reader next logs in to POP3. 0: it stays.",
 	  NULL, 0, 0, "0.1" },

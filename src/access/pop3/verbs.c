@@ -2,6 +2,7 @@
 #include "access/pop3/capability.h"
 #include "access/pop3/sending.h"
 #include "access/pop3/session.h"
+#include "access/pop3/uniqueid.h"
 
 static void
 verb_stat(struct pop3 *s, const uint64_t *argument, unsigned count)
@@ -31,11 +32,15 @@ verb_list(struct pop3 *s, const uint64_t *argument, unsigned count)
 		         (unsigned long long)m->size);
 }
 
-/* A uid is never given twice under one uidvalidity, so both make a unique-id. */
 static void
 uidl_line(struct pop3 *s, uint32_t index)
 {
-	pop3_say(s, "%u %08x%08x", index + 1, s->message[index].uid, s->uidvalidity);
+	struct buffer *out = stream_out(s->stream);
+
+	buffer_printf(out, "%u ", index + 1);
+	uniqueid_say(out, s->service->config.rows.uidl_format, s->message[index].uid,
+	             s->uidvalidity);
+	buffer_add_string(out, "\r\n");
 }
 
 static void
@@ -46,9 +51,10 @@ verb_uidl(struct pop3 *s, const uint64_t *argument, unsigned count)
 	if (count == 0) {
 		pop3_say(s, "+OK");
 		sending_list(s, uidl_line);
-	} else if ((m = pop3_message_of(s, argument[0])) != NULL)
-		pop3_say(s, "+OK %llu %08x%08x", (unsigned long long)argument[0], m->uid,
-		         s->uidvalidity);
+	} else if ((m = pop3_message_of(s, argument[0])) != NULL) {
+		buffer_add_string(stream_out(s->stream), "+OK ");
+		uidl_line(s, (uint32_t)(m - s->message));
+	}
 }
 
 static void
