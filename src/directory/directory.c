@@ -4,6 +4,7 @@
 #include "directory/inside.h"
 #include "directory/protection.h"
 #include "message/address.h"
+#include "message/casefold.h"
 #include "message/domain.h"
 #include <sqlite3.h>
 #include <stdio.h>
@@ -281,6 +282,46 @@ format_right(sqlite3 *db, const char *path, struct buffer *errors)
 	return false;
 }
 
+static void
+fold(sqlite3_context *to, int count, sqlite3_value **value)
+{
+	struct arena *a = arena_open(NULL);
+	struct bytes  text = { (const char *)sqlite3_value_text(value[0]),
+		               (size_t)sqlite3_value_bytes(value[0]) };
+
+	(void)count;
+	text = casefold(a, text);
+	sqlite3_result_text(to, text.len > 0 ? text.at : "", (int)text.len, SQLITE_TRANSIENT);
+	arena_close(&a);
+}
+
+/* An older directory kept all but the letters of ASCII as they were typed.  Two accounts that differ in case alone stay two: the
+   capital one has its number behind the name now. */
+static bool
+fold_names(sqlite3 *db)
+{
+	static const char text[] =
+		"SAVEPOINT folding;"
+		"UPDATE OR IGNORE account SET local=casefold(local) WHERE local<>casefold(local);"
+		"UPDATE OR IGNORE account SET local=casefold(local)||'-'||id WHERE local<>casefold(local);"
+		"UPDATE OR IGNORE alias SET local=casefold(local) WHERE local<>casefold(local);"
+		"DELETE FROM alias WHERE local<>casefold(local);"
+		"UPDATE OR IGNORE member SET address=casefold(address) WHERE address<>casefold(address);"
+		"INSERT INTO secret(name, value) VALUES('folded', x'01');"
+		"RELEASE folding;";
+	sqlite3_stmt *s = NULL;
+	bool was = sqlite3_prepare_v2(db, "SELECT 1 FROM secret WHERE name='folded'", -1, &s,
+	                              NULL) == SQLITE_OK &&
+	           sqlite3_step(s) == SQLITE_ROW;
+
+	sqlite3_finalize(s);
+	return was ||
+	       (sqlite3_create_function(db, "casefold", 1,
+	                                SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+	                                NULL, fold, NULL, NULL) == SQLITE_OK &&
+	        sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK);
+}
+
 struct directory *
 directory_open(const char *path, struct buffer *errors)
 {
@@ -300,6 +341,10 @@ directory_open(const char *path, struct buffer *errors)
 	}
 	if (!format_right(d->db, path, errors))
 		goto bad;
+	if (!fold_names(d->db)) {
+		complain(d->db, path, errors);
+		goto bad;
+	}
 	for (int q = 0; q < DIRECTORY_QUERIES; q++)
 		if (sqlite3_prepare_v3(d->db, query_text[q], -1, SQLITE_PREPARE_PERSISTENT,
 		                       &d->ready[q], NULL) != SQLITE_OK) {
@@ -426,8 +471,7 @@ directory_key(struct bytes text, const char *origin, struct arena *a, struct dir
 	}
 	if (!address_parse(text, a, &address) || address.domain.len == 0)
 		return false;
-	*out = (struct directory_key){ arena_lower(a, address.local), address.domain,
-		                       address.local };
+	*out = (struct directory_key){ casefold(a, address.local), address.domain, address.local };
 	return true;
 }
 
@@ -441,7 +485,7 @@ directory_key_of_stranger(struct bytes text, struct arena *a, struct directory_k
 	    !domain_valid(out->domain))
 		return false;
 	out->typed = bytes_cut(text, 0, (size_t)at);
-	out->local = arena_lower(a, out->typed);
+	out->local = casefold(a, out->typed);
 	return true;
 }
 

@@ -4,8 +4,8 @@
  * From:     role/clerk alone (one read-write connection, SQLite)
  * Touches:  directory.db, through the path given to directory_open()
  *
- * Local parts and domains are compared without regard to ASCII case and kept in
- * lower case.  An account's id is its domain's number shifted left by 32, and a number within it: who owns an account's
+ * Local parts and domains are compared without regard to case, in any script (message/casefold.h), and kept in
+ * small letters.  An account's id is its domain's number shifted left by 32, and a number within it: who owns an account's
  * mailboxes can be told from the id (role/house.h).  Every change is durable when the call returns 0 (synchronous=FULL).
  *
  * Returns:  enum directory_outcome; each value is a sentence below.  A database that

@@ -29,7 +29,7 @@ struct directory {
 	sqlite3_stmt *protection[PROTECTION_QUERIES];    /* of protection.c, each from its first use on */
 };
 
-/* An address as the tables keep it: lower case, the domain completed; and its local
+/* An address as the tables keep it: folded case, the domain completed; and its local
    part as it was typed. */
 struct directory_key { struct bytes local, domain, typed; };
 bool directory_key(struct bytes text, const char *origin, struct arena *, struct directory_key *out);

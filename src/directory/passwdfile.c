@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "directory/credential.h"
 #include "directory/scheme.h"
+#include "message/casefold.h"
 #include <string.h>
 
 enum { LINE_MOST = 64 << 10, TEXT_MOST = 256 << 20, COMPLAINTS_MOST = 20 };
@@ -57,13 +58,13 @@ read_line(struct reading *r, struct bytes line)
 	else if (bytes_find(line, ':') <= 0)
 		complain(r, "write user:{SCHEME}hash, and what else is known behind more colons");
 	else if (bytes_split(&rest, ':', &name) &&
-	         map_get(r->p->users, arena_lower(r->scratch, name)) != NULL)
+	         map_get(r->p->users, casefold(r->scratch, name)) != NULL)
 		buffer_printf(r->warnings,
 		              "%s:%d: %.*s stands above already; the first line holds\n", r->file,
 		              r->line, (int)name.len, name.at);
 	else {
 		warn_of_hash(r, name, rest);
-		(void)map_put(r->p->users, arena_lower(r->scratch, name),
+		(void)map_put(r->p->users, casefold(r->scratch, name),
 		              r->p->text + (line.at - r->p->text));
 	}
 }
@@ -142,7 +143,7 @@ passwdfile_find(const struct passwdfile *p, struct bytes user, struct arena *a, 
 {
 	static const char *const names[] = { NULL, NULL, "uid", "gid", "gecos", "home", "shell" };
 	struct buffer            out = { 0 };
-	const char              *at = map_get(p->users, arena_lower(a, user));
+	const char              *at = map_get(p->users, casefold(a, user));
 	struct bytes             rest, line, part;
 
 	if (at == NULL)
@@ -176,7 +177,7 @@ passwdfile_each(const struct passwdfile *p,
 
 		/* Of two lines the first holds. */
 		if (bytes_split(&line, ':', &user) &&
-		    map_get(p->users, arena_lower(scratch, user)) == at &&
+		    map_get(p->users, casefold(scratch, user)) == at &&
 		    passwdfile_find(p, user, scratch, &hash, &fields))
 			each(ctx, n, user, fields);
 		arena_close(&scratch);

@@ -7,7 +7,7 @@
  *     user:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
  *
  * All but user may be missing.  An extra field is name=value, or a name alone; those of the userdb begin with
- * userdb_.  `#` comments.  Names are compared without regard to ASCII case; of two lines the first holds.
+ * userdb_.  `#` comments.  Names are compared without regard to case; of two lines the first holds.
  *
  * passwdfile_open()  NULL with complaints in *errors, "FILE:12: ..." and a newline each, when a line is not so.
  * passwdfile_find()  the user's line: the hash, and everything else as fields (directory/credential.h) in the arena.

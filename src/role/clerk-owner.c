@@ -378,10 +378,11 @@ clerk_owned(struct house *h, const struct credential *who, const struct mail_own
 		goto out;
 	words = arena_printf(
 		a,
-		"%s: its mailboxes belong to %s%s%s%s since they were made, and not to uid %s%s%s, as is said now",
+		"%s: its mailboxes belong to %s%s%s%s since they were made, and not to uid %s%s%s, as is said now; "
+		"after mansio account delete %s the next letter or login makes it so, and the letters stay in their files",
 		who->address, *is.uid != '\0' ? "uid " : "the keepers' own account", is.uid,
 		*is.gid != '\0' ? ", gid " : "", is.gid, meant->uid,
-		*meant->gid != '\0' ? ", gid " : "", meant->gid);
+		*meant->gid != '\0' ? ", gid " : "", meant->gid, who->address);
 	if (is_news(c, words))
 		warn_("%s", words);
 out:

@@ -6,7 +6,6 @@
 #include "role/clerk-resolve.h"
 #include "base/clock.h"
 #include "base/journal.h"
-#include "message/casefold.h"
 #include "policy/witness-settings.h"
 #include "role/keeper.h"
 #include "role/tables.h"
@@ -211,33 +210,14 @@ resolving_of(struct work *w)
 		                   .ctx = w };
 }
 
-static bool
-is_ascii(struct bytes b)
-{
-	for (size_t i = 0; i < b.len; i++)
-		if ((unsigned char)b.at[i] > 127)
-			return false;
-	return true;
-}
-
-/* Tables find "jack" for "jac" and the sign of kelvins, too.  An account for each way to write a name would be read by nobody. */
-static bool
-is_disguised(struct bytes address, struct arena *a)
-{
-	return !is_ascii(address) && is_ascii(casefold(a, address));
-}
-
 enum directory_outcome
 clerk_make_account(struct work *w, struct directory_target *t)
 {
 	struct clerk            *c = clerk_of(w->house);
 	struct credential        who;
 	const struct mail_owner *owner;
-	enum directory_outcome   o = DIRECTORY_LATER;
+	enum directory_outcome   o = clerk_owner_of(w, t, &owner);
 
-	if (is_disguised(t->address, w->life))
-		return DIRECTORY_LATER;
-	o = clerk_owner_of(w, t, &owner);
 	if (o == DIRECTORY_OK)
 		o = directory_account_for(c->directory, t->address, c->origin,
 		                          t->source != NULL ? t->source : "virtual_mailbox_maps",

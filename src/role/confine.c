@@ -514,10 +514,11 @@ lock_places(const struct cage *c, const struct outside *o, const struct landlock
 				place[n++] = (struct landlock_place){ o->path[i], false };
 			continue;
 		}
-		/* Of mailboxes whose owner is somebody else (role/owner.h); who would need it is told of the place that fails. */
-		if (access(o->path[i], R_OK | X_OK) < 0 && errno == EACCES)
+		/* Of mailboxes whose owner is somebody else (role/owner.h); who would need it is told of the place that fails.  It may be
+		   given to us later: the cage is not what keeps us out. */
+		if (access(o->path[i], F_OK) < 0 && errno == EACCES)
 			continue;
-		if (access(o->path[i], R_OK | X_OK) < 0) {
+		if (access(o->path[i], F_OK) < 0) {
 			buffer_printf(
 				errors,
 				"mail_location leads to %s, which cannot be reached by uid %u: %s",

@@ -714,6 +714,56 @@ test_owners(void **state)
 	cleared();
 }
 
+/* Names have no case in any script; what an older directory kept as it was typed is found again, and of two that differ in case
+   alone each has its own. */
+static void
+test_folded(void **state)
+{
+	struct arena     *a = arena_open(NULL);
+	struct directory *d;
+	struct credential who;
+	sqlite3          *db = NULL;
+	uint64_t          id, other;
+
+	(void)state;
+	fresh();
+	d = opened();
+	HOLDS("added", directory_account_add(d, BYTES("\xc3\x84rger@example.com"), &any, true,
+	                                     &id) == DIRECTORY_OK);
+	HOLDS("there already", directory_account_add(d, BYTES("\xc3\xa4RGER@example.com"), &any,
+	                                             true, &other) == DIRECTORY_EXISTS);
+	HOLDS("found", directory_credential(d, BYTES("\xc3\xa4rger@example.com"), NULL, a, &who) ==
+	                               DIRECTORY_OK &&
+	                       who.account == id);
+	HOLDS("another", directory_account_add(d, BYTES("zoe@example.com"), &any, true, &other) ==
+	                         DIRECTORY_OK);
+	directory_close(&d);
+	HOLDS("as it was kept",
+	      sqlite3_open(path, &db) == SQLITE_OK &&
+	              sqlite3_exec(db,
+	                           "DELETE FROM secret WHERE name='folded';"
+	                           "UPDATE account SET local='\xc3\x84rger' WHERE local='zoe'",
+	                           NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_close(db);
+	for (int i = 0; i < 2; i++) {
+		char name[64];
+
+		d = opened();
+		HOLDS("one keeps its name",
+		      directory_credential(d, BYTES("\xc3\x84rger@example.com"), NULL, a, &who) ==
+		                      DIRECTORY_OK &&
+		              who.account == id);
+		(void)snprintf(name, sizeof name, "\xc3\xa4rger-%llu@example.com",
+		               (unsigned long long)other);
+		HOLDS("the other has its number behind it",
+		      directory_credential(d, bytes_of(name), NULL, a, &who) == DIRECTORY_OK &&
+		              who.account == other);
+		directory_close(&d);
+	}
+	arena_close(&a);
+	cleared();
+}
+
 /* An account that is an operating-system user has that user's id, until it is nobody's again. */
 static void
 test_bound(void **state)
@@ -823,6 +873,6 @@ test_whom_scram_leaves_outside(void **state)
 	cleared();
 }
 
-UNIT(test_whom_scram_leaves_outside, test_plain, test_bound, test_shadow, test_owners, test_resolve,
-     test_a_name_with_a_nul_is_nobody, test_delimiters, test_too_deep_and_too_wide, test_changes,
-     test_secret_stays, test_an_older_one_is_brought_up, test_refused_in_words)
+UNIT(test_whom_scram_leaves_outside, test_plain, test_bound, test_shadow, test_owners, test_folded,
+     test_resolve, test_a_name_with_a_nul_is_nobody, test_delimiters, test_too_deep_and_too_wide,
+     test_changes, test_secret_stays, test_an_older_one_is_brought_up, test_refused_in_words)
