@@ -310,7 +310,8 @@ static enum directory_outcome
 open_part(struct opening *o, const struct alias_part *p)
 {
 	struct step *s = &o->w->todo[o->at];
-	bool         on = rules_has(&o->w->rules->propagate, o->included ? "include" : "alias");
+	bool         on = rules_has(&o->w->rules->propagate, "alias") &&
+	          (!o->included || rules_has(&o->w->rules->propagate, "include"));
 	enum directory_outcome got;
 
 	switch (p->kind) {
@@ -398,6 +399,8 @@ find_owner(struct walk *w, const struct directory_key *k, struct bytes *owner)
 	struct alias_part  part;
 	enum table_outcome o;
 
+	if (!w->rules->owner_special)
+		return DIRECTORY_NONE;
 	o = lookup_address(w->r->lookups, &w->rules->alias_maps, &key, &value, &extension);
 	if (o != TABLE_FOUND)
 		return outcome_of(o);

@@ -202,27 +202,21 @@ walk_elsewhere(struct walk *w, size_t at)
 /* ---- local ------------------------------------------------------------------- */
 
 /* $user and its like in luser_relay. */
-static void
-relay_word(const struct walk *w, size_t at, struct bytes name, struct buffer *out)
+static struct bytes
+relay_word(const struct walk *w, size_t at, struct bytes name)
 {
 	const struct directory_key *k = &w->todo[at].key;
+	struct address              whole = { k->local, k->domain };
 	struct directory_key        bare;
 	struct bytes                extension = { NULL, 0 };
 
-	(void)key_bare(w->rules->delimiter, k, &bare, &extension);
-	if (bytes_is(name, "user"))
-		buffer_add(out, bare.local);
-	else if (bytes_is(name, "local"))
-		buffer_add(out, k->local);
-	else if (bytes_is(name, "extension"))
-		buffer_add(out, extension);
-	else if (bytes_is(name, "domain"))
-		buffer_add(out, k->domain);
-	else if (bytes_is(name, "recipient")) {
-		buffer_add(out, k->local);
-		buffer_add_char(out, '@');
-		buffer_add(out, k->domain);
-	}
+	(void)key_bare(w->rules, k, &bare, &extension);
+	return bytes_is(name, "user")        ? bare.local
+	       : bytes_is(name, "local")     ? k->local
+	       : bytes_is(name, "extension") ? extension
+	       : bytes_is(name, "domain")    ? k->domain
+	       : bytes_is(name, "recipient") ? address_text(w->a, &whole)
+	                                     : BYTES("");
 }
 
 static bool
@@ -231,29 +225,67 @@ is_word_char(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
+static void relay_form(const struct walk *, size_t at, struct bytes form, struct buffer *);
+
+/* What stands in braces behind $: a name; "name?text", the text where the name says something; "name:text", where not. */
+static void
+relay_braces(const struct walk *w, size_t at, struct bytes inside, struct buffer *out)
+{
+	struct bytes value;
+	size_t       n = 0;
+
+	while (n < inside.len && is_word_char(inside.at[n]))
+		n++;
+	value = relay_word(w, at, bytes_cut(inside, 0, n));
+	if (n == inside.len)
+		buffer_add(out, value);
+	else if ((inside.at[n] == '?') == (value.len > 0))
+		relay_form(w, at, bytes_cut(inside, n + 1, SIZE_MAX), out);
+}
+
+/* Braces may stand in braces. */
+static size_t
+braces_end(struct bytes form, size_t at)
+{
+	size_t deep = 1;
+
+	for (; at < form.len; at++) {
+		deep += form.at[at] == '{';
+		deep -= form.at[at] == '}';
+		if (deep == 0)
+			break;
+	}
+	return at;
+}
+
+static void
+relay_form(const struct walk *w, size_t at, struct bytes form, struct buffer *out)
+{
+	for (size_t i = 0; i < form.len;) {
+		size_t end = i + 1;
+
+		if (form.at[i] != '$' || end == form.len) {
+			buffer_add_char(out, form.at[i++]);
+		} else if (form.at[end] == '{') {
+			end = braces_end(form, end + 1);
+			relay_braces(w, at, bytes_cut(form, i + 2, end - i - 2), out);
+			i = end + 1;
+		} else {
+			while (end < form.len && is_word_char(form.at[end]))
+				end++;
+			buffer_add(out, relay_word(w, at, bytes_cut(form, i + 1, end - i - 1)));
+			i = end;
+		}
+	}
+}
+
 static enum directory_outcome
 relay_luser(struct walk *w, size_t at)
 {
-	struct bytes           form = bytes_of(w->rules->luser_relay), name;
 	struct buffer          b = { 0 };
 	enum directory_outcome o;
 
-	for (size_t i = 0; i < form.len;) {
-		bool   brace;
-		size_t n;
-
-		if (form.at[i] != '$' || i + 1 == form.len) {
-			buffer_add_char(&b, form.at[i++]);
-			continue;
-		}
-		brace = form.at[i + 1] == '{';
-		i += 1 + brace;
-		for (n = 0; i + n < form.len && is_word_char(form.at[i + n]); n++)
-			continue;
-		name = bytes_cut(form, i, n);
-		relay_word(w, at, name, &b);
-		i += n + (brace && i + n < form.len);
-	}
+	relay_form(w, at, bytes_of(w->rules->luser_relay), &b);
 	resolve_tell(w->r, "luser_relay: %.*s", (int)b.len, b.at);
 	walk_open(w, at, &w->todo[at].key);
 	o = walk_lead(w, at, rules_complete(w->r, buffer_bytes(&b), BYTES(""), BYTES("")),
@@ -335,7 +367,7 @@ deliver_local(struct walk *w, size_t at)
 	const struct resolve_rules *rules = w->rules;
 	struct directory_key        key = w->todo[at].key, bare;
 	struct bytes                detail = w->todo[at].detail;
-	bool                        parted = key_bare(rules->delimiter, &key, &bare, &detail);
+	bool                        parted = key_bare(rules, &key, &bare, &detail);
 	bool                        unsaid;
 	bool asked = at == 0 && w->r->asked_at_rcpt && rules->local_recipient_maps.count > 0;
 	enum directory_outcome o, listed = DIRECTORY_OK;
@@ -403,7 +435,7 @@ mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value,
 	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
 		return o;
 	if (extension.len > 0)
-		(void)key_bare(w->rules->delimiter, &s->key, &bare, &detail);
+		(void)key_bare(w->rules, &s->key, &bare, &detail);
 	address = (struct address){ bare.local, bare.domain };
 	if (copy.len > 0 && walk_lead(w, at, rules_complete(w->r, copy, BYTES(""), BYTES("")),
 	                              BYTES("")) == DIRECTORY_LOOP)
@@ -427,7 +459,7 @@ mailbox_person(struct walk *w, size_t at)
 	struct directory_key   key = w->todo[at].key, bare;
 	struct bytes           detail = w->todo[at].detail, whole = detail;
 	bool                   unsaid;
-	bool                   parted = key_bare(w->rules->delimiter, &key, &bare, &detail);
+	bool                   parted = key_bare(w->rules, &key, &bare, &detail);
 	enum directory_outcome o = walk_person(w, at, &key, key.domain, whole, &unsaid);
 
 	return o == DIRECTORY_NONE && parted

@@ -228,26 +228,26 @@ ends_with(struct bytes b, const char *end)
 
 /* Names that mean something as a whole. */
 static bool
-stays_whole(struct bytes local, struct bytes delimiters)
+stays_whole(struct bytes local, bool owners)
 {
 	static const char *const names[] = { "postmaster", "mailer-daemon", "double-bounce" };
 
 	for (size_t i = 0; i < COUNT(names); i++)
 		if (bytes_is(local, names[i]))
 			return true;
-	return bytes_find(delimiters, '-') >= 0 &&
+	return owners &&
 	       (bytes_starts_nocase(local, BYTES("owner-")) || ends_with(local, "-request"));
 }
 
-bool
-lookup_split(struct bytes local, struct bytes delimiters, struct bytes *name,
-             struct bytes *extension)
+static bool
+split(struct bytes local, struct bytes delimiters, bool owners, struct bytes *name,
+      struct bytes *extension)
 {
 	size_t n = 0;
 
 	*name = local;
 	*extension = (struct bytes){ NULL, 0 };
-	if (delimiters.len == 0 || stays_whole(local, delimiters))
+	if (delimiters.len == 0 || stays_whole(local, owners))
 		return false;
 	while (n < local.len && bytes_find(delimiters, local.at[n]) < 0)
 		n++;
@@ -256,6 +256,13 @@ lookup_split(struct bytes local, struct bytes delimiters, struct bytes *name,
 	*name = bytes_cut(local, 0, n);
 	*extension = bytes_cut(local, n, local.len);
 	return true;
+}
+
+bool
+lookup_split(struct bytes local, struct bytes delimiters, struct bytes *name,
+             struct bytes *extension)
+{
+	return split(local, delimiters, bytes_find(delimiters, '-') >= 0, name, extension);
 }
 
 struct bytes
@@ -364,7 +371,8 @@ lookup_address(struct lookups *l, const struct setting_list *tables, const struc
 	enum table_outcome outcome = TABLE_NONE;
 	const char        *at = k->domain.len > 0 ? "@" : "";
 
-	(void)lookup_split(k->local, k->delimiters, &name, &behind);
+	(void)split(k->local, k->delimiters,
+	            bytes_find(k->delimiters, '-') >= 0 && !k->owners_parted, &name, &behind);
 	*extension = behind;
 	*value = none;
 	if ((k->forms & LOOKUP_FULL) != 0 &&

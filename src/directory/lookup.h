@@ -70,6 +70,7 @@ struct lookup_key {
 	struct bytes local, domain, delimiters;        /* domain "": the local part is all there is */
 	unsigned forms;
 	bool bare_parents;
+	bool owners_parted;                            /* owner-NAME and NAME-request are no whole names */
 };
 enum table_outcome lookup_address(struct lookups *, const struct setting_list *tables, const struct lookup_key *, struct bytes *value, struct bytes *extension);
 enum table_outcome lookup_domain(struct lookups *, const struct setting_list *tables, struct bytes domain, bool bare_parents, struct bytes *value);

@@ -81,7 +81,7 @@ by_own_class(struct resolving *r, const struct directory_key *k, enum mail_class
 	enum directory_outcome o = DIRECTORY_OK;
 
 	if (class == CLASS_LOCAL) {
-		(void)key_bare(r->rules->delimiter, k, &bare, &detail);
+		(void)key_bare(r->rules, k, &bare, &detail);
 		o = transport_local(r, bare.local, &value);
 	}
 	*n = (struct nexthop){ .transport = "", .destination = "" };
@@ -130,6 +130,7 @@ find_forms(struct resolving *r, const struct directory_key *k, unsigned forms, s
 	struct lookup_key          key = { .local = k->local,
 		                           .domain = k->domain,
 		                           .delimiters = bytes_of(r->rules->delimiter),
+		                           .owners_parted = !r->rules->owner_special,
 		                           .forms = forms,
 		                           .bare_parents =
 		                                   rules_has(&r->rules->parent_matches, "transport_maps") };
@@ -224,6 +225,7 @@ resolve_lifetime(struct resolving *r, struct bytes address, const char *transpor
 	enum table_outcome         o = TABLE_NONE;
 	struct directory_key       k;
 	struct lookup_key          key = { .delimiters = bytes_of(r->rules->delimiter),
+		                           .owners_parted = !r->rules->owner_special,
 		                           .forms = LOOKUP_FULL | LOOKUP_BARE };
 
 	*seconds = 0;

@@ -225,20 +225,20 @@ walk_lead(struct walk *w, size_t from, struct bytes target, struct bytes detail)
 }
 
 static bool
-stays_whole(struct bytes local)
+stays_whole(struct bytes local, bool owners)
 {
-	return bytes_starts_nocase(local, BYTES("owner-")) ||
-	       bytes_ends_nocase(local, BYTES("-request")) || bytes_is(local, "mailer-daemon") ||
-	       bytes_is(local, "double-bounce");
+	return (owners && (bytes_starts_nocase(local, BYTES("owner-")) ||
+	                   bytes_ends_nocase(local, BYTES("-request")))) ||
+	       bytes_is(local, "mailer-daemon") || bytes_is(local, "double-bounce");
 }
 
 bool
-key_bare(const char *delimiters, const struct directory_key *k, struct directory_key *bare,
-         struct bytes *detail)
+key_bare(const struct resolve_rules *rules, const struct directory_key *k,
+         struct directory_key *bare, struct bytes *detail)
 {
 	for (size_t cut = 1; cut < k->local.len; cut++)
-		if (strchr(delimiters, k->local.at[cut]) != NULL) {
-			if (k->local.at[cut] == '-' && stays_whole(k->local))
+		if (strchr(rules->delimiter, k->local.at[cut]) != NULL) {
+			if (k->local.at[cut] == '-' && stays_whole(k->local, rules->owner_special))
 				break;
 			*bare = (struct directory_key){ bytes_cut(k->local, 0, cut), k->domain,
 				                        bytes_cut(k->typed, 0, cut) };
@@ -484,7 +484,7 @@ step_directory(struct walk *w, size_t at, struct bytes catch_all)
 {
 	struct directory_key   key = w->todo[at].key, bare;
 	struct bytes           detail = w->todo[at].detail, whole = detail;
-	bool                   parted = key_bare(w->rules->delimiter, &key, &bare, &detail);
+	bool                   parted = key_bare(w->rules, &key, &bare, &detail);
 	struct holder          holder[] = { { .key = key, .detail = whole },
 		                            { .key = bare, .detail = detail } };
 	uint64_t               id;
@@ -805,9 +805,10 @@ directory_resolve(struct directory *d, struct bytes address, const char *delimit
 {
 	const struct resolve_rules rules = { .delimiter = delimiters,
 		                             .myorigin = origin,
+		                             .owner_special = true,
 		                             .luser_relay = "",
 		                             .always_bcc = "",
-		                             .depth_most = 20,
+		                             .depth_most = 21,
 		                             .virtuals_most = 1000 };
 	struct resolving           r = { .directory = d, .rules = &rules, .arena = a };
 	struct resolve_answer      answer;

@@ -19,7 +19,7 @@ static const struct setting rows[] = {
 	{ "alias_maps", SETTING_TABLES, AT(alias_maps), "hash:/etc/aliases", "Tables as aliases(5): names of local mail and where it goes instead.", .choices = "aliases", .since = "0.2" },
 	{ "local_recipient_maps", SETTING_TABLES, AT(local_recipient_maps), "$system_user_maps $alias_maps", "Tables of the names there are in local domains; a recipient in none of them is refused. Empty: none is.", .choices = "aliases", .since = "0.2" },
 	{ "system_user_maps", SETTING_TABLES, AT(user_maps), "proxy:unix:passwd.byname", "Tables as passwd(5) of the operating-system users who may have mail.", .since = "0.2" },
-	{ "luser_relay", SETTING_TEXT, AT(luser_relay), "", "Where mail for local names that do not exist goes: an address, with $user, $extension, $local, $domain and $recipient.", .since = "0.2" },
+	{ "luser_relay", SETTING_TEXT, AT(luser_relay), "", "Where mail for local names that do not exist goes: an address, with $user, $extension, $local, $domain and $recipient, ${extension?text} and ${extension:text}.", .since = "0.2" },
 	{ "mailbox_transport_maps", SETTING_TABLES, AT(mailbox_transport_maps), "", "Tables of local names and where their mail goes instead of a mailbox, after .forward: error:TEXT, discard:, local:; or, and then .forward is not read, smtp:, relay:, lmtp: with a destination.", .since = "0.2" },
 	{ "mailbox_transport", SETTING_TEXT, AT(mailbox_transport), "", "The same for all local names.", .since = "0.2" },
 	{ "mailbox_command_maps", SETTING_TABLES, AT(mailbox_command_maps), "", "Tables of operating-system users and the commands that get their mail, before mailbox_command.", .since = "0.2" },
@@ -59,7 +59,7 @@ static const struct setting rows[] = {
 	{ "masquerade_domains", SETTING_LIST, AT(masquerade_domains), "", "Domains that stand for all below them in addresses; !name stays as it is.", .since = "0.2" },
 	{ "masquerade_classes", SETTING_LIST, AT(masquerade_classes), "envelope_sender, header_sender, header_recipient", "Which addresses masquerade_domains are for.", .since = "0.2" },
 	{ "masquerade_exceptions", SETTING_LIST, AT(masquerade_exceptions), "", "Users whose addresses are not masqueraded.", .since = "0.2" },
-	{ "propagate_unmatched_extensions", SETTING_LIST, AT(propagate), "canonical, virtual", "After which rewriting what stood behind recipient_delimiter is put on again: canonical, virtual, alias.", .since = "0.2" },
+	{ "propagate_unmatched_extensions", SETTING_LIST, AT(propagate), "canonical, virtual", "After which rewriting what stood behind recipient_delimiter is put on again: canonical, virtual, alias, include (and alias), forward, generic.", .since = "0.2" },
 	{ "parent_domain_matches_subdomains", SETTING_LIST, AT(parent_matches), "relay_domains, smtpd_access_maps", "Lists in which a name means also all below it; in others .name does.", .since = "0.2" },
 	{ "always_bcc", SETTING_WORD, AT(always_bcc), "", "An address that gets a copy of every letter.", .since = "0.2" },
 	{ "sender_bcc_maps", SETTING_TABLES, AT(sender_bcc_maps), "", "Tables of senders and who gets a copy of their letters.", .since = "0.2" },
@@ -181,6 +181,7 @@ rules_key(struct resolving *r, const struct directory_key *k, enum mail_class cl
 	return (struct lookup_key){ .local = k->local,
 		                    .domain = k->domain,
 		                    .delimiters = bytes_of(r->rules->delimiter),
+		                    .owners_parted = !r->rules->owner_special,
 		                    .forms = forms };
 }
 

@@ -73,7 +73,7 @@ void walk_open(struct walk *, size_t at, const struct directory_key *);
 /* The step's address goes to another server. */
 enum directory_outcome walk_elsewhere(struct walk *, size_t at);
 /* The name without its detail; false: there is none to take off. */
-bool key_bare(const char *delimiters, const struct directory_key *, struct directory_key *bare, struct bytes *detail);
+bool key_bare(const struct resolve_rules *, const struct directory_key *, struct directory_key *bare, struct bytes *detail);
 /* In words, where somebody listens. */
 void resolve_tell(const struct resolving *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 

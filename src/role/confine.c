@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>
@@ -177,6 +178,30 @@ add_outside(struct outside *o, struct bytes path)
 		o->count++;
 }
 
+/* What a name of forward_path begins with, up to where it is another for each user. */
+static struct bytes
+forward_directory(const char *form)
+{
+	struct bytes begin = bytes_cut(bytes_of(form), 0, strcspn(form, "$"));
+
+	return bytes_cut(begin, 0, (size_t)(bytes_find_last(begin, '/') + 1));
+}
+
+static void
+find_forwards(const struct common_settings *common, struct outside *o)
+{
+	struct stat st;
+	char        path[PATH_MAX];
+
+	for (size_t i = 0; i < common->forward_path.count; i++) {
+		struct bytes at = forward_directory(common->forward_path.item[i]);
+
+		if (at.len > 1 && bytes_string(bytes_cut(at, 0, at.len - 1), path, sizeof path) &&
+		    stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			add_outside(o, bytes_of(path));
+	}
+}
+
 /* A user's keeper: what is there of these; nothing is made. */
 static void
 find_outside_of_user(const struct system_user *user, const struct common_settings *common,
@@ -191,6 +216,7 @@ find_outside_of_user(const struct system_user *user, const struct common_setting
 	for (size_t i = 0; i < COUNT(paths); i++)
 		if (stat(paths[i], &st) == 0 && S_ISDIR(st.st_mode))
 			add_outside(o, bytes_of(paths[i]));
+	find_forwards(common, o);
 }
 
 /* Settings, certificates and plug-ins of the libraries, the sockets of servers on this machine: their
@@ -280,6 +306,7 @@ confine_view(const struct common_settings *common, struct buffer *out)
 	struct outside o;
 
 	find_outside(KEEPER, common, &o);
+	find_forwards(common, &o);
 	for (size_t i = 0; i < o.count; i++) {
 		buffer_add_string(out, o.path[i]);
 		buffer_add_char(out, '\0');

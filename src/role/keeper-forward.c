@@ -4,6 +4,7 @@
 #include "delivery/beenhere.h"
 #include "delivery/forward.h"
 #include "directory/directory.h"
+#include "directory/lookup.h"
 #include "message/envelope.h"
 #include "role/confine.h"
 #include "role/keeper.h"
@@ -23,7 +24,8 @@ struct forwarding {
 	const struct system_user  *user;
 	struct resolve_target     *target;
 	uint32_t                   targets;
-	bool                       own; /* the mailbox itself gets it, too      */
+	struct bytes               extension; /* with its delimiter, put behind every address */
+	bool                       own;       /* the mailbox itself gets it, too              */
 };
 
 /* ---- the file ---- */
@@ -127,7 +129,7 @@ add_address(struct forwarding *f, struct bytes text)
 	if (bytes_find(text, '@') < 0)
 		text = bytes_of(arena_printf(f->arena, "%.*s@%s", (int)text.len, text.at,
 		                             f->house->common.myorigin));
-	add(f, 0, text, (struct bytes){ NULL, 0 });
+	add(f, 0, lookup_extended(f->arena, text, f->extension), (struct bytes){ NULL, 0 });
 }
 
 static void add_text(struct forwarding *, const char *path, struct bytes text, unsigned deep);
@@ -198,27 +200,42 @@ keeper_has_been_here(struct keeper *k, uint32_t segment, uint64_t at, uint64_t l
 	return been_here(k->letters, &place, &d, to);
 }
 
+/* What is put behind the addresses of a file again: not what it was found by. */
+static struct bytes
+extension_on(struct forwarding *f, struct bytes form)
+{
+	const char *delimiter = settings_value(f->house->settings, "recipient_delimiter");
+
+	if (f->word->detail.len == 0 || delimiter == NULL || *delimiter == '\0' ||
+	    bytes_search(form, BYTES("extension")) >= 0 ||
+	    !is_allowed(f->house, "propagate_unmatched_extensions", "forward"))
+		return (struct bytes){ NULL, 0 };
+	return bytes_of(arena_printf(f->arena, "%c%.*s", *delimiter, (int)f->word->detail.len,
+	                             f->word->detail.at));
+}
+
 /* The first file of forward_path that counts.  0: there is one; ENOENT: none. */
 static int
 find_forward(struct forwarding *f, struct buffer *text, const char **path)
 {
-	struct keeper       *k = keeper_of(f->house);
-	ptrdiff_t            at = bytes_find_last(f->word->address, '@');
-	struct forward_facts facts = {
-		.home = bytes_of(f->user->home),
-		.user = bytes_of(f->user->name),
-		.local = at < 0 ? f->word->address : bytes_cut(f->word->address, 0, (size_t)at),
-		.domain = at < 0 ? (struct bytes){ NULL, 0 }
-		                 : bytes_cut(f->word->address, (size_t)at + 1, SIZE_MAX),
-		.extension = f->word->detail,
+	const struct setting_list *list = &f->house->common.forward_path;
+	ptrdiff_t                  at = bytes_find_last(f->word->address, '@');
+	struct forward_facts       facts = {
+		      .home = bytes_of(f->user->home),
+		      .user = bytes_of(f->user->name),
+		      .local = at < 0 ? f->word->address : bytes_cut(f->word->address, 0, (size_t)at),
+		      .domain = at < 0 ? (struct bytes){ NULL, 0 }
+		                       : bytes_cut(f->word->address, (size_t)at + 1, SIZE_MAX),
+		      .extension = f->word->detail,
 	};
 
-	for (size_t i = 0; i < k->rows.forward_path.count; i++) {
+	for (size_t i = 0; i < list->count; i++) {
 		struct buffer name = { 0 };
 		int           why = ENOENT;
-		if (forward_path(bytes_of(k->rows.forward_path.item[i]), &facts, &name)) {
+		if (forward_path(bytes_of(list->item[i]), &facts, &name)) {
 			*path = arena_copy(f->arena, buffer_bytes(&name));
 			why = read_file(*path, f->user->uid, text);
+			f->extension = extension_on(f, bytes_of(list->item[i]));
 		}
 		buffer_free(&name);
 		if (why != ENOENT)

@@ -68,6 +68,18 @@ extension_of(struct house *h, struct bytes address)
 	return bytes_cut(extension, 1, SIZE_MAX);
 }
 
+/* What stands before the extension. */
+static struct bytes
+name_of(struct house *h, struct bytes address)
+{
+	const char  *delimiter = settings_value(h->settings, "recipient_delimiter");
+	struct bytes name = half(address, false), extension;
+
+	if (delimiter != NULL)
+		(void)lookup_split(half(address, false), bytes_of(delimiter), &name, &extension);
+	return name;
+}
+
 struct bytes
 keeper_whole_address(struct house *h, const struct word_deliver *w)
 {
@@ -98,11 +110,19 @@ add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
 	const struct system_user *u = house_user(h);
 	struct bytes              address = keeper_whole_address(h, w);
 	struct bytes              lower = arena_lower(keeper_of(h)->scratch, address), name, host;
+	const char               *privs = settings_value(h->settings, "default_privs");
 
-	handoff_variable(b, "USER", bytes_of(u->name));
-	handoff_variable(b, "LOGNAME", bytes_of(u->name));
-	handoff_variable(b, "HOME", bytes_of(u->home));
-	handoff_variable(b, "SHELL", bytes_of(u->shell));
+	/* A command of an alias of root's runs for the name of that, and as somebody whose home it is not. */
+	if (system_kind_of(w->account) == SYSTEM_COMMAND && privs != NULL &&
+	    strcmp(privs, u->name) == 0) {
+		handoff_variable(b, "USER", name_of(h, lower));
+		handoff_variable(b, "LOGNAME", name_of(h, lower));
+	} else {
+		handoff_variable(b, "USER", bytes_of(u->name));
+		handoff_variable(b, "LOGNAME", bytes_of(u->name));
+		handoff_variable(b, "HOME", bytes_of(u->home));
+		handoff_variable(b, "SHELL", bytes_of(u->shell));
+	}
 	add_word(b, "SENDER", w->sender.len > 0 ? w->sender : BYTES("MAILER-DAEMON"));
 	add_word(b, "RECIPIENT", address);
 	add_word(b, "ORIGINAL_RECIPIENT", w->original);

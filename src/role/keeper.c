@@ -30,7 +30,6 @@ enum { LATER_MS = 20, LOCKED_MOST_MS = 20000 };
 static const struct setting rows[] = {
 	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
 	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
-	{ "forward_path", SETTING_LIST, AT(forward_path), "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "Files in which operating-system users say where their mail goes; the first that is there counts.", .since = "0.2" },
 	{ "mailbox_command", SETTING_TEXT, AT(mailbox_command), "", "The command that gets the mail of operating-system users instead of home_mailbox, as procmail -a \"$EXTENSION\"; every $ is the shell's, and no setting's.", .choices = "shell", .since = "0.2" },
 	{ "command_time_limit", SETTING_TIME, AT(command_ms), "1000s", "How long a command may take for one letter.", .least = 1000, .most = 86400000, .since = "0.2" },
 	{ "local_command_shell", SETTING_TEXT, AT(shell), "", "The shell for commands, as /usr/bin/smrsh -c without the -c; if empty /bin/sh, and only where a shell is needed.", .since = "0.2" },

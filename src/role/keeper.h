@@ -39,7 +39,6 @@ struct keeper_settings {
 	const char *mailbox_command, *shell;
 	bool    quota_tempfail, search_index;
 	const char *quarantine;         /* a mailbox */
-	struct setting_list forward_path;
 	struct setting_list read_locks, write_locks, quota_warning, quota_admins;
 };
 extern const struct setting_table keeper_setting_table;

@@ -281,7 +281,7 @@ warn_unseen(const struct postmaster *p, const struct common_settings *new, struc
 	if ((path = confine_unseen(&now, &p->view)) != NULL)
 		buffer_printf(
 			warnings,
-			"%s: mailboxes may lie in %s now, but the keepers that run were started without it: until mansio is restarted, "
+			"%s: mailboxes or files of forward_path may lie in %s now, but the keepers that run were started without it: until mansio is restarted, "
 			"mail for accounts there waits in the queue, and they cannot log in\n",
 			p->file, path);
 	buffer_free(&now);

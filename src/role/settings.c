@@ -81,6 +81,7 @@ static const struct setting rows[] = {
 	{ "home_mailbox", SETTING_WORD, AT(home_mailbox), "",
 	  "Where mail of operating-system users lies in their homes: Maildir/ (with the slash) is a Maildir, Mailbox a file; "
 	  "mail_spool_directory if empty.", NULL, 0, 0, "0.2" },
+	{ "forward_path", SETTING_LIST, AT(forward_path), "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "Files in which operating-system users say where their mail goes; the first that is there counts.", .since = "0.2" },
 	{ "mail_spool_directory", SETTING_WORD, AT(mail_spool_directory), "/var/mail",
 	  "The directory of operating-system users' mailboxes, a file for each, where home_mailbox says nothing.", NULL, 0, 0, "0.2" },
 	{ "mail_privileged_group", SETTING_WORD, AT(mail_privileged_group), "mail",

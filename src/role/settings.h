@@ -43,7 +43,7 @@ struct common_settings {
 	const char *mail_owner;
 	const char *mail_name, *mail_version;
 	const char *mail_location, *mail_home, *virtual_mailbox_base;
-	struct setting_list mail_location_directories;
+	struct setting_list mail_location_directories, forward_path;
 	const char *mail_spool_directory, *home_mailbox, *mail_privileged_group;
 	const char *mail_uid, *mail_gid;
 	int64_t     first_valid_uid, virtual_minimum_uid, user_keepers_most, owner_keepers_most;

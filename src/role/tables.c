@@ -294,12 +294,13 @@ files_included(struct files *f, const char *path, uint32_t owner, int deep)
 	rest = buffer_bytes(&text);
 	while ((at = bytes_search_nocase(rest, BYTES(":include:"))) >= 0 &&
 	       f->included < INCLUDED_FILES_MOST) {
+		bool   quoted = at > 0 && rest.at[at - 1] == '"';
 		size_t n = 0;
 
 		rest = bytes_cut(rest, (size_t)at + strlen(":include:"), rest.len);
 		while (rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
 			rest = bytes_cut(rest, 1, rest.len);
-		while (n < rest.len && strchr(" \t\r\n,\"", rest.at[n]) == NULL)
+		while (n < rest.len && strchr(quoted ? "\r\n\"" : " \t\r\n,\"", rest.at[n]) == NULL)
 			n++;
 		if (!bytes_string(bytes_cut(rest, 0, n), named, sizeof named) || named[0] != '/')
 			continue;

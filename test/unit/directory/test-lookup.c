@@ -113,7 +113,7 @@ test_addresses(void **state)
 		const char         *names[] = { r->table, r->second };
 		struct setting_list list = { names, r->second == NULL ? 1 : 2 };
 		struct lookup_key   key = { bytes_of(r->local), bytes_of(r->domain),
-			                    bytes_of(r->delimiters), r->forms, r->parents };
+			                    bytes_of(r->delimiters), r->forms, r->parents, false };
 		struct bytes        value, extension;
 		enum table_outcome  outcome = lookup_address(l, &list, &key, &value, &extension);
 		HOLDS(r->why, outcome == (r->value == NULL ? TABLE_NONE : TABLE_FOUND));
@@ -134,7 +134,7 @@ test_replay(void **state)
 	struct lookups     *l = lookups_open(&needs, &f, arena);
 	const char         *names[] = { "remote:a", "inline:{a@d.org=local}" };
 	struct setting_list list = { names, 2 };
-	struct lookup_key   key = { BYTES("a"), BYTES("d.org"), BYTES("+"), VIRTUAL, false };
+	struct lookup_key   key = { BYTES("a"), BYTES("d.org"), BYTES("+"), VIRTUAL, false, false };
 	struct bytes        value, extension;
 	const struct lookup_question *q;
 	size_t                        place = 0;
