@@ -14,8 +14,10 @@ enum { PIECE = 65536 };
 struct conversion {
 	struct account *account;
 	char           *location;
-	struct place   *target;  /* NULL: the letter log                     */
-	struct map     *done;    /* mailbox << 32 | uid -> message           */
+	struct place   *target; /* NULL: the letter log                     */
+	struct map     *done;   /* mailbox << 32 | uid -> message           */
+	struct map *
+		resumed; /* mailboxes whose files were looked for, as far as a conversion goes on */
 	struct mailbox *mailbox; /* where we are                             */
 	struct folder  *folder;  /* of it, in the new place                  */
 	uint32_t        row;
@@ -128,7 +130,7 @@ is_free(struct conversion *c)
 	return t.why;
 }
 
-/* What was begun for another place is begun anew. */
+/* What was begun for another place is begun anew: the files that were brought there are no messages of ours. */
 static int
 resume(struct conversion *c)
 {
@@ -142,11 +144,14 @@ resume(struct conversion *c)
 	if (index_row(a->index, s) == 1)
 		same = bytes_equal(index_blob(s, 0), bytes_of(c->location));
 	(void)sqlite3_reset(s);
-	if (same)
+	if (same) {
+		c->resumed = map_open();
 		return read_done(c);
+	}
 	if ((why = is_free(c)) != 0 || (why = account_change(a)) != 0)
 		return why;
 	if ((why = run(a, CONVERTED_FORGET, NULL)) != 0 ||
+	    (why = run(a, FILE_ABANDONED, NULL)) != 0 ||
 	    (why = run(a, CONVERTING_PUT, c->location)) != 0)
 		return account_fail(a, why);
 	return 0;
@@ -185,6 +190,7 @@ conversion_close(struct conversion **cp)
 		folder_free(c->folder);
 	place_free(c->target);
 	map_close(&c->done);
+	map_close(&c->resumed);
 	arena_close(&c->scratch);
 	memory_free(c->location);
 	account_drop(&c->account);
@@ -203,6 +209,59 @@ conversion_count(const struct conversion *c, uint64_t *done, uint64_t *all)
 
 /* ---- one letter ---- */
 
+/* The files of this mailbox that are not there: they were to come to their place with a sync that we did not live to
+   see, or somebody took them away.  Each letter is converted anew. */
+static int
+forget_missing(struct conversion *c, bool *any)
+{
+	struct account *a = c->account;
+	struct map     *missing = map_open();
+	int             why = 0;
+
+	for (struct map_place p = { 0 }; map_next(c->done, &p);) {
+		struct file *file = folder_file(c->folder, (uint64_t)(uintptr_t)p.value);
+		uint64_t     key;
+		memcpy(&key, p.key.at, sizeof key);
+		if (key >> 32 == c->mailbox->id && (file == NULL || !file->seen))
+			(void)map_put(missing, p.key, p.value);
+	}
+	*any = map_count(missing) > 0;
+	if (*any)
+		why = account_change(a);
+	for (struct map_place p = { 0 }; why == 0 && map_next(missing, &p);) {
+		uint64_t message = (uint64_t)(uintptr_t)p.value;
+		(void)map_drop(c->done, p.key);
+		if ((why = file_say(a, CONVERTED_DROP, message, 0)) != 0 ||
+		    (why = file_say(a, FILE_DELETE, message, 0)) != 0)
+			why = account_fail(a, why);
+	}
+	map_close(&missing);
+	return why;
+}
+
+/* What is added is found where it was put. */
+static int
+look_there(struct conversion *c)
+{
+	bool again = false;
+	int  why;
+
+	if (c->resumed == NULL || map_get(c->resumed, map_number(&c->mailbox->id)) != NULL) {
+		(void)folder_refresh(c->folder);
+		return 0;
+	}
+	if ((why = folder_resume(c->folder)) != 0 || (why = forget_missing(c, &again)) != 0)
+		return why;
+	if (again) {
+		folder_free(c->folder);
+		if ((c->folder = folder_make(c->mailbox, c->target, &why)) == NULL ||
+		    (why = folder_resume(c->folder)) != 0)
+			return why;
+	}
+	(void)map_put(c->resumed, map_number(&c->mailbox->id), c);
+	return 0;
+}
+
 static int
 enter(struct conversion *c, struct mailbox *m)
 {
@@ -220,10 +279,7 @@ enter(struct conversion *c, struct mailbox *m)
 	if ((why = c->target->driver->make(c->target, m->name)) != 0)
 		return why;
 	c->folder = folder_make(m, c->target, &why);
-	if (c->folder != NULL)
-		(void)folder_refresh(
-			c->folder); /* so that what is added is found where it was put */
-	return why;
+	return c->folder != NULL ? look_there(c) : why;
 }
 
 /* The next row nobody has converted.  EAGAIN: there is none. */

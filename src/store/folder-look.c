@@ -26,6 +26,8 @@ enum { LONG_LOOK_MS = 1000 };
 enum { UNREADABLE_S = 10 };
 /* Whoever waits for another program's lock waits no longer than this. */
 enum { LOCKED_MOST_MS = 10000 };
+/* More than a turn of a conversion brings. */
+enum { STRANGERS_MOST = 4096 };
 
 /* ---- files that are no messages yet ---- */
 
@@ -584,6 +586,36 @@ folder_refresh(struct folder *f)
 {
 	f->stamped = 0;
 	return f->place->driver->scan(f, only_where, f);
+}
+
+/* What a conversion that was cut short had written last, it may not have written down. */
+static void
+ours_or_not(void *ctx, const struct found *found)
+{
+	struct folder *f = ctx;
+	struct file   *file = map_get(f->by_name, found->name);
+
+	if (file == NULL && map_count(f->strangers) < STRANGERS_MOST) {
+		file = memory_take(sizeof *file);
+		file->name =
+			memcpy(memory_take(found->name.len + 1), found->name.at, found->name.len);
+		file->outside = found->flags;
+		file_free(map_put(f->strangers, found->name, file));
+	}
+	if (file != NULL) {
+		set_where(file, found);
+		file->seen = true;
+	}
+}
+
+int
+folder_resume(struct folder *f)
+{
+	f->stamped = 0;
+	f->strangers = map_open();
+	for (size_t i = 0; i < f->count; i++)
+		f->file[i]->seen = false;
+	return f->place->driver->scan(f, ours_or_not, f);
 }
 
 /* ---- what is waited for ---- */

@@ -266,6 +266,9 @@ folder_free(struct folder *f)
 	folder_unwatch(f);
 	folder_look_end(f);
 	fresh_free(f);
+	for (struct map_place p = { 0 }; f->strangers != NULL && map_next(f->strangers, &p);)
+		file_free(p.value);
+	map_close(&f->strangers);
 	f->place->driver->leave(f);
 	for (size_t i = 0; i < f->count; i++)
 		file_free(f->file[i]);

@@ -69,6 +69,7 @@ struct folder {
 	size_t          fresh_count, fresh_room, asked, entered, open;
 	struct inquiry *inquiries;
 	struct settling *settling;
+	struct map     *strangers;       /* of a conversion that goes on: letters there that no row has, by name; or NULL */
 	void           *mine;            /* the driver's                             */
 };
 
@@ -97,6 +98,7 @@ void folder_renamed(struct mailbox *);                      /* it lies elsewhere
 int  folder_look(struct mailbox *, bool force);
 void folder_look_end(struct folder *);                      /* what was begun is forgotten     */
 int  folder_refresh(struct folder *);                       /* only where files lie now        */
+int  folder_resume(struct folder *);                        /* the same; `seen` tells which are there, `strangers` what else is */
 void folder_settled(struct folder *);                       /* whoever waited for it waits no more */
 /* EBUSY came from the driver: true, store_later() will try again; false, that was waited for long enough. */
 bool folder_locked(struct folder *);

@@ -163,10 +163,52 @@ take_name(struct folder *f, struct file *file, struct mbox_letter *l)
 	int  n = 1;
 
 	(void)snprintf(name, sizeof name, "%s", l->name);
-	while (map_get(f->by_name, bytes_of(name)) != NULL)
+	while (map_get(f->by_name, bytes_of(name)) != NULL ||
+	       (f->strangers != NULL && map_get(f->strangers, bytes_of(name)) != NULL))
 		(void)snprintf(name, sizeof name, "%s#%d", l->name, ++n);
 	memory_free(file->name);
 	file->name = memcpy(memory_take(strlen(name) + 1), name, strlen(name) + 1);
+}
+
+/* A conversion that goes on may have put this letter there before it was cut short: then it stays where it lies, and is
+   no stranger any more. */
+static bool
+is_there(struct folder *f, int fd, struct bytes given, struct file *file,
+         const struct mbox_letter *made)
+{
+	struct mbox_text t;
+	char             name[MBOX_NAME_BYTES * 2 + 24];
+	bool             same = false;
+	struct file     *stranger;
+	int              n = 1;
+
+	if (f->strangers == NULL || mbox_text_open(fd, &t) != 0)
+		return false;
+	(void)snprintf(name, sizeof name, "%s", made->name);
+	while (!same && ((stranger = map_get(f->strangers, bytes_of(name))) != NULL ||
+	                 map_get(f->by_name, bytes_of(name)) != NULL)) {
+		struct buffer      plain = { 0 };
+		struct mbox_letter l;
+		if (stranger != NULL && stranger->at <= t.len &&
+		    mbox_letter_next(&t, (size_t)stranger->at, &l) && l.from == stranger->at) {
+			mbox_letter_plain(&t, &l, &plain);
+			same = is_same(given, buffer_bytes(&plain), file);
+		}
+		buffer_free(&plain);
+		if (!same)
+			(void)snprintf(name, sizeof name, "%s#%d", made->name, ++n);
+	}
+	if (mbox_text_close(&t) != 0 || !same)
+		return false;
+	(void)map_drop(f->strangers, bytes_of(name));
+	memory_free(file->name);
+	file->name = stranger->name;
+	stranger->name = NULL;
+	file->at = stranger->at;
+	file->len = stranger->len;
+	file->outside = stranger->outside;
+	file_free(stranger);
+	return true;
 }
 
 int
@@ -198,10 +240,13 @@ mbox_put(struct folder *f, struct file *file, const struct source *source, int64
 	else if (why == 0) {
 		bool known =
 			mbox_stamp(f, &before) && memcmp(&before, &d->stamp, sizeof before) == 0;
-		if ((why = append_text(fd, &out, &file->at)) == 0) {
+		bool there = is_there(f, fd, buffer_bytes(&given), file, &l);
+		if (!there && (why = append_text(fd, &out, &file->at)) == 0) {
 			take_name(f, file, &l);
 			file->len = out.len;
 			file->outside = file->flags;
+		}
+		if (why == 0) {
 			file->where = memcpy(memory_take(strlen(d->name) + 1), d->name,
 			                     strlen(d->name) + 1);
 			if (known && fstat(fd, &st) == 0)
