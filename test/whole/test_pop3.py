@@ -260,7 +260,7 @@ def test_who_comes_over_from_dovecot_fetches_nothing_twice(own, form):
         subprocess.run(["chown", "-R", "root:root", place / "mail"], check=True)       # we may read it, and no more
         d = own("--set", f"pop3_uidl_format={form.replace('$', '$$')}", "--set", f"mail_location_directories={place}").start()
         d.command("account", "set", ME, "--mail-location", f"maildir:{place}/mail")
-        assert d.command("mailbox", "list", ME).stdout.split() == ["INBOX"], "what cannot be made there is no mailbox"
+        assert d.command("mailbox", "status", ME, "-f", "tab", "--fields", "messages").stdout.split() == ["mailbox", "messages", "INBOX", "10"], "what cannot be made there is no mailbox"
         box = pop3(d)
         assert uidls(box) == theirs
         assert box.uidl(4).split()[2] == theirs[b"4"]
