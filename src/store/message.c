@@ -132,8 +132,9 @@ foreign_digest(struct account *a, const struct message *m, struct arena *arena,
 	struct bytes packed = message_packed_digest(a, m, arena);
 	char        *own;
 
-	/* Its file never came to its place, since a keeper died; the mailbox loses it at its next look (folder.c). */
-	if (packed.at == NULL)
+	/* Its file never came to its place, since a keeper died; the mailbox loses it at its next look (folder.c).  Or it was
+	   removed, and its digest with it. */
+	if (packed.len == 0)
 		return ENOENT;
 	if (!digest_view(packed, digest) || digest->content_size != m->place.content_len) {
 		warn_("account %" PRIu64 ": message %" PRIu64 " has no digest", a->id, m->id);

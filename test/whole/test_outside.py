@@ -12,6 +12,7 @@ import signal
 import smtplib
 import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -254,6 +255,20 @@ def test_a_file_that_vanished_is_missed_alone(place):
     box.noop()
     assert len(box.search(None, "ALL")[1][0].split()) == 1, "and then it is gone"
     assert b"Subject: two" in box.fetch(box.search(None, "ALL")[1][0].split()[0], "(BODY.PEEK[])")[1][0][1]
+
+
+def test_what_goes_before_the_text_index_has_read_it_is_no_fault(place):
+    demo, _, _ = place
+    box = demo.imap("jack")
+    box.select()
+    for n in range(40):
+        assert box.append("INBOX", None, None, (BODY % f"letter {n}").replace("\n", "\r\n").encode())[0] == "OK"
+        if n % 4 != 3:
+            box.store("*", "+FLAGS", r"(\Deleted)")
+            box.expunge()
+    indexed = lambda: re.search(r'"letters": "(\d+)', demo.command("mailbox", "index", "jack@example.com", "--json").stdout)
+    wait_for(lambda: (found := indexed()) and int(found[1]) >= 10)
+    assert "has no digest" not in demo.log()
 
 
 def test_a_file_of_somebody_else_is_shown_when_everybody_may_read_it_and_named_when_not(place):

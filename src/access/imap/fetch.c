@@ -229,10 +229,15 @@ see_all(struct imap *s, struct fetch_work *w)
 	ranges_free(&unseen);
 }
 
+/* One that another program took away while it was read is gone like any other (rfc2180:4.1). */
 static void
-note_damage(struct fetch_work *w)
+note_damage(struct imap *s, struct fetch_work *w)
 {
-	if (w->damages < DAMAGED_SAID_MOST)
+	struct entry e;
+
+	if (!view_find(s->view, w->entry.uid, &e))
+		w->some_gone = true;
+	else if (w->damages < DAMAGED_SAID_MOST)
 		w->damaged[w->damages++] = w->entry.uid;
 	buffer_reset(&w->page);
 }
@@ -424,7 +429,7 @@ fetch_damaged(struct imap *s, struct fetch_work *w)
 	if (w->flushed)
 		imap_end(s, "Message damaged");
 	decoding_drop(&w->decoding);
-	note_damage(w);
+	note_damage(s, w);
 	w->writing = false;
 	return STEP_DONE;
 }
@@ -545,7 +550,7 @@ fetch_one(struct imap *s, struct fetch_work *w)
 	if (load(s, w) != 0) {
 		if (w->letter.why == EBUSY)
 			return fetch_locked(s, w);
-		note_damage(w);
+		note_damage(s, w);
 		return STEP_DONE;
 	}
 	if (has_unknown_cte(w)) {
