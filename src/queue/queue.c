@@ -550,12 +550,18 @@ queue_place_end(struct queue_place *p)
 
 typedef enum recipient_state act_fn(struct queue *, struct recipient *, int64_t now_ms);
 
+int64_t
+queue_letter_age(const struct queue *q, const struct letter *l, int64_t now_ms)
+{
+	return now_ms - l->arrived_us / 1000 - (q->leapt_ms - l->leapt_ms);
+}
+
 /* The wait grows with the age of the letter, between the two bounds, and never beats in
    step with others (a quarter of it is chance). */
 static int64_t
 backoff(const struct queue *q, const struct recipient *r, int64_t now_ms)
 {
-	int64_t wait = now_ms - r->letter->arrived_us / 1000 - (q->leapt_ms - r->letter->leapt_ms);
+	int64_t wait = queue_letter_age(q, r->letter, now_ms);
 
 	if (wait < q->patience.least_ms)
 		wait = q->patience.least_ms;

@@ -148,6 +148,8 @@ void queue_patience(struct queue *, const struct queue_patience *);
 /* Of letters with more recipients than `minimum` so many at a time are in memory (queue/crowd.h). */
 struct queue_limits { size_t recipients; uint32_t minimum; };
 void queue_limits(struct queue *, const struct queue_limits *);
+/* How long a letter is here, ms, as if nobody had set the clock meanwhile. */
+int64_t queue_letter_age(const struct queue *, const struct letter *, int64_t now_ms);
 /* Until when a recipient is tried, ms. */
 int64_t queue_recipient_end(const struct queue *, const struct recipient *);
 

@@ -639,7 +639,7 @@ void
 queue_put_off(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
-	int64_t            age_ms = queue_now_ms() - r->letter->arrived_us / 1000;
+	int64_t            age_ms = queue_letter_age(k->queue, r->letter, queue_now_ms());
 
 	if (queue_wants_report(r->letter) && !r->letter->reporting)
 		look_again(k, r->letter);

@@ -34,7 +34,7 @@ static const struct setting rows[] = {
 	{ "minimal_backoff_time", SETTING_TIME, AT(least_ms), "300s", "The shortest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_backoff_time", SETTING_TIME, AT(most_ms), "4000s", "The longest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
-	{ "bounce_queue_lifetime", SETTING_TIME, AT(notice_lifetime_ms), "5d", "The same for letters from nobody, notices of other servers and of our own; nobody hears of their end.", .since = "0.3" },
+	{ "bounce_queue_lifetime", SETTING_TIME, AT(notice_lifetime_ms), "5d", "The same for letters from nobody, notices of other servers and of our own; nobody hears of their end. At most maximal_queue_lifetime counts.", .since = "0.3" },
 	{ "delay_warning_time", SETTING_TIME, AT(warning_ms), "4h", "After how long the sender of a letter that still waits is told so, once; 0 never.", .since = "0.3" },
 	{ "smtp_tlsrpt_enable", SETTING_BOOL, AT(tlsrpt), "no", "Whether domains that ask for it (rfc8460) are told once a day how TLS with their hosts came about, by mail or HTTPS.", .since = "0.3" },
 	{ "smtp_tlsrpt_contact", SETTING_WORD, AT(tlsrpt_contact), "postmaster@$myhostname", "Whom these reports come from.", .since = "0.3" },
@@ -495,6 +495,16 @@ compact_due(void *house)
 
 /* ---- the card -------------------------------------------------------------------------------------------- */
 
+/* As Postfix: what goes back to somebody who may be nowhere is not tried for longer than what goes out. */
+static void
+lifetimes_fit(struct queue_settings *set)
+{
+	if (set->notice_lifetime_ms <= set->lifetime_ms)
+		return;
+	warn_("bounce_queue_lifetime is longer than maximal_queue_lifetime: that counts");
+	set->notice_lifetime_ms = set->lifetime_ms;
+}
+
 static void
 queue_reload(struct house *h)
 {
@@ -504,6 +514,7 @@ queue_reload(struct house *h)
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &mishap_setting_table, NULL, &k->notify);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
+	lifetimes_fit(&k->rows);
 	queue_transports_read(h);
 	k->rows.soft_bounce = strcmp(settings_value(h->settings, "soft_bounce"), "yes") == 0;
 	queue_services_name(k->common.syslog_name);

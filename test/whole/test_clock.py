@@ -42,6 +42,15 @@ def test_a_clock_that_is_set_loses_no_letter_returns_none_and_begins_no_storm(tm
             # The one that came is put off, and nothing of what waits was due.
             assert h.count("status=deferred") == LETTERS + n + 1
             assert len(json.loads(h.command("queue", "list", "--json").stdout)) == LETTERS + n + 1
+        # Tried once more while the clock is ten days on, they are no older for it: nobody is warned.
+        is_apart(10 * DAY)
+        wait_for(lambda: h.count("the clock was set by") == 4)
+        tries = h.count("status=deferred")
+        h.command("queue", "flush")
+        wait_for(lambda: h.count("status=deferred") >= tries + LETTERS)
+        assert h.count("delay notification") == 0
+        is_apart(0)
+        wait_for(lambda: h.count("the clock was set by") == 5)
         alive.set()
         h.command("queue", "flush")
         wait_for(lambda: "empty" in h.command("queue", "list").stdout, 60)

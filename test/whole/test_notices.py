@@ -56,6 +56,15 @@ def test_a_notice_has_a_life_of_its_own():
         wait_for(lambda: [r["address"] for r in json.loads(house.command("queue", "list", "--json").stdout)] == ["b@there.example"])
 
 
+def test_a_notice_lives_no_longer_than_other_letters():
+    """As Postfix adjusts it."""
+    with House(bounce_queue_lifetime="1d", maximal_queue_lifetime="1s", **settings()) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("", ["n@there.example"], LETTER)
+        wait_for(lambda: "from=<>, status=expired" in house.text())
+        assert "bounce_queue_lifetime is longer than maximal_queue_lifetime" in house.text()
+
+
 @pytest.mark.parametrize("classes, chief", [("resource, software", 0), ("2bounce", 1), ("bounce", 1), ("bounce, 2bounce", 2)])
 def test_what_cannot_be_returned_is_the_postmasters_if_they_wish(classes, chief):
     """The host refuses the letter, and then the notice, and then what the postmaster gets: there it ends."""
