@@ -158,3 +158,25 @@ def test_R200_v_mails_what_the_first_try_came_to(both, why, words, to):
     # Two letters of ours about one in the same second are two: nobody throws one of them away.
     back = [m for m in (email.message_from_bytes(t, policy=email.policy.default) for mail, who, t in both[1][1].letters if who == [sender])]
     assert len({m["Message-ID"] for m in back}) == len(back)
+
+
+PARSER = """use Mail::DeliveryStatus::BounceParser;
+local $/; my $b = Mail::DeliveryStatus::BounceParser->new(scalar <STDIN>);
+print $b->is_bounce ? 1 : 0, " ", $b->orig_message_id // "", "\\n";
+for my $r ($b->reports) { print join(" ", map { my $x = $r->get($_) // ""; $x =~ s/\\s+$//; $x } qw(email action status std_reason host smtp_code)), "\\n"; }
+"""
+
+
+@pytest.mark.skipif(subprocess.run(["perl", "-MMail::DeliveryStatus::BounceParser", "-e1"], capture_output=True).returncode != 0,
+                    reason="wants libmail-deliverystatus-bounceparser-perl")
+@pytest.mark.parametrize("why, to, mail, rcpt", [c for c in CASES if len(c[1]) == 1], ids=[c[0] for c in CASES if len(c[1]) == 1])
+def test_a_parser_of_others_finds_in_it_what_it_finds_in_postfixs(both, why, to, mail, rcpt):
+    """What programs that read bounces make of it: who, why, and of which letter."""
+    found = []
+    for port, sink in both:
+        notice = told(port, sink, why + " parsed", to, mail, rcpt)
+        assert not [part.defects for part in notice.walk() if part.defects]
+        done = subprocess.run(["perl", "-e", PARSER], input=bytes(notice), capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        found.append(done.stdout.decode().split())
+    assert found[0] == found[1]
