@@ -42,7 +42,7 @@ struct sending {
 		*quit, *protocol, *authorities, *certificate, *key;
 	const char *header[PARTS_MOST], *attach[PARTS_MOST];
 	size_t      headers, attachments;
-	bool        tls, tls_first, auth, verify;
+	bool        tls, tls_optional, tls_first, auth, verify;
 	int         number; /* of the port */
 	bool        starttls, pipelining;
 	char        offered[512]; /* mechanisms, as EHLO tells them */
@@ -70,6 +70,7 @@ static const struct option options[] = {
 	{ "p port",                        OPTION_VALUE,  AT(port), 0 },
 	{ "h helo ehlo",                   OPTION_VALUE,  AT(helo), 0 },
 	{ "tls",                           OPTION_SWITCH, AT(tls), 0 },
+	{ "tlso tls-optional",             OPTION_SWITCH, AT(tls_optional), 0 },
 	{ "tlsc tls-on-connect",           OPTION_SWITCH, AT(tls_first), 0 },
 	{ "tls-verify",                    OPTION_SWITCH, AT(verify), 0 },
 	{ "tls-ca-path",                   OPTION_VALUE,  AT(authorities), 0 },
@@ -479,8 +480,9 @@ static bool
 add_attachment(const char *path, const char *border, struct buffer *out)
 {
 	struct buffer file = { 0 }, text = { 0 };
-	const char   *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
-	bool          good = command_read(path, &file);
+	const char   *at = path[0] == '@' ? path + 1 : path;
+	const char   *name = strrchr(at, '/') == NULL ? at : strrchr(at, '/') + 1;
+	bool          good = command_read(at, &file);
 
 	base64_encode(&text, buffer_bytes(&file));
 	buffer_printf(
@@ -626,7 +628,7 @@ converse(struct sending *s, struct bytes letter)
 		(void)printf("*** STARTTLS attempted but not advertised\n");
 		return SEND_TLS;
 	}
-	if (s->tls) {
+	if (s->tls || (s->tls_optional && s->starttls)) {
 		if (command(s, "STARTTLS") != 220 || !secure(s))
 			return SEND_TLS;
 		if (hello(s) / 100 != 2)

@@ -10,14 +10,14 @@ static int run_test(struct call *);
 const struct command command_test = {
 	.name = "test",
 	.forms =
-		"test send -t TO [-f FROM] [-s SERVER] [-p PORT] [-tls | -tlsc] [-a MECHANISM] [-au USER] [-ap PASSWORD] "
+		"test send -t TO [-f FROM] [-s SERVER] [-p PORT] [-tls | -tlso | -tlsc] [-a MECHANISM] [-au USER] [-ap PASSWORD] "
 		"[--helo NAME] [--body TEXT_OR_FILE] [--header LINE | --h-NAME TEXT]... [--attach FILE]... [-d FILE] [-q WHERE] [--protocol smtp|lmtp] "
 		"[--tls-verify] [--tls-ca-path FILE] [--tls-cert FILE] [--tls-key FILE]\n"
 		"test relay [HOST | unix:PATH] [--to ADDRESS] [--domain DOMAIN]",
 	.about =
 		"Sends a letter by hand and shows the dialogue, or tries whether a server relays for strangers.",
 	.more = "send takes the options of swaks that tutorials use, with one hyphen or two: to, from, server, port, tls "
-		"(STARTTLS), tls-on-connect, auth with PLAIN, LOGIN or CRAM-MD5, auth-user, auth-password (asked for where it is not "
+		"(STARTTLS), tls-optional, tls-on-connect, auth with PLAIN, LOGIN or CRAM-MD5, auth-user, auth-password (asked for where it is not "
 		"there), body, header, attach, data, and quit-after connect, helo, auth, mail or rcpt. TO may be several, by comma. The server is localhost if not said; it, and HOST, may have a port behind it, as mail.example.org:587. The "
 		"dialogue is shown as swaks does it: -> what we say, <- what the server says, ~> and <~ within TLS, ** where it refuses; "
 		"passwords are not shown. The exit status says where it went wrong, as swaks' does: 0 nowhere, 2 no connection, 21 banner, 22 "

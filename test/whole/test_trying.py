@@ -167,6 +167,8 @@ OWN = ["-t", "x@example.net", "-f", "jill@example.com"]
 CASES = [
     ("a letter", "smtp", TO),
     ("with STARTTLS", "smtp", TO + ["-tls"]),
+    ("STARTTLS where it is offered", "smtp", TO + ["-tlso"]),
+    ("no STARTTLS where it is not", "submissions", TO + ["--tls-optional", "-tlsc", "-q", "HELO"]),
     ("logged in", "submission", OWN + ["-tls", "-a"] + LOGIN),
     ("logged in by PLAIN", "submission", OWN + ["-tls", "-a", "PLAIN"] + LOGIN),
     ("logged in by LOGIN", "submission", OWN + ["-tls", "-a", "LOGIN"] + LOGIN),
@@ -230,7 +232,7 @@ def test_body_header_attachment_and_data(house, directory):
     attached.write_bytes(bytes(range(256)))
     whole.write_text("Subject: whole\nFrom: a@example.org\n\nas it is\n")
     server = ["-s", f"127.0.0.1:{house.ports['smtp']}"]
-    for words in [TO + ["--body", str(body), "--header", "Subject: one", "--h-X-Test", "yes", "--attach", str(attached)],
+    for words in [TO + ["--body", str(body), "--header", "Subject: one", "--h-X-Test", "yes", "--attach", f"@{attached}", "-tlso"],
                   TO + ["--data", str(whole)],
                   TO + ["--body", "two\\nlines", "--header", "Subject: three", "--protocol", "lmtp",
                         "-s", f"127.0.0.1:{house.ports['lmtp']}"]]:
