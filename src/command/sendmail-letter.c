@@ -242,7 +242,8 @@ letter_make(struct post *p, struct bytes lines, struct buffer *out)
 		    (!bytes_is(f.name, "Bcc") && !bytes_is(f.name, "Resent-Bcc")))
 			buffer_add(out, f.whole);
 	}
-	put_missing(p, has, out);
+	if (!p->gateway)
+		put_missing(p, has, out);
 	if (body >= end || line_empty(body, end) == 0)
 		buffer_add_string(out, "\r\n");
 	if (body < end)

@@ -5,7 +5,7 @@
  * post_add_list()  adds whom an address list names, as in a header; what is no address is told, and makes post.wrong.
  * post_sender()    the address as programs write it; "" for nobody.
  * post_login()     the name of the user who calls.
- * post_letter()    the letter of these lines, with CRLF and the fields it lacks; with -t its recipients are added.
+ * post_letter()    the letter of these lines, with CRLF and, unless it is `gateway`, the fields it lacks; with -t its recipients are added.
  */
 #ifndef COMMAND_SENDMAIL_LETTER_H
 #define COMMAND_SENDMAIL_LETTER_H
@@ -24,6 +24,7 @@ struct post {
 	bool                   no_socket; /* of pickup: it is asked by the network */
 	const char            *sender, *name, *notify, *ret, *envid, *verp;
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
+	bool                   gateway; /* -G: it is somebody else's, and gets no fields */
 	bool                   report; /* -v: of the first try of each */
 	const char           **to;
 	size_t                 recipients, room;

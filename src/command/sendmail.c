@@ -31,7 +31,7 @@ static int run_sendmail(struct call *);
 const struct command command_sendmail = {
 	.name = "sendmail",
 	.forms =
-		"sendmail [-itv] [-f SENDER] [-F NAME] [-N EVENTS] [-R full|hdrs] [-V ENVID] [-XV[DELIMITERS]] [-B 8BITMIME] [-C MAIN_CF] [RECIPIENT ...]\n"
+		"sendmail [-itvG] [-f SENDER] [-F NAME] [-N EVENTS] [-R full|hdrs] [-V ENVID] [-XV[DELIMITERS]] [-B 8BITMIME] [-C MAIN_CF] [RECIPIENT ...]\n"
 		"sendmail -bs\n"
 		"sendmail -bv [-f SENDER] RECIPIENT ...\n"
 		"sendmail -bp | -q | -qIID | -qRDOMAIN | -bi | -I | -bd",
@@ -39,9 +39,9 @@ const struct command command_sendmail = {
 		"Takes a letter from standard input, as programs expect of this name, and hands it to the server.",
 	.more = "The recipients are the arguments, or with -t those of To, Cc and Bcc (of which Bcc is taken out). A line with a dot alone ends "
 		"the letter, but with -i or -oi. Names without a domain are completed with myorigin; a letter without From, Date "
-		"or Message-ID gets them. -bs speaks SMTP on standard input and output, -bv only asks whether recipients "
+		"or Message-ID gets them, but with -G, which content filters say: it is somebody else's. -bs speaks SMTP on standard input and output, -bv only asks whether recipients "
 		"would be taken, says it, and mails a report of it to the sender, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases, -bd starts the server where it does not run. -v mails the sender a report of what the first try of each recipient came to, too. "
-		"-bm, -bl, -bh, -m, -U, -A, -G, -L, -p, -h and other -o options are taken and mean nothing; -n (no aliases) and -X FILE (a "
+		"-bm, -bl, -bh, -m, -U, -A, -L, -p, -h and other -o options are taken and mean nothing; -n (no aliases) and -X FILE (a "
 		"transcript) are refused, as Postfix refuses them.\n"
 		"\n"
 		"The exit status is that of sysexits.h: 0 when the server has the letter, 64 wrongly called, 65 there is nobody to "
@@ -216,6 +216,7 @@ read_options(struct post *p, const char **sender, const char **queue)
 			return post_complain(0, "-n is not done here: aliases are always looked at",
 			                     "");
 		case 'v': p->report = true; break;
+		case 'G': p->gateway = true; break;
 		case 'X': /* -XV, -XV+= */
 			if (optarg[0] != 'V')
 				return post_complain(

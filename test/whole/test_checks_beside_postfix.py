@@ -213,7 +213,7 @@ def own(letter):
     return re.sub(rb"\A(?:(?:Return-Path|X-Original-To|Delivered-To|Received|Message-ID|Date):.*\r\n(?:[ \t].*\r\n)*)+", b"", letter, flags=re.I)
 
 
-def send(port, letter, to=("u@here.example",)):
+def send(port, letter, to=("u@here.example",), first=()):
     with socket.create_connection(("127.0.0.1", port), 20) as s, s.makefile("rb") as replies:
         def hear():
             while True:
@@ -221,7 +221,7 @@ def send(port, letter, to=("u@here.example",)):
                 if line[3:4] != "-":
                     return line.strip()
         hear()
-        for command in ["EHLO client.example", "MAIL FROM:<a@example.org>", *(f"RCPT TO:<{one}>" for one in to), "DATA"]:
+        for command in ["EHLO client.example", *first, "MAIL FROM:<a@example.org>", *(f"RCPT TO:<{one}>" for one in to), "DATA"]:
             s.sendall(command.encode() + b"\r\n")
             assert hear()[0] in "23", command
         s.sendall(letter + b".\r\n")

@@ -41,10 +41,10 @@ CUT = {
 }
 
 
-def left(both, letter):
+def left(both, letter, **more):
     """What each has in the mailbox."""
     both.mailbox("u"), both.postfix.letters("u")
-    theirs, ours, reply, _ = both.said(letter)
+    theirs, ours, reply, _ = both.said(letter, **more)
     assert ours[0] == theirs[0] and reply.startswith("250"), (theirs, ours)
     wait_for(lambda: both.postfix.removed(reply))
     found = []
@@ -65,6 +65,18 @@ def test_whose_header_is_rewritten_is_as_with_postfix(whose):
     both = Both(**MAPS, **WHOSE[whose])
     try:
         [theirs], [ours] = left(both, LETTER)
+        assert addresses(ours) == addresses(theirs)
+    finally:
+        both.close()
+
+
+@pytest.mark.parametrize("said", ["SOURCE=REMOTE", "SOURCE=LOCAL", "ADDR=192.0.2.1"])
+@pytest.mark.parametrize("whose", ["nobody's", "those of this machine", "strangers' have theirs and locals ours"])
+def test_who_forwards_a_letter_says_whose_header_it_has(whose, said):
+    """What a content filter gives back is a stranger's, though the filter is of this machine."""
+    both = Both(**MAPS, **WHOSE[whose], smtpd_authorized_xforward_hosts="127.0.0.0/8")
+    try:
+        [theirs], [ours] = left(both, LETTER, first=[f"XFORWARD {said}"])
         assert addresses(ours) == addresses(theirs)
     finally:
         both.close()

@@ -56,6 +56,13 @@ def test_recipients_of_the_header_and_no_bcc(house):
     assert len(re.findall(r"(?m)^(?:Date|Message-ID): ", one["text"])) == 2
 
 
+def test_what_a_content_filter_gives_back_gets_no_fields(house):
+    """-G: a relayed letter, as it came; a signature may stand for fields that are not there."""
+    assert sendmail(house, "-G", "-i", "-f", "ann@one.example", "x@there.example", given="Subject: relayed\n\nx\n").returncode == 0
+    one = queued(house)["relayed"]
+    assert not re.search(r"(?mi)^(?:From|Date|Message-ID): ", one["text"]), one["text"]
+
+
 def test_a_dot_ends_the_letter_of_who_does_not_say_i(house):
     assert sendmail(house, "x@there.example", given="From ann Sun Nov 22\nSubject: dot\n\none\n.\ntwo\n").returncode == 0
     assert queued(house)["dot"]["text"].endswith("\n\none\n")

@@ -120,7 +120,13 @@ local_origin(struct session *s)
 {
 	const struct setting_list *list = &s->config->set.local_clients;
 	const char                *remote = s->config->set.remote_domain;
+	struct bytes               source = origin_source(s);
 
+	/* Who gives us letters of others knows whose they are. */
+	if (source.len > 0)
+		return bytes_is(source, "LOCAL") ? s->config->myorigin
+		       : *remote != '\0'         ? remote
+		                                 : NULL;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct local_word *w = word_find(list->item[i]);
 

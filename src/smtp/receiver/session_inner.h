@@ -210,6 +210,7 @@ void offer_xclient(struct session *, struct buffer *out);
 void offer_xforward(struct session *, struct buffer *out);
 void origin_drop(struct session *);
 struct bytes origin_text(const struct session *, struct arena *);
+struct bytes origin_source(const struct session *);       /* "LOCAL", "REMOTE", "" not said */
 void origin_keep(const struct session *, struct letter *);
 
 /* verb-data.c */

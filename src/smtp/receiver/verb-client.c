@@ -191,6 +191,12 @@ verb_xforward(struct session *s, struct bytes argument)
 	arena_close(&scratch);
 }
 
+struct bytes
+origin_source(const struct session *s)
+{
+	return s->origin != NULL ? s->origin->source : BYTES("");
+}
+
 /* What the envelope says of who brought the letter: with one word of XFORWARD about the client all of it is
    XFORWARD's, as Postfix has it. */
 void
