@@ -176,14 +176,14 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 }
 
 void
-destination_learns(struct house *h, struct destination *d, const struct word_sent *w)
+destination_learns(struct house *h, struct destination *d, const struct word_sent *w, bool hurried)
 {
 	if (!w->unreachable) {
 		d->away_until_ms = 0;
 		d->trust = ANSWERS;
 		queue_returned(h, &d->away);
 		pace_good(&d->pace, &d->transport.pace, d->busy);
-	} else if (pace_bad(&d->pace, &d->transport.pace) && w->recipients > 0) {
+	} else if ((pace_bad(&d->pace, &d->transport.pace) || hurried) && w->recipients > 0) {
 		destination_away(h, d, w->recipient[0].status, w->recipient[0].text);
 	}
 }

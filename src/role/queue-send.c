@@ -14,6 +14,8 @@
 
 /* So many letters, and for so long, a destination goes on by a place it has, before another gets that. */
 enum { RUN_MOST = 20, RUN_MS = 300 };
+/* While others wait for its place a host has so long to say its first word. */
+enum { FIRST_WORD_MS = 10000 };
 
 /* What a sender was told and has not answered. */
 struct sending {
@@ -24,6 +26,7 @@ struct sending {
 	enum trust          trust; /* of `to` when it was given its slot */
 	int64_t             said_us;
 	bool                unreachable; /* it came to nothing               */
+	int64_t             hurried_ms;  /* when its sender was told that others wait, 0 */
 	uint32_t            run;         /* of its place: letters before it  */
 	int64_t             run_ms;      /* the first of them began          */
 	struct recipient  **rcpt;
@@ -270,6 +273,40 @@ sending_begin(struct house *h, struct destination *d, uint32_t run, int64_t run_
 	return true;
 }
 
+/* Of those that have had the time for a first word: of the destination with most of them the one that waits longest. */
+static struct sending *
+silent_longest(struct queue_role *k, bool silent_too)
+{
+	struct sending *best = NULL;
+	int64_t         now = clock_patient_ms();
+
+	for (struct map_place p = { 0 }; map_next(k->sending, &p);) {
+		struct sending *s = p.value;
+
+		if (!s->slot || s->run > 0 || now - s->run_ms < FIRST_WORD_MS ||
+		    s->trust == ANSWERS || (s->trust == SILENT && !silent_too) ||
+		    (s->hurried_ms != 0 && now - s->hurried_ms < FIRST_WORD_MS))
+			continue;
+		if (best == NULL || s->to->busy > best->to->busy ||
+		    (s->to->busy == best->to->busy && s->run_ms < best->run_ms))
+			best = s;
+	}
+	return best;
+}
+
+bool
+sending_hurry(struct house *h, bool silent_too)
+{
+	struct sending *s = silent_longest(queue_of(h), silent_too);
+
+	if (s == NULL)
+		return false;
+	s->hurried_ms = clock_patient_ms();
+	(void)link_begin(house_link(h, SENDER, s->sender), WORD_HURRY, s->ticket);
+	link_end(house_link(h, SENDER, s->sender));
+	return true;
+}
+
 /* ---- what became of it ----------------------------------------------------------------------------------- */
 
 /* It has a connection that waits for more, and answers quickly: some letters go by it before its place is another's.  To come about
@@ -419,7 +456,7 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		                                                    : means[one->result].event,
 		                  means[one->result].how, one->status, one->text, &by);
 	}
-	destination_learns(h, s->to, w);
+	destination_learns(h, s->to, w, s->hurried_ms != 0);
 	s->unreachable = w->unreachable;
 	queue_tls_learn(h, s->to->nexthop, w);
 	(void)map_drop(k->sending, number_key(&s->ticket));

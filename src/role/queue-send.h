@@ -6,7 +6,7 @@
  *     queue-send.c         one transaction: it is told to a sender, and what became of it is heard
  *
  * destination_put_off()   everybody in line waits for another time, some in each turn: there may be very many.  True: more are left.
- * destination_learns()    what a sender said of it.
+ * destination_learns()    what a sender said of it; hurried: it was given up for others.
  * destination_spaced()    its transport, where that has a delay between any two deliveries; NULL: it has none.
  * destination_next_ms()   when the next may go there, by both delays, patient.
  * turn_take()             it stands behind those that are in turn.
@@ -16,6 +16,7 @@
  * turn_is_short()         somebody waits for a place and could have one.
  * turn_open()            nobody is in turn.
  * sending_begin()         a transaction with the next in line.  False: no sender has room.
+ * sending_hurry()         others want the place of one whose host has said no word in the time for it: its sender is told.  False: there is none.
  */
 #ifndef ROLE_QUEUE_SEND_H
 #define ROLE_QUEUE_SEND_H
@@ -46,7 +47,7 @@ struct destination {
 };
 
 bool destination_put_off(struct house *, struct destination *);
-void destination_learns(struct house *, struct destination *, const struct word_sent *);
+void destination_learns(struct house *, struct destination *, const struct word_sent *, bool hurried);
 struct transport *destination_spaced(const struct queue_role *, const struct destination *);
 int64_t destination_next_ms(const struct queue_role *, const struct destination *);
 
@@ -58,5 +59,6 @@ bool turn_is_short(struct house *);
 void turn_open(struct house *);
 
 bool sending_begin(struct house *, struct destination *, uint32_t run, int64_t run_ms);
+bool sending_hurry(struct house *, bool silent_too);
 
 #endif

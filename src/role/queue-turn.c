@@ -7,13 +7,16 @@
  * Slots of senders are shared so that no destination, and not all that are slow or silent together, have the last of them: one that
  * answers may have as many as four times those that are free, one of which nothing is known a fourth of them, and one that was silent
  * is tried by one; of all slots seven tenths are for those of which nothing is known, and three twentieths for the silent.  Who
- * waits for one stands in a rota (queue/rota.h): whose letters had least goes first.
+ * waits for one stands in a rota (queue/rota.h): whose letters had least goes first.  Where one waits that has no slot at all, because hosts
+ * that have not yet said a word have them, the one of these that has waited longest is given up (HURRY), as if its time were over.
  */
 #include "base/clock.h"
 #include "role/queue-send.h"
 #include <stddef.h>
 
 enum { SHARE = 4, WAKE_EACH = 8, LOOK_PAST = 64 };
+/* Who is short is looked for so often. */
+enum { HURRY_LOOK_MS = 1000 };
 
 /* ---- turns ----------------------------------------------------------------------------------------------- */
 
@@ -137,6 +140,46 @@ turn_may_have_slot(struct house *h, const struct destination *d)
 	                            : d->busy < SHARE * (all - used));
 }
 
+static struct destination *
+destination_at(struct rota_member *m)
+{
+	return m != NULL ? (struct destination *)((char *)m - offsetof(struct destination, place))
+	                 : NULL;
+}
+
+/* ---- the silent have places that others want ------------------------------------------------------------------------- */
+
+/* How many destinations wait that have not even one, and whether all places are in use or those for the unknown. */
+static uint32_t
+short_of_all(struct house *h, bool *silent_too)
+{
+	struct queue_role *k = queue_of(h);
+	uint32_t           all, used, n = 0;
+
+	if (!slots_count(h, &all, &used))
+		return 0;
+	*silent_too = used >= all;
+	for (int t = UNKNOWN; t <= ANSWERS; t++)
+		for (size_t i = 1; i <= k->short_of[t].len && i <= LOOK_PAST; i++)
+			n += destination_at(k->short_of[t].at[i])->busy == 0 &&
+			     !trust_has_slot(k, (enum trust)t, all, used);
+	return n < WAKE_EACH ? n : WAKE_EACH;
+}
+
+static void
+hurry_look(void *house)
+{
+	struct queue_role *k = queue_of(house);
+	bool               silent_too = false;
+
+	for (uint32_t n = short_of_all(house, &silent_too); n > 0; n--)
+		if (!sending_hurry(house, silent_too))
+			break;
+	k->hurrying = k->short_of[UNKNOWN].len + k->short_of[ANSWERS].len > 0;
+	if (k->hurrying)
+		timer_set(k->hurry, HURRY_LOOK_MS);
+}
+
 /* It comes when a slot is free: whose letter goes first is whose turn it is, wherever it goes. */
 static void
 wait_for_slot(struct queue_role *k, struct destination *d)
@@ -146,13 +189,9 @@ wait_for_slot(struct queue_role *k, struct destination *d)
 	d->in_turn = true;
 	d->short_in = &k->short_of[d->trust];
 	rota_join(d->short_in, &d->place, r->letter->handling.priority, r->turn);
-}
-
-static struct destination *
-destination_at(struct rota_member *m)
-{
-	return m != NULL ? (struct destination *)((char *)m - offsetof(struct destination, place))
-	                 : NULL;
+	if (!k->hurrying)
+		timer_set(k->hurry, HURRY_LOOK_MS);
+	k->hurrying = true;
 }
 
 /* The first of those that wait and may have a slot; those of one kind that have enough already are looked past.  False: there is none. */
@@ -292,5 +331,6 @@ turn_open(struct house *h)
 	k->turn_last = &k->turn;
 	k->put_by_last = &k->put_by;
 	k->delays = timer_open(h->loop, delay_over, h);
+	k->hurry = timer_open(h->loop, hurry_look, h);
 	k->send = (struct errand){ .go = send_turn, .ctx = h };
 }

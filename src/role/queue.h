@@ -127,6 +127,8 @@ struct queue_role {
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
 	struct destination *put_by, **put_by_last;        /* those whose rate delay is not over            */
 	struct timer    *delays;
+	struct timer    *hurry;            /* of those that wait for a slot and have none            */
+	bool             hurrying;
 	uint32_t         at_sender[SENDERS_MOST];
 	uint32_t         slots[3];         /* of senders, in use: by what is known of the destination   */
 	struct rota_turns turns;           /* whose letter goes first when places are short          */

@@ -41,6 +41,7 @@ struct contact {
 	int64_t         taken; /* letters                              */
 	bool            idle, keep, closing, leave, secures;
 	struct contact *idle_next, *idle_before; /* of the same key */
+	bool            met;                     /* its host has answered HELO              */
 	bool            wrapped;                 /* TLS from the first byte              */
 	bool            by_sts;
 	const char     *tls; /* "dane Verified TLSv1.3 with ...", "none" */

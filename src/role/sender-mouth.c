@@ -90,6 +90,7 @@ mouth_wait(void *ctx, enum outgoing_wait what)
 				[WAIT_DATA_CONTENT] = r->deadline ? content_ms(c) : 0,
 	};
 
+	c->met = c->met || what > WAIT_HELLO;
 	if (c->stream != NULL)
 		stream_patience(c->stream, what == WAIT_DATA_CONTENT ? r->data_xfer_ms : 0);
 	if (ms[what] > 0)

@@ -567,6 +567,19 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	}
 }
 
+/* Others want its place: a host that has not said who it is has had time enough. */
+bool
+hear_hurry(struct house *h, uint32_t ticket)
+{
+	for (struct contact *c = sender_of(h)->contacts; c != NULL; c = c->next)
+		if (c->delivery != NULL && !c->delivery->probe && c->delivery->ticket == ticket) {
+			if (!c->met && !c->idle && !c->closing)
+				gone(c, "Connection timed out", true);
+			break;
+		}
+	return true;
+}
+
 /* ---- leaving -------------------------------------------------------------------------------------------- */
 
 void

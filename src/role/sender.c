@@ -163,6 +163,8 @@ sender_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 		                 body, fd);
 	if (fd >= 0)
 		(void)close(fd);
+	if (word == WORD_HURRY)
+		return hear_hurry(h, ticket);
 	if (word == WORD_REFITTED)
 		return question_heard(&sender_of(h)->questions, ticket, body);
 	if (word == WORD_TABLE_SAID_ALL)

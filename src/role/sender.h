@@ -153,6 +153,8 @@ struct delivery {
 void contact_begin(struct delivery *, const struct route_host *, const char *path);
 /* The delivery is over before its time. */
 void contact_part(struct delivery *);
+/* Others want the place of this one, if its host has not said a word yet. */
+bool hear_hurry(struct house *, uint32_t ticket);
 void contacts_leave(struct house *);
 bool contacts_busy(const struct house *);
 

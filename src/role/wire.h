@@ -113,6 +113,7 @@ extern const char *const role_names[ROLES];
 	X(ROUTE,          FROM(QUEUE)|FROM(POLICY), FROM(CLERK)) /* struct word_route: by which transport, to where? */ \
 	X(ROUTED,         FROM(CLERK), FROM(QUEUE)|FROM(POLICY)) /* struct word_routed                          */ \
 	X(SEND,           FROM(QUEUE), FROM(SENDER))           /* struct word_send, fd of the segment         */ \
+	X(HURRY,          FROM(QUEUE), FROM(SENDER))           /* -: others want the place of this SEND, whose host says nothing */ \
 	X(SENT,           FROM(SENDER), FROM(QUEUE))           /* struct word_sent                            */ \
 	X(REFIT,          FROM(SENDER), FROM(VERIFIER))        /* struct word_refit, fd of the letter: what is to stand instead on its way out? */ \
 	X(REFITTED,       FROM(VERIFIER), FROM(SENDER))        /* struct word_refitted                        */ \

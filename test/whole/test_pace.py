@@ -49,6 +49,29 @@ def test_R111_silent_destinations_never_have_all_the_places():
         assert [len(s.got()) for s in (one, two, three)] == [12, 12, 12]
 
 
+def test_R111_a_letter_for_another_host_leaves_while_silent_hosts_have_all_places():
+    """Ten hosts that say nothing have all the places there are for those of which nothing is known, and five letters each wait; a letter
+    for a host of which nothing is known either leaves long before the silent ones' time is over (smtp_helo_timeout)."""
+    gate = threading.Event()
+    dumb = [Sink(silent(gate)) for _ in range(10)]
+    with Sink() as good, house(transport_maps=table(good=good.port, **{f"s{i}": s.port for i, s in enumerate(dumb)}), default_process_limit="20",
+                               smtp_helo_timeout="600s") as h:
+        for n in range(5):
+            for i in range(10):
+                send(h, [f"a{n}@s{i}.example"])
+        wait_for(lambda: sum(s.connections for s in dumb) == 14)
+        for n in range(3):
+            send(h, [f"b{n}@good.example"])
+        wait_for(lambda: len(good.got()) == 3, 60)
+        assert h.count("timed out while receiving the initial server greeting") >= 1
+        gate.set()
+        h.command("queue", "flush")
+        wait_for(lambda: empty(h), 60)
+        assert sum(len(s.got()) for s in dumb) == 50, "and nothing is lost or sent twice for it"
+    for s in dumb:
+        s.close()
+
+
 def test_what_the_silent_wait_for_costs_the_others_no_connection():
     """Ten hosts that say nothing have all the places there are for those of which nothing is known, and more letters wait; one that
     answers has its letters by one connection, as it would without them."""
