@@ -71,6 +71,13 @@ of_sender(struct resolving *r, const struct setting_list *tables, const char *no
 	return o;
 }
 
+enum directory_outcome
+transport_of_sender(struct resolving *r, struct bytes sender, struct bytes *value)
+{
+	return of_sender(r, &r->rules->sender_transports, r->rules->nobody_transport, sender,
+	                 value);
+}
+
 /* What is ours by its domain, and another server has it. */
 static enum directory_outcome
 by_own_class(struct resolving *r, const struct directory_key *k, enum mail_class class,
@@ -107,8 +114,7 @@ by_class(struct resolving *r, const struct directory_key *k, struct bytes sender
 	*n = (struct nexthop){ .transport = "smtp", .destination = "" };
 	value = BYTES("");
 	if (class != CLASS_RELAY)
-		o = of_sender(r, &rules->sender_transports, rules->nobody_transport, sender,
-		              &value);
+		o = transport_of_sender(r, sender, &value);
 	value = unless_held(r, value);
 	rest = bytes_of(class == CLASS_RELAY ? rules->relay_transport : rules->default_transport);
 	apply(r->arena, unless_held(r, rest), BYTES(""), n);

@@ -88,6 +88,7 @@ struct resolving {
 	bool              unmapped;             /* and virtual_alias_maps, too */
 	bool              local;                /* the address is taken for one of mydestination (best_mx_transport) */
 	bool              let_go;               /* an administrator did so: "hold:" is as if it were not there */
+	const struct bytes *sender;             /* of the letter; NULL: it is not known, or does not matter */
 	bool              asked_at_rcpt;        /* may it be accepted, not yet: where does it go */
 	/* The text of an :include: file, and whether files that it includes are read.  Its name is ":/path", or ":1000/path" where
 	   the alias file is this user's, who must be able to read it. */

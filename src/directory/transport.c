@@ -195,15 +195,23 @@ transport_goes(struct walk *w, size_t at, enum mail_class class, enum transport_
 	                                        : class == CLASS_OTHER ? rules->default_transport
 	                                                               : "virtual";
 	struct bytes                value = { NULL, 0 }, rest;
-	struct bytes                words = BYTES("Address is undeliverable");
+	struct bytes                words = BYTES("Address is undeliverable"), said;
 	const char                 *reply;
 	enum table_outcome          o = transport_find(w->r, &w->todo[at].key, &value);
+	enum directory_outcome      p;
 
 	if (o != TABLE_FOUND && o != TABLE_NONE)
 		return outcome_of(o);
 	value = bytes_trim(value);
 	if (value.len == 0 || value.at[0] == ':') {
 		value = bytes_of(otherwise);
+		p = class == CLASS_OTHER && w->r->sender != NULL
+		            ? transport_of_sender(w->r, *w->r->sender, &said)
+		            : DIRECTORY_NONE;
+		if (p != DIRECTORY_OK && p != DIRECTORY_NONE)
+			return p;
+		if (p == DIRECTORY_OK && said.len > 0)
+			value = said;
 		words = w->todo[at].key.domain;
 	}
 	if (value.len == 0 && (class == CLASS_RELAY || class == CLASS_OTHER))

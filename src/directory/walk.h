@@ -115,6 +115,8 @@ enum directory_outcome transport_local(struct resolving *, struct bytes user, st
 enum transport_goes { GOES_LOCAL, GOES_VIRTUAL, GOES_AWAY };
 enum directory_outcome transport_goes(struct walk *, size_t at, enum mail_class, enum transport_goes *);
 /* nexthop.c: what transport_maps have for an address. */
+/* What sender_dependent_default_transport_maps has for this sender; "" nothing. */
+enum directory_outcome transport_of_sender(struct resolving *, struct bytes sender, struct bytes *value);
 enum table_outcome transport_find(struct resolving *, const struct directory_key *, struct bytes *value);
 /* Whether a value of local_transport says our own mailboxes. */
 bool transport_is_own(const char *value);

@@ -197,6 +197,7 @@ resolving_of(struct work *w)
 	return (struct resolving){ .unmapped = w->unmapped,
 		                   .local = w->local,
 		                   .let_go = w->let_go,
+		                   .sender = w->sent ? &w->user : NULL,
 		                   .directory = c->directory,
 		                   .rules = w->probe ? &c->probing : &c->rules,
 		                   .lookups = w->lookups,
@@ -286,7 +287,9 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 		  .filter = found->filter,
 		  .target = target,
 		  .targets = (uint32_t)found->count,
-		  .passing = w->elsewhere || (class == RESOLVE_FOREIGN && found->reply[0] != '\0'),
+		  .passing = w->elsewhere ||
+		             (class == RESOLVE_FOREIGN &&
+                            (found->reply[0] != '\0' || c->rules.sender_transports.count > 0)),
 	};
 
 	for (size_t i = 0; i < found->count; i++) {
@@ -678,6 +681,8 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	}
 	w->address = arena_keep(w->life, asked.address);
 	w->size = asked.size;
+	w->user = asked.sent ? arena_keep(w->life, asked.sender) : BYTES("");
+	w->sent = asked.sent;
 	w->unmapped = asked.as_written;
 	w->notice = asked.notice;
 	w->probe = asked.probe;

@@ -30,6 +30,7 @@ struct work {
 	unsigned             passes;
 	bool                 forwarded;  /* of ROUTE: its sender may need a name of ours */
 	bool                 let_go;     /* no table holds it any more */
+	bool                 sent;       /* `user` is the sender of a letter to it */
 	bool                 notice;     /* of RESOLVE: the sender is <>             */
 	bool                 probe;      /* nothing is sent: whether there is such an address */
 	bool                 opened;     /* the address was a name for returned mail */

@@ -270,6 +270,8 @@ say_resolve(struct receiver *r, struct visit *v)
 {
 	struct link        *l = house_link(r->house, CLERK, 0);
 	struct word_resolve w = { .address = v->address,
+		                  .sender = session_letter_sender(v->session),
+		                  .sent = session_has_letter(v->session),
 		                  .notice = session_is_notice(v->session),
 		                  .size = session_letter_size(v->session) };
 

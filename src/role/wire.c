@@ -247,6 +247,8 @@ word_pack_resolve(struct buffer *b, const struct word_resolve *w)
 	pack_bool(b, w->probe);
 	pack_bool(b, w->local);
 	pack_bool(b, w->let_go);
+	pack_bytes(b, w->sender);
+	pack_bool(b, w->sent);
 	pack_u64(b, w->size);
 }
 
@@ -261,6 +263,8 @@ word_unpack_resolve(struct bytes body, struct arena *life, struct word_resolve *
 	w->probe = unpack_bool(&r.fields);
 	w->local = unpack_bool(&r.fields);
 	w->let_go = unpack_bool(&r.fields);
+	w->sender = unpack_bytes(&r.fields);
+	w->sent = unpack_bool(&r.fields);
 	w->size = unpack_u64(&r.fields);
 	return reader_done(&r);
 }

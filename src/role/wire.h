@@ -239,7 +239,7 @@ enum resolve_class {
 };
 /* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
 struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
-struct word_resolve { struct bytes address; bool as_written, notice, probe, local, let_go; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; notice: its sender is <>; probe: for who only asks about it; local: its domain is to be taken for one of mydestination; let_go: as ROUTE has it; size: as MAIL announced it */
+struct word_resolve { struct bytes address, sender; bool sent, as_written, notice, probe, local, let_go; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; sent: it is of a letter of this sender; notice: its sender is <>; probe: for who only asks about it; local: its domain is to be taken for one of mydestination; let_go: as ROUTE has it; size: as MAIL announced it */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table, *filter; const struct resolve_target *target; uint32_t targets;
                        bool passing; };  /* another server said so, just now: it is not to be kept */

@@ -35,6 +35,14 @@ retry.example retry:
 m@boxes.example error:4.7.9 for a moment
 n@boxes.example :
 """,
+    "senders": """a@x.example error:5.7.8 nothing leaves for you
+b@x.example retry:4.3.2 come again
+c@x.example error
+d@x.example discard:
+e@x.example DUNNO
+@shut.sender.example error:you are closed
+<> error:5.7.1 no notices
+""",
     "virtual": "x@aliased.example a@here.example\ny@here.example a@here.example\n",
     "boxes": "m@boxes.example x\nn@boxes.example x\n",
 }
@@ -57,15 +65,24 @@ WAYS = {
     "by table": {"transport_maps": "hash:{t}/transport"},
     "of classes": {"local_transport": "error:local mail delivery is disabled", "virtual_transport": "retry:4.2.1 boxes are moved",
                    "relay_transport": "error:5.4.4 relay is shut", "default_transport": "error"},
+    "of senders": {"sender_dependent_default_transport_maps": "hash:{t}/senders"},
+    "of senders, and a table": {"sender_dependent_default_transport_maps": "hash:{t}/senders", "transport_maps": "hash:{t}/transport"},
+    "of senders, where all is shut": {"sender_dependent_default_transport_maps": "hash:{t}/senders", "default_transport": "error:5.4.9 all is shut"},
 }
 
 
-def compare(postfix, tables, settings):
+SENDERS = {way: ["a@x.example"] for way in WAYS} | {way: ["a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@x.example", "z@x.example",
+                                                        "any@shut.sender.example", ""] for way in WAYS if way.startswith("of senders")}
+
+
+def compare(postfix, tables, settings, senders):
     common = {"myhostname": "mail.here.example", "mydomain": "here.example", "myorigin": "$mydomain",
               "mydestination": "$myhostname, here.example", "recipient_delimiter": "+", "alias_maps": f"hash:{tables}/aliases",
               "local_recipient_maps": "$alias_maps", "relay_domains": "relay.example", "relay_recipient_maps": "",
               "smtpd_sender_login_check": "none", "smtpd_sasl_auth_enable": "no", "local_transport": "local:", **settings}
-    said = ["EHLO client.example", "MAIL FROM:<a@x.example>", *(f"RCPT TO:<{a}>" for a in ADDRESSES)]
+    said = ["EHLO client.example"]
+    for sender in senders:
+        said += [f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{a}>" for a in ADDRESSES), "RSET"]
     with House(**common) as house:
         for case, (own, _) in CASES.items():
             house.write_settings(**{name: own.get(name) for name in ("mynetworks", "smtpd_relay_restrictions",
@@ -77,7 +94,7 @@ def compare(postfix, tables, settings):
                 if ours == theirs:
                     break
                 time.sleep(1)
-            pairs = list(zip(["", "", "", *ADDRESSES], theirs, ours))
+            pairs = list(zip(["", *said], theirs, ours))
             assert [p for p in pairs if p[1].rstrip() != p[2].rstrip()] == [], case
 
 
@@ -88,6 +105,6 @@ def test_R214_error_and_retry_are_said_at_rcpt_as_postfix_does(way):
         settings = {k: v.format(t=tables) for k, v in {**SETTINGS, **WAYS[way]}.items()}
         postfix = Postfix(tables, CASES, "".join(f"{k} = {v}\n" for k, v in settings.items()))
         try:
-            compare(postfix, tables, settings)
+            compare(postfix, tables, settings, SENDERS[way])
         finally:
             postfix.close()

@@ -981,6 +981,16 @@ session_client(struct session *s)
 	return client_of(s);
 }
 bool
+session_has_letter(const struct session *s)
+{
+	return s->letter != NULL;
+}
+struct bytes
+session_letter_sender(const struct session *s)
+{
+	return s->letter != NULL ? s->letter->sender : BYTES("");
+}
+bool
 session_is_notice(const struct session *s)
 {
 	return s->letter != NULL && s->letter->sender.len == 0;

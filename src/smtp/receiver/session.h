@@ -225,6 +225,8 @@ const char *session_client(struct session *);             /* "name[address]"; th
 bool session_is_secure(const struct session *);
 bool session_tls(struct session *, struct tls_facts *);   /* false: plain */
 bool session_is_notice(const struct session *);            /* a letter from <> is begun */
+bool session_has_letter(const struct session *);
+struct bytes session_letter_sender(const struct session *);          /* "" of a notice, or without a letter */
 uint64_t session_letter_size(const struct session *);     /* of the letter: once it is here, else as MAIL announced it; 0 not said */
 struct bytes session_user(const struct session *);        /* who logged in; "" nobody */
 /* It said more than it may before it has heard the answer to the command being done (rfc2920:3.1). */

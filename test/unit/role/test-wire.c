@@ -108,7 +108,7 @@ static const struct body_case {
 	  BODY(credential_ask, 1, "mansio", "imap", "192.0.2.1", B("jack"), B("s e\0c")) },
 	{ "credential said",
 	  BODY(credential_said, CREDENTIAL_CLOSED, "account is expired", B("home=/home/jack\n")) },
-	{ "resolve", BODY(resolve, B("jill@example.com"), true, true, true, true, true, 1 << 20) },
+	{ "resolve", BODY(resolve, B("jill@example.com"), B("jack@example.org"), true, true, true, true, true, true, 1 << 20) },
 	{ "a key for a table", BODY(table_ask, "pgsql:/etc/x.cf", B("o'brien@example.com")) },
 	{ "what a table has", BODY(table_said, 0, B("a@example.com")) },
 	{ "keys for a table", BODY(table_ask_all, "sqlite:/etc/x.cf", copies, 2) },
