@@ -427,8 +427,12 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 {
 	const struct sender_settings *r = c->rows;
 	const struct sender_login    *login = &r->login[d->w.lmtp];
+	struct setting_list           mechanisms = { NULL, 0 };
 
-	c->filter = list_keep(c->life, &login->mechanisms);
+	*why = "smtp_sasl_mechanism_filter cannot be asked";
+	if (login->on && sender_mechanisms(d, &mechanisms) != TABLE_FOUND)
+		return false;
+	c->filter = list_keep(c->life, &mechanisms);
 	c->config = (struct outgoing_config){
 		.host = arena_printf(c->life, "%s[%s]", c->name, address),
 		.hello = arena_copy(c->life, bytes_of(d->w.lmtp ? r->lhlo_name : r->helo_name)),

@@ -11,6 +11,8 @@
 #include "role/enquiry.h"
 #include "role/proxymap.h"
 #include "role/sender.h"
+#include "role/tables.h"
+#include "sasl/supplicant.h"
 #include <string.h>
 
 /* A question to a table of another server. */
@@ -84,6 +86,50 @@ sender_lookup(struct delivery *d, const struct setting_list *tables, struct byte
 			return o;
 	}
 	return TABLE_NONE;
+}
+
+/* One word of the list, and of a table those that it has. */
+static enum table_outcome
+add_mechanisms(struct delivery *d, const char *item, struct buffer *out)
+{
+	const char         *word = item + (*item == '!'), *name, *one;
+	struct setting_list table = { &word, 1 };
+	struct bytes        value;
+	enum table_outcome  o;
+
+	/* "static:rest" is all that were not named, a token's not. */
+	for (size_t n = 0; strncmp(word, "static:", 7) != 0 && table_is_name(word) &&
+	                   (name = supplicant_mechanism(n)) != NULL;
+	     n++) {
+		o = sender_lookup(d, &table, arena_lower(d->life, bytes_of(name)), &value);
+		if (o != TABLE_FOUND && o != TABLE_NONE)
+			return o;
+		one = word == item ? name : arena_printf(d->life, "!%s", name);
+		if (o == TABLE_FOUND)
+			buffer_add(out, (struct bytes){ (const char *)&one, sizeof one });
+	}
+	/* Of a table its name stays, which is no mechanism's: a list of nothing else lets none through. */
+	buffer_add(out, (struct bytes){ (const char *)&item, sizeof item });
+	return TABLE_FOUND;
+}
+
+enum table_outcome
+sender_mechanisms(struct delivery *d, struct setting_list *out)
+{
+	struct setting_list list = d->rows->login[d->w.lmtp].mechanisms;
+	struct buffer       b = { 0 };
+	enum table_outcome  o = TABLE_FOUND;
+
+	tables_patterns(d->house, d->life, &list);
+	for (size_t i = 0; i < list.count && o == TABLE_FOUND; i++)
+		o = add_mechanisms(d, list.item[i], &b);
+	out->count = b.len / sizeof(const char *);
+	out->item = (const char *const *)arena_keep(d->life, buffer_bytes(&b)).at;
+	/* A file that is empty, or not there, lets none through, too. */
+	if (out->count == 0 && d->rows->login[d->w.lmtp].mechanisms.count > 0)
+		*out = d->rows->login[d->w.lmtp].mechanisms;
+	buffer_free(&b);
+	return o;
 }
 
 enum table_outcome
@@ -193,11 +239,13 @@ bool
 sender_tables_ready(struct delivery *d, const char *host, const char *address)
 {
 	const struct sender_settings *r = d->rows;
+	struct setting_list           mechanisms;
 	struct bytes                  value;
 	const char                   *words, *why = NULL;
 	unsigned                      offers;
 
-	if (r->login[d->w.lmtp].on && sender_password(d, host, &value) == TABLE_WAIT)
+	if (r->login[d->w.lmtp].on && (sender_password(d, host, &value) == TABLE_WAIT ||
+	                               sender_mechanisms(d, &mechanisms) == TABLE_WAIT))
 		return false;
 	words = sender_bind_words(d, &why);
 	if (words == NULL && why == NULL)

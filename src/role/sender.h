@@ -163,6 +163,8 @@ bool contacts_busy(const struct house *);
 enum table_outcome sender_lookup(struct delivery *, const struct setting_list *tables, struct bytes key, struct bytes *value);
 /* An address as Postfix asks for one: user+ext@domain, user@domain, user+ext and user where the domain is ours, @domain. */
 enum table_outcome sender_lookup_address(struct delivery *, const struct setting_list *tables, struct bytes address, struct bytes *value, struct bytes *extension);
+/* What smtp_sasl_mechanism_filter says, in words alone. */
+enum table_outcome sender_mechanisms(struct delivery *, struct setting_list *);
 bool sender_tables_ready(struct delivery *, const char *host, const char *address);
 /* smtp_delivery_status_filter: what became of each is told as that has it.  False: it is asked, and delivery_heard() follows. */
 bool sender_results_filter(struct delivery *);

@@ -477,32 +477,24 @@ check_table_name(void *ctx, const struct table_named *named)
 static void
 check_words(struct check *c)
 {
-	/* postconf(5) of the mechanisms: "static:rest" is all that were not named. */
-	static const struct {
-		const char *name;
-		bool        rest;
-	} lists[] = { { "masquerade_exceptions", false },
-		      { "smtp_connection_cache_destinations", false },
-		      { "smtp_sasl_mechanism_filter", true },
-		      { "lmtp_sasl_mechanism_filter", true } };
-	struct arena *scratch = arena_open(NULL);
+	static const char *const lists[] = { "masquerade_exceptions",
+		                             "smtp_connection_cache_destinations" };
+	struct arena            *scratch = arena_open(NULL);
 
 	for (size_t i = 0; i < COUNT(lists); i++) {
-		const char  *value = settings_value(c->settings, lists[i].name);
+		const char  *value = settings_value(c->settings, lists[i]);
 		struct bytes rest = bytes_of(value == NULL ? "" : value), item;
 
 		while (rest.len > 0 && setting_item(&rest, &item)) {
 			const char *word = arena_copy(scratch, item);
 
 			word += *word == '!';
-			if (lists[i].rest && strncmp(word, "static:", 7) == 0)
-				continue;
 			if (*word == '/' || table_is_name(word))
 				complain(
-					c, settings_line(c->settings, lists[i].name),
+					c, settings_line(c->settings, lists[i]),
 					"%s = %s: this list has words, and no table or file of them: "
 					"write them here",
-					lists[i].name, word);
+					lists[i], word);
 		}
 	}
 	arena_close(&scratch);

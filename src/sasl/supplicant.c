@@ -174,6 +174,12 @@ supplicant_name(const struct supplicant *c)
 	return c->mechanism->name;
 }
 
+const char *
+supplicant_mechanism(size_t n)
+{
+	return n < COUNT(mechanisms) ? mechanisms[n].name : NULL;
+}
+
 unsigned
 supplicant_bit(const struct supplicant *c)
 {

@@ -38,6 +38,7 @@ struct supplicant_facts {
 struct supplicant;
 struct supplicant *supplicant_open(struct bytes offered, const struct supplicant_facts *, struct arena *);
 const char *supplicant_name(const struct supplicant *);
+const char *supplicant_mechanism(size_t n);                  /* each that we know; NULL past the last */
 unsigned    supplicant_bit(const struct supplicant *);
 bool supplicant_first(struct supplicant *, struct buffer *out);
 bool supplicant_answer(struct supplicant *, struct bytes challenge, struct buffer *out);

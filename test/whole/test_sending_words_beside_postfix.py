@@ -165,5 +165,51 @@ def test_a_password_is_found_as_by_postfix():
     assert logins[n + list(PASSWORDS).index("all of a domain")][1] == ["a", "1"]
 
 
+# What the filter says: of AUTH PLAIN LOGIN one is left, or none.
+FILTERS = {
+    "a word": "login", "not a word": "!plain,static:all", "a word that is none": "gssapi", "letters do not matter": "LoGiN",
+    "a file": "{d}/words", "not a file": "!{d}/words,static:all", "a file with a no": "{d}/no",
+    "a table": "texthash:{d}/table", "not a table": "!texthash:{d}/table,static:all", "a table of nobody": "texthash:{d}/none",
+    "a table before a word": "texthash:{d}/none,plain", "patterns": "regexp:{d}/patterns",
+    "the first decides": "!login,texthash:{d}/table,plain",
+}
+
+
+def test_mechanisms_are_filtered_as_by_postfix():
+    seen = []
+
+    def reply(verb, argument, session):
+        if verb == "AUTH":
+            session.mechanism = argument.split()[0].upper()
+            return "334 VXNlcm5hbWU6" if session.mechanism == "LOGIN" and len(argument.split()) == 1 else "235 2.7.0 yes"
+        if verb == "YQ==":
+            return "334 UGFzc3dvcmQ6"
+        if verb == "MQ==":
+            return "235 2.7.0 yes"
+        if verb == "MAIL":
+            seen.append((argument, getattr(session, "mechanism", None)))
+
+    d = pathlib.Path(tempfile.mkdtemp(prefix="mansio-mechanisms-"))
+    d.chmod(0o755)
+    for name, text in {"words": "# of a file\nlogin\n", "no": "!plain\nlogin\n", "table": "login yes\n", "none": "other yes\n", "patterns": "/^log/ yes\n"}.items():
+        (d / name).write_text(text)
+    try:
+        with Sink(reply, offers=("AUTH PLAIN LOGIN",)) as sink:
+            to = f"[localhost]:{sink.port}"
+            both = Both(to, "smtp_sasl_password_maps", ["localhost a:1"] * len(FILTERS),
+                        dict(myhostname="mail.here.example", smtp_host_lookup="native", inet_protocols="ipv4", smtp_tls_security_level="none",
+                             smtp_sasl_auth_enable="yes", smtp_sasl_security_options="noanonymous"),
+                        [{"smtp_sasl_mechanism_filter": f.format(d=d)} for f in FILTERS.values()])
+            theirs, ours = both.run([f"s{n}@here.example" for n in range(len(FILTERS))])
+    finally:
+        shutil.rmtree(d)
+    differ = {case: (a, b) for case, a, b in zip(FILTERS, theirs, ours) if a[0] != b[0]}
+    assert not differ, differ
+    logins = [[m for mail, m in seen if f"<s{n}@here.example>" in mail] for n in range(len(FILTERS))]
+    differ = {case: pair for case, pair in zip(FILTERS, logins) if len(set(pair)) > 1}
+    assert not differ, differ
+    assert ours[list(FILTERS).index("a table of nobody")][0] == "deferred" and set(logins[list(FILTERS).index("a table")]) == {"LOGIN"}
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))

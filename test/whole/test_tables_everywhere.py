@@ -65,7 +65,7 @@ def test_R199_every_parameter_that_takes_tables_is_taken_or_refused_with_a_sente
     assert found.count(None) > 90, found.count(None)
 
 
-@pytest.mark.parametrize("name", ["masquerade_exceptions", "smtp_connection_cache_destinations", "smtp_sasl_mechanism_filter"])
+@pytest.mark.parametrize("name", ["masquerade_exceptions", "smtp_connection_cache_destinations"])
 @pytest.mark.parametrize("value", ["hash:/etc/x", "/etc/x"])
 def test_a_list_of_words_is_no_table_and_the_check_says_so(tmp_path, name, value):
     main = tmp_path / "main.cf"
