@@ -67,6 +67,13 @@ seven_quote(struct bytes text, struct buffer *out)
 	}
 }
 
+/* An "=" that says no byte and ends no line: a byte above 127 comes too soon behind it. */
+static bool
+is_lone(struct bytes text, size_t at, size_t n)
+{
+	return text.at[at] == '=' && n < 3 && !is_end(text, at + n);
+}
+
 /* How much of quoted-printable stands together: "=C3", a byte, the "=" at the end of a line. */
 static size_t
 quoted_length(struct bytes text, size_t at)
@@ -86,15 +93,19 @@ requote_line(struct bytes line, struct buffer *out)
 	size_t column = 0, n, takes;
 
 	for (size_t i = 0; i < line.len; i += n) {
-		bool eight = (unsigned char)line.at[i] >= 0x80;
+		bool anew = (unsigned char)line.at[i] >= 0x80;
 
 		n = quoted_length(line, i);
-		takes = eight ? 3 : n;
+		if (is_lone(line, i, n)) {
+			anew = true;
+			n = 1;
+		}
+		takes = anew ? 3 : n;
 		if (column + takes > QUOTED_LINE - (i + n == line.len ? 0U : 1U)) {
 			buffer_add(out, BYTES("=\r\n"));
 			column = 0;
 		}
-		if (eight)
+		if (anew)
 			buffer_printf(out, "=%02X", (unsigned char)line.at[i]);
 		else
 			buffer_add(out, bytes_cut(line, i, n));
@@ -131,6 +142,14 @@ put_without_eight(struct bytes text, struct buffer *out)
 			buffer_add_char(out, text.at[i]);
 }
 
+/* Where nothing may be encoded, and nothing above 127 has a meaning. */
+static void
+put_questions(struct bytes text, struct buffer *out)
+{
+	for (size_t i = 0; i < text.len; i++)
+		buffer_add_char(out, (unsigned char)text.at[i] < 0x80 ? text.at[i] : '?');
+}
+
 static void
 put_base64(struct bytes body, struct buffer *out)
 {
@@ -155,7 +174,9 @@ put_base64(struct bytes body, struct buffer *out)
 struct part_facts {
 	struct bytes encoding, type; /* whole fields; "" there is none */
 	bool         mime;           /* MIME-Version                   */
-	bool         text, message;
+	bool         text, message;  /* message: it may not be encoded */
+	bool         partial;        /* of a letter that is nobody's to change */
+	struct bytes name;           /* of the encoding                */
 };
 
 static struct part_facts
@@ -170,12 +191,15 @@ facts_of(struct bytes head)
 		if (bytes_is(field.name, "MIME-Version"))
 			f.mime = true;
 		else if (bytes_is(field.name, "Content-Transfer-Encoding"))
-			f.encoding = field.whole;
+			f.encoding = field.whole, f.name = bytes_trim(field.value);
 		else if (bytes_is(field.name, "Content-Type")) {
 			value = bytes_trim(field.value);
 			f.type = field.whole;
 			f.text = bytes_starts_nocase(value, BYTES("text/"));
-			f.message = bytes_starts_nocase(value, BYTES("message/"));
+			/* rfc6532:3.7: these may. */
+			f.message = bytes_starts_nocase(value, BYTES("message/")) &&
+			            !bytes_starts_nocase(value, BYTES("message/global"));
+			f.partial = bytes_starts_nocase(value, BYTES("message/partial"));
 		}
 	}
 	return f;
@@ -199,9 +223,40 @@ put_encoding(struct edits *e, struct bytes content, const struct digest_part *p,
 	} else if (p->header_len == 0) {
 		return false;
 	}
-	edit.instead = bytes_of(
-		arena_printf(a, "%s%sContent-Transfer-Encoding: %s\r\n", mime, type, name));
+	/* A name that no reader knows stays to be seen (rfc2045:6.4). */
+	edit.instead = bytes_of(arena_printf(a, "%s%sContent-Transfer-Encoding: %s\r\n%s%.*s", mime,
+	                                     type, name, p->encoding == ENCODED_OTHER ? "X-" : "",
+	                                     p->encoding == ENCODED_OTHER ? (int)f.encoding.len : 0,
+	                                     f.encoding.at));
 	return edits_add(e, &edit);
+}
+
+/* Its alphabet is of ASCII, as that of base64; nobody here writes it. */
+static bool
+is_uuencode(struct bytes name)
+{
+	static const char *const names[] = { "x-uuencode", "uuencode", "x-uue", "uue" };
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (bytes_is(name, names[i]))
+			return true;
+	return false;
+}
+
+/* What says how it is encoded, or may not be encoded at all: that stays, and no byte is above 127.  False: it is neither. */
+static bool
+put_as_it_is(struct bytes body, const struct digest_part *p, const struct part_facts *f,
+             struct buffer *out)
+{
+	if (p->encoding == ENCODED_QP)
+		requote(body, out);
+	else if (p->encoding == ENCODED_BASE64)
+		put_without_eight(body, out);
+	else if (f->message || is_uuencode(f->name))
+		put_questions(body, out);
+	else
+		return false;
+	return true;
 }
 
 static bool
@@ -210,25 +265,21 @@ leaf_make(struct edits *e, struct bytes content, const struct digest_part *p, bo
 {
 	struct bytes      body = bytes_cut(content, p->body_at, p->body_len);
 	struct part_facts f = facts_of(bytes_cut(content, p->header_at, p->header_len));
-	bool              binary = p->encoding == ENCODED_BINARY, encoded;
+	bool              binary = p->encoding == ENCODED_BINARY;
 	struct buffer     out = { 0 };
 	struct edit       edit = { .at = p->body_at, .len = p->body_len };
 
 	if (!has_eight(body) && !binary)
 		return p->encoding != ENCODED_8BIT ||
 		       put_encoding(e, content, p, whole_letter, "7bit", a);
-	encoded = p->encoding == ENCODED_QP || p->encoding == ENCODED_BASE64;
-	if ((!encoded && (p->encoding > ENCODED_BINARY || f.message)) ||
-	    (*anew += body.len) > SEVEN_MOST)
+	if (f.partial || (binary && f.message) || (*anew += body.len) > SEVEN_MOST)
 		return false;
-	if (encoded) {
-		if (p->encoding == ENCODED_QP)
-			requote(body, &out);
-		else
-			put_without_eight(body, &out);
+	if (put_as_it_is(body, p, &f, &out)) {
 		edit.instead = arena_keep(a, buffer_bytes(&out));
 		buffer_free(&out);
-		return edits_add(e, &edit);
+		return (p->encoding != ENCODED_8BIT ||
+		        put_encoding(e, content, p, whole_letter, "7bit", a)) &&
+		       edits_add(e, &edit);
 	}
 	if (f.text && !binary)
 		seven_quote(body, &out);

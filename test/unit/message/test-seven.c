@@ -116,9 +116,13 @@ test_encoded(void **state)
 		  "0123456789012345678901234567890123456789012345678901234567890123456789\xe9=C3=A9\r\n",
 		  "0123456789012345678901234567890123456789012345678901234567890123456789=E9=\r\n=C3=A9\r\n" },
 		{ "without an end", "quoted-printable", "\xe9=C3", "=E9=C3" },
-		{ "half a code", "quoted-printable", "\xe9=\xe9=C\r\n", "=E9==E9=C\r\n" },
+		{ "rfc2045:6.7 (1) an = that says no byte is said", "quoted-printable", "\xe9=\xe9=C\r\n", "=E9=3D=E9=C\r\n" },
+		{ "and half a code", "quoted-printable", "=C\xe9\r\n", "=3DC=E9\r\n" },
+		{ "which makes no line too long", "quoted-printable",
+		  "01234567890123456789012345678901234567890123456789012345678901234567890123=\xe9\r\n",
+		  "01234567890123456789012345678901234567890123456789012345678901234567890123=\r\n=3D=E9\r\n" },
 		{ "rfc2045:6.8 what is not of the alphabet is passed over", "base64", "aGVs\xe9" "bG8=\r\n", "aGVsbG8=\r\n" },
-		{ "an encoding nobody knows", "x-uuencode", "\xe9\r\n", NULL },
+		{ "the alphabet of uuencode is of ASCII", "x-uuencode", "caf\xe9\r\nbegin 644 a\r\n", "caf?\r\nbegin 644 a\r\n" },
 	};
 
 	(void)state;
@@ -143,4 +147,51 @@ test_encoded(void **state)
 	}
 }
 
-UNIT(test_quoted, test_bound, test_between, test_encoded)
+/* Whole parts, their fields with them. */
+static void
+test_parts(void **state)
+{
+#define MIME "MIME-Version: 1.0\r\n"
+	static const struct { const char *why, *letter, *made; } letters[] = {
+		{ "rfc2045:6.4 an encoding nobody knows is none",
+		  MIME "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8-bit\r\n\r\ncaf\xe9\r\n",
+		  MIME "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+		       "X-Content-Transfer-Encoding: 8-bit\r\n\r\ncaf=E9\r\n" },
+		{ "nor is one of what is no text",
+		  MIME "Content-Type: image/x\r\nContent-Transfer-Encoding: x-mine\r\n\r\n\xe9\xe9\xe9",
+		  MIME "Content-Type: image/x\r\nContent-Transfer-Encoding: base64\r\nX-Content-Transfer-Encoding: x-mine\r\n\r\n6enp" },
+		{ "without bytes above 127 it stays",
+		  MIME "Content-Type: text/plain\r\nContent-Transfer-Encoding: x-mine\r\n\r\ncafe\r\n",
+		  MIME "Content-Type: text/plain\r\nContent-Transfer-Encoding: x-mine\r\n\r\ncafe\r\n" },
+		{ "rfc2046:5.2 rfc3464:2.1 a status may not be encoded",
+		  MIME "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\nReporting-MTA: dns; caf\xe9\r\n",
+		  MIME "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 7bit\r\n\r\nReporting-MTA: dns; caf?\r\n" },
+		{ "rfc6533 that of letters with UTF-8 may",
+		  MIME "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xc3\xa9",
+		  MIME "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: base64\r\n\r\nw6k=" },
+		{ "rfc2046:5.2.2 a piece of a letter is nobody's to change",
+		  MIME "Content-Type: message/partial; id=a; number=1; total=2\r\n\r\n\xe9\r\n", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(letters); i++) {
+		struct arena *a = arena_open(NULL);
+		struct buffer packed = { 0 }, out = { 0 };
+		struct bytes  letter = bytes_of(letters[i].letter);
+		struct edits  e = edits_in(a);
+		struct digest d;
+
+		digest_make(letter, a, &packed);
+		HOLDS(letters[i].why, digest_view(buffer_bytes(&packed), &d));
+		HOLDS(letters[i].why, seven_make(letter, &d, a, &e) == (letters[i].made != NULL));
+		if (letters[i].made != NULL) {
+			edits_apply(&e, letter, (struct bytes){ NULL, 0 }, &out);
+			SAME(letters[i].why, buffer_bytes(&out), bytes_of(letters[i].made));
+		}
+		buffer_free(&packed);
+		buffer_free(&out);
+		arena_close(&a);
+	}
+}
+
+UNIT(test_quoted, test_bound, test_between, test_encoded, test_parts)
