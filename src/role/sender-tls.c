@@ -386,6 +386,18 @@ sender_tls_web(struct house *h)
 
 /* ---- what came of it (rfc8460) ---- */
 
+/* rfc8460:4.3.2: what can fail of a policy alone is of its kind, though no policy was had. */
+static uint8_t
+kind_of_failure(const char *type)
+{
+	static const char *const of_dane[] = { "tlsa-invalid", "dnssec-invalid", "dane-required" };
+
+	for (size_t i = 0; i < COUNT(of_dane); i++)
+		if (strcmp(type, of_dane[i]) == 0)
+			return TLS_POLICY_TLSA;
+	return strncmp(type, "sts-", 4) == 0 ? TLS_POLICY_STS : TLS_POLICY_NONE;
+}
+
 /* The policy in the lines that a report has of it. */
 static const char *
 policy_text(const struct delivery *d, uint8_t *kind)
@@ -434,6 +446,10 @@ sender_tls_result(struct delivery *d, const char *type, const char *reason)
 		                   .local = d->local,
 		                   .helo = d->helo };
 	to->text = policy_text(d, &to->policy);
+	if (kind_of_failure(type) != TLS_POLICY_NONE && kind_of_failure(type) != to->policy) {
+		to->policy = kind_of_failure(type);
+		to->text = "";
+	}
 }
 
 /* What OpenSSL reads when it is first used it reads while it may: before the cage is shut. */

@@ -19,7 +19,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import free_ports, wait_for
 from proved import INSECURE, Authority, Host, Resolver, Zone, tlsa
-from test_sending import house, send
+from test_sending import Sink, house, send
+from tlsreports import reports_in, yesterday
 
 # What is expected of a domain: how the log calls the connection, or why nothing went ("" in the clear).
 SENT_CLEAR, UNTRUSTED, VERIFIED = "", "Untrusted", "Verified"
@@ -98,6 +99,7 @@ class World:
         self.expected["insecure.example"] = (UNTRUSTED, "non DNSSEC destination")
         self.expected["half.insecure.example"] = (NOT_TRUSTED, "non DNSSEC destination")
         self.expected["good.insecure.example"] = (VERIFIED, "non DNSSEC destination")
+        records += "".join(f'_smtp._tls.{d}. TXT "v=TLSRPTv1; rua=mailto:reports@far.{INSECURE[:-1]}"\n' for d in ("unusable.example", "lookup.example"))
         self.zone = Zone(records, insecure, SPOIL)
 
     def host(self, domain, address, certificate):
@@ -167,6 +169,19 @@ def test_what_is_proved_decides(world, column, level):
         said = decisions(h, world.expected)
         wrong = {d: (world.expected[d][column], said[d]) for d in said if not fits(world.expected[d][column], said[d])}
         assert wrong == {}, h.text()
+
+
+def test_what_fails_of_TLSA_records_is_told_as_of_these(world):
+    """rfc8460:4.3.2.1: records that cannot be used, or be proved, are a policy of DANE that failed, not none."""
+    failures = {"unusable.example": "tlsa-invalid", "lookup.example": "dnssec-invalid"}
+    to = "far.insecure.example"
+    with Sink() as relay, world.house(smtp_tlsrpt_enable="yes", transport_maps=f"inline:{{{to}=smtp:[127.0.0.1]:{relay.port}}}") as h:
+        decisions(h, failures)
+        yesterday(h, failures)
+        wait_for(lambda: set(reports_in(relay)) == set(failures), 60)
+    for d, failure in failures.items():
+        [policy] = [p for p in reports_in(relay)[d]["policies"] if p.get("failure-details")]
+        assert policy["policy"]["policy-type"] == "tlsa" and [f["result-type"] for f in policy["failure-details"]] == [failure], policy
 
 
 class Oracle:

@@ -4,16 +4,13 @@
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_sending_sts.py
 """
 
-import datetime
 import email
 import gzip
 import http.server
-import json
 import os
 import pathlib
 import random
 import re
-import sqlite3
 import ssl
 import subprocess
 import sys
@@ -26,6 +23,7 @@ from house import BINARY, free_ports, wait_for
 from proved import Authority, Host, Zone, tlsa
 from test_sending import Sink, house, send
 from test_sending_dane import decision
+from tlsreports import read_report, reports_in, yesterday
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a web server at port 443 needs root")
 
@@ -190,6 +188,7 @@ class World:
         records += f"reports.example. A {self.net}.1\n"
         records += '_smtp._tls.self.example. TXT ( "v=TLSRPTv1; rua=mailto:reports@none.example" )\n'
         records += '_smtp._tls.enforce.example. TXT ( "v=TLSRPTv1;rua=https://reports.example/v1/tls" )\n'
+        records += "".join(f'_smtp._tls.{d}.example. TXT ( "v=TLSRPTv1; rua=mailto:reports@none.example" )\n' for d in FAILURES)
         self.zone = Zone(records)
 
     @staticmethod
@@ -273,22 +272,22 @@ def test_a_policy_is_remembered(world):
         wait_for(lambda: decision(h.text(), "self.example") == OPEN)
 
 
-def read_report(packed):
-    """What an independent reader sees: the fields of rfc8460:4.4, each of its type."""
-    report = json.loads(gzip.decompress(packed))
-    assert set(report) == {"organization-name", "date-range", "contact-info", "report-id", "policies"}
-    begin, end = (datetime.datetime.strptime(report["date-range"][n], "%Y-%m-%dT%H:%M:%SZ") for n in ("start-datetime", "end-datetime"))
-    assert (end - begin).total_seconds() == 86399 and begin.hour == 0
-    kinds = {"starttls-not-supported", "certificate-host-mismatch", "certificate-expired", "certificate-not-trusted", "validation-failure", "tlsa-invalid",
-             "dnssec-invalid", "dane-required", "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"}        # rfc8460:4.3
-    for p in report["policies"]:
-        assert set(p) <= {"policy", "summary", "failure-details"}
-        assert p["policy"]["policy-type"] in ("tlsa", "sts", "no-policy-found")
-        assert all(isinstance(line, str) for line in p["policy"].get("policy-string", []))
-        good, bad = (p["summary"][f"total-{n}-session-count"] for n in ("successful", "failure"))
-        assert {f["result-type"] for f in p.get("failure-details", [])} <= kinds
-        assert isinstance(good, int) and bad == sum(f["failed-session-count"] for f in p.get("failure-details", []))
-    return report
+# rfc8460:4.3.2.2: of what of a policy of MTA-STS fails.
+FAILURES = {"missing": "sts-policy-fetch-error", "web-name": "sts-webpki-invalid", "broken": "sts-policy-invalid"}
+
+
+def test_what_fails_of_a_policy_is_told_as_of_that_policy(world):
+    """rfc8460:4.2, 4.3.2.2: what fails before there is a policy is no session without one."""
+    domains = {f"{d}.example" for d in FAILURES}
+    with Sink() as relay, world.house(smtp_tlsrpt_enable="yes", transport_maps=f"inline:{{none.example=smtp:[127.0.0.1]:{relay.port}}}") as h:
+        for d in domains:
+            send(h, f"x@{d}")
+        wait_for(lambda: all(decision(h.text(), d) is not None for d in domains), 60)
+        yesterday(h, domains)
+        wait_for(lambda: set(reports_in(relay)) == domains, 60)
+    for d, failure in FAILURES.items():
+        [policy] = [p for p in reports_in(relay)[f"{d}.example"]["policies"] if p.get("failure-details")]
+        assert policy["policy"]["policy-type"] == "sts" and [f["result-type"] for f in policy["failure-details"]] == [failure], policy
 
 
 def test_domains_that_ask_hear_how_tls_came_about(world):
@@ -298,16 +297,7 @@ def test_domains_that_ask_hear_how_tls_came_about(world):
         send(h, "x@enforce.example")
         send(h, "x@self.example")
         wait_for(lambda: all(decision(h.text(), d) is not None for d in ("enforce.example", "self.example")))
-        assert h.stop() == 0
-        db = sqlite3.connect(h.directory / "mail/spool/queue.db")
-        names = [n for n, in db.execute("SELECT name FROM kept WHERE name LIKE 'tlsrpt/%'")]
-        assert {n.split("/")[2] for n in names} == {"enforce.example", "self.example"}
-        for n in names:  # it was yesterday
-            _, day, domain = n.split("/")
-            db.execute("UPDATE kept SET name=? WHERE name=?", (f"tlsrpt/{int(day) - 1}/{domain}", n))
-        db.commit()
-        db.close()
-        h.start()
+        yesterday(h, ("enforce.example", "self.example"))
         wait_for(lambda: world.web.count("reports.example") and any(b"TLS-Report-Domain" in t for _, _, t in relay.letters), 60)
         wait_for(lambda: h.count("tlsrpt: the report for ") == 2)
     _, path, kind, packed = next(a for a in world.web.asked if a[0] == "reports.example")
