@@ -233,6 +233,8 @@ outgoing_hear_auth(struct outgoing *o)
 
 	if (o->heard.code == 334) {
 		hear_challenge(o);
+	} else if (o->heard.code / 100 == 2 && o->auth_step >= AUTH_CANCELLED) {
+		outgoing_lost(o, "it says yes to a login that was given up", false);
 	} else if (o->heard.code / 100 == 2 && !supplicant_content(o->login)) {
 		outgoing_lost(o, "it has not proved that it knows the password", false);
 	} else if (o->heard.code / 100 == 2) {

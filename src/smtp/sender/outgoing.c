@@ -47,7 +47,12 @@ outgoing_said(struct outgoing *o, const char *command)
 {
 	history_blame(&o->history, fault_of_answer(o->heard.code));
 	buffer_reset(&o->words);
-	buffer_printf(&o->words, "host %s said: ", o->config.host);
+	/* It says yes, or go on, where nobody can go on by that. */
+	buffer_printf(&o->words, "%shost %s said: ",
+	              command != NULL && (o->heard.code / 100 == 2 || o->heard.code / 100 == 3)
+	                      ? "Protocol error: "
+	                      : "",
+	              o->config.host);
 	response_words(&o->heard, &o->words);
 	if (command != NULL)
 		buffer_printf(&o->words, " (in reply to %s)", command);

@@ -382,16 +382,17 @@ hear_data(struct outgoing *o)
 {
 	char               status[12];
 	enum outgoing_fate f;
+	bool               go = o->heard.code / 100 == 3; /* rfc5321:4.2.1: the first digit */
 
 	o->heard_data = true;
-	if (o->heard.code == 354 && o->taken > 0 && o->t->probe) {
+	if (go && o->taken > 0 && o->t->probe) {
 		/* No letter will follow: there is nothing to say but to go. */
 		outgoing_transaction_lost(o, FATE_DELIVERED, "2.1.5", outgoing_said(o, NULL));
 		return;
 	}
-	if (o->heard.code == 354 && o->taken > 0)
+	if (go && o->taken > 0)
 		return;
-	if (o->heard.code == 354) {
+	if (go) {
 		/* rfc2920:3.1: nobody takes it, and yet it is to come: an empty one ends that. */
 		outgoing_say(o, ".");
 		o->phase = PHASE_END;
@@ -442,7 +443,7 @@ outgoing_hear_envelope(struct outgoing *o)
 		give_up(o);
 	else if (o->heard_rcpts == o->t->rcpts && o->chunk)
 		content_begin_here(o);
-	else if (o->heard_data && o->heard.code == 354)
+	else if (o->heard_data && o->heard.code / 100 == 3)
 		content_begin_here(o);
 	else if (o->heard_data)
 		give_up(o);
