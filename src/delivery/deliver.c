@@ -1,23 +1,37 @@
 #include "delivery/deliver.h"
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "delivery/beenhere.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
 #include "store/quota.h"
 #include <errno.h>
 #include <string.h>
 
-struct bytes
-delivery_head(struct bytes sender, struct bytes original, struct bytes address, struct arena *a)
+void
+delivery_passed(struct bytes passed, struct buffer *out)
 {
-	const char *first = original.len == 0 ? ""
-	                                      : arena_printf(a, "X-Original-To: %.*s\r\n",
-	                                                     (int)original.len, original.at);
+	struct bytes name;
 
-	return bytes_of(arena_printf(a, "Return-Path: <%.*s>\r\n%sDelivered-To: %.*s\r\n",
-	                             (int)sender.len, sender.at, first, (int)address.len,
-	                             address.at));
+	while (bytes_split(&passed, '\n', &name))
+		if (name.len > 0)
+			buffer_printf(out, "Delivered-To: %.*s\r\n", (int)name.len, name.at);
+}
+
+struct bytes
+delivery_head(struct bytes sender, struct bytes original, struct bytes delivered,
+              struct bytes passed, struct arena *a)
+{
+	struct buffer head = { 0 };
+	struct bytes  kept;
+
+	buffer_printf(&head, "Return-Path: <%.*s>\r\n", (int)sender.len, sender.at);
+	if (original.len > 0)
+		buffer_printf(&head, "X-Original-To: %.*s\r\n", (int)original.len, original.at);
+	delivery_passed(delivered, &head);
+	delivery_passed(passed, &head);
+	kept = arena_keep(a, buffer_bytes(&head));
+	buffer_free(&head);
+	return kept;
 }
 
 static struct delivery_answer
@@ -80,7 +94,7 @@ content_place(struct letters *letters, const struct delivery *d, uint64_t len,
 	return 0;
 }
 
-/* Where the pieces lie, from the envelope record that was stored with the content; ELOOP: it has been here before. */
+/* Where the pieces lie, from the envelope record that was stored with the content. */
 static int
 arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
 {
@@ -96,17 +110,14 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		return EBADMSG;
 	*out = (struct arrival){
 		.letter = d->letter,
-		.head = delivery_head(d->sender, d->original, d->address, a),
+		.head = delivery_head(d->sender, d->original, d->delivered, d->passed, a),
 		.prefix_len = (uint32_t)envelope.prefix.len,
 		.internal_date = clock_wall(),
 		.sent_date = digest.sent,
 		.arrived_us = envelope.arrived_us,
 	};
 	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
-	why = content_place(letters, d, envelope.content_len, &out->place);
-	if (why == 0 && d->aside == NULL && been_here(letters, &out->place, &digest, d->address))
-		return ELOOP;
-	return why;
+	return content_place(letters, d, envelope.content_len, &out->place);
 }
 
 /* The last letter may be over by the grace. */
@@ -151,9 +162,6 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	uint32_t        uid;
 	int             why = arrival_of(letters, d, a, &arrival);
 
-	if (why == ELOOP)
-		return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.4.6",
-			                         been_here_text(d->address, a) };
 	if (why != 0)
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0", letters_why(why) };
 	account = account_take(store, d->account, &why);

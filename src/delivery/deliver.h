@@ -15,8 +15,7 @@
  * DELIVERY_LATER    try again: the disk is full, the index cannot be opened now.
  *                   Or the account is full, when that is thought to pass.
  * DELIVERY_LOCKED   the same, but soon: another program has the mailbox's file locked.
- * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, the account is full, or the letter
- *                   has been here before and came back (delivery/beenhere.h).
+ * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, or the account is full.
  * status and text are static or in the arena: "2.0.0", "delivered to INBOX".
  */
 #ifndef DELIVERY_DELIVER_H
@@ -30,7 +29,9 @@ struct delivery {
 	uint64_t     envelope_at;
 	uint64_t     account;
 	struct bytes sender;           /* Return-Path                     */
-	struct bytes address;          /* Delivered-To                    */
+	struct bytes address;          /* as it was written               */
+	struct bytes delivered;        /* Delivered-To, "" no such field  */
+	struct bytes passed;           /* names of ours it came by before, each with LF behind it */
 	struct bytes original;         /* X-Original-To                   */
 	struct bytes detail;           /* of user+detail; "" none         */
 	unsigned     grace;            /* percent the last letter may be over the limit */
@@ -40,8 +41,10 @@ struct delivery {
 enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_LOCKED, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };
 
-/* The fields that are true for one recipient alone (rfc5321:4.4 Return-Path); without X-Original-To when `original` is empty. */
-struct bytes delivery_head(struct bytes sender, struct bytes original, struct bytes address, struct arena *);
+/* The fields that are true for one recipient alone (rfc5321:4.4 Return-Path); without X-Original-To when `original` is empty,
+   and without Delivered-To when `delivered` is.  Those of the names before stand below, as if the letter had come in again. */
+struct bytes delivery_head(struct bytes sender, struct bytes original, struct bytes delivered, struct bytes passed, struct arena *);
+void delivery_passed(struct bytes passed, struct buffer *);      /* a Delivered-To field for each */
 struct delivery_answer deliver(struct store *, struct letters *, const struct delivery *, struct arena *);
 
 #endif

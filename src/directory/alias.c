@@ -228,6 +228,7 @@ alias_user(struct walk *w, size_t at, struct bytes user, bool own, struct bytes 
 			.detail = detail,
 			.typed = own ? BYTES("") : walk_typed(w, at),
 			.sender = s->owner,
+			.entered = s->entered,
 		});
 }
 
@@ -265,6 +266,7 @@ open_errand(struct opening *o, const struct alias_part *p)
 	                                                    s->key.domain.at)),
 			   .detail = p->text,
 			   .sender = s->owner,
+			   .entered = s->entered,
 		   });
 }
 
@@ -440,6 +442,7 @@ alias_open(struct walk *w, size_t at, const struct directory_key *k)
 		return got;
 	walk_open(w, at, k);
 	w->todo[at].opens_local = true;
+	walk_enter(w, at);
 	if (owner.len > 0)
 		w->todo[at].owner = owner;
 	return open_parts(&o, value);

@@ -196,7 +196,8 @@ walk_elsewhere(struct walk *w, size_t at)
 	struct address     there = { s->key.typed, s->key.domain };
 
 	return walk_target(w, &(struct directory_target){ .address = address_text(w->a, &there),
-	                                                  .sender = s->owner });
+	                                                  .sender = s->owner,
+	                                                  .entered = s->entered });
 }
 
 /* ---- local ------------------------------------------------------------------- */
@@ -288,6 +289,7 @@ relay_luser(struct walk *w, size_t at)
 	relay_form(w, at, bytes_of(w->rules->luser_relay), &b);
 	resolve_tell(w->r, "luser_relay: %.*s", (int)b.len, b.at);
 	walk_open(w, at, &w->todo[at].key);
+	walk_enter(w, at);
 	o = walk_lead(w, at, rules_complete(w->r, buffer_bytes(&b), BYTES(""), BYTES("")),
 	              w->todo[at].detail);
 	buffer_free(&b);
@@ -447,6 +449,7 @@ mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value,
 				      .detail = detail,
 				      .typed = walk_typed(w, at),
 				      .sender = s->owner,
+				      .entered = s->entered,
 				      .shadow = true,
 				      .place = o == DIRECTORY_NONE ? value : BYTES(""),
 			      });

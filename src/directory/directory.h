@@ -48,6 +48,7 @@ struct directory_target {
 	struct bytes typed;          /* the address as it was written, with the detail: what Delivered-To says; "" as address */
 	/* of tables alone (resolve.h): */
 	struct bytes sender;         /* who sends what goes this way, "" as it was */
+	struct bytes entered;        /* the local name whose alias led here, the first of several; "" none did */
 	bool         shadow;         /* the account is directory_account_for(address)'s */
 	struct bytes place;          /* where such a mailbox lies, "" not said   */
 	const char  *source;         /* who says there is this account; NULL: virtual_mailbox_maps */

@@ -174,6 +174,13 @@ walk_typed(const struct walk *w, size_t at)
 	return address_text(w->a, &address);
 }
 
+void
+walk_enter(struct walk *w, size_t at)
+{
+	if (w->todo[at].entered.len == 0)
+		w->todo[at].entered = walk_typed(w, at);
+}
+
 enum directory_outcome
 walk_step(struct walk *w, size_t from, const struct directory_key *k, struct bytes detail)
 {
@@ -183,6 +190,7 @@ walk_step(struct walk *w, size_t from, const struct directory_key *k, struct byt
 		s.depth = w->todo[from].depth + 1;
 		s.local = w->todo[from].opens_local;
 		s.owner = w->todo[from].owner;
+		s.entered = w->todo[from].entered;
 	}
 	if (s.depth >= (size_t)w->rules->depth_most)
 		return walk_ends(
@@ -286,7 +294,8 @@ walk_person(struct walk *w, size_t at, const struct directory_key *k, struct byt
 	struct address          address = { k->local, domain };
 	struct directory_target t = { .detail = detail,
 		                      .typed = walk_typed(w, at),
-		                      .sender = w->todo[at].owner };
+		                      .sender = w->todo[at].owner,
+		                      .entered = w->todo[at].entered };
 	enum table_outcome      o;
 
 	*unsaid = true;
@@ -328,7 +337,8 @@ target_account(struct walk *w, size_t at, uint64_t id, const struct directory_ke
 	                                                  .address = address_text(w->a, &address),
 	                                                  .detail = detail,
 	                                                  .typed = walk_typed(w, at),
-	                                                  .sender = w->todo[at].owner });
+	                                                  .sender = w->todo[at].owner,
+	                                                  .entered = w->todo[at].entered });
 }
 
 enum directory_outcome
@@ -601,7 +611,8 @@ led_to(struct walk *w, size_t at, struct bytes from, enum directory_outcome o)
 	if (o == DIRECTORY_FOREIGN)
 		return walk_target(w, &(struct directory_target){
 					      .address = address_text(w->a, &there),
-					      .sender = step.owner });
+					      .sender = step.owner,
+					      .entered = step.entered });
 	if (o == DIRECTORY_NONE || o == DIRECTORY_REFUSED)
 		warn_("directory: %.*s leads to %.*s@%.*s, %s", (int)from.len, from.at,
 		      (int)there.local.len, there.local.at, (int)there.domain.len, there.domain.at,

@@ -21,6 +21,7 @@ struct step {
 	size_t               depth, parent;
 	bool                 opens_local, local;   /* it is a local alias; one led here  */
 	struct bytes         owner;      /* the sender of what goes this way, "" as it was */
+	struct bytes         entered;    /* the first local name that was opened on this way, "" none    */
 };
 
 struct walk {
@@ -70,6 +71,8 @@ bool walk_inside(const struct walk *, size_t at, const struct directory_key *);
 bool walk_opened(const struct walk *, const struct directory_key *);
 /* The step turned out to be this alias. */
 void walk_open(struct walk *, size_t at, const struct directory_key *);
+/* It is a local name, which the letter has come to; Delivered-To says so of what goes on from here. */
+void walk_enter(struct walk *, size_t at);
 /* The step's address goes to another server. */
 enum directory_outcome walk_elsewhere(struct walk *, size_t at);
 /* The name without its detail; false: there is none to take off. */

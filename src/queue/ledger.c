@@ -52,6 +52,8 @@ static const char kept_table[] =
 
 /* What came to the format later and harms nobody who does not know it; it fails where it is there. */
 static const char addition[] = "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''";
+static const char addition_through[] =
+	"ALTER TABLE recipient ADD COLUMN through TEXT NOT NULL DEFAULT ''";
 
 enum { CHECKED_MOST = 8192, SHRUNK_FROM = 1024, SHRUNK_MOST = 512 }; /* pages */
 enum query {
@@ -87,16 +89,16 @@ static const char *const query_text[QUERIES] = {
 	               " flags=?8, sender=?9, handling=?10",
 	[LETTER_DROP] = "DELETE FROM letter WHERE id=?1",
 	[RECIPIENT_PUT] = "INSERT OR REPLACE INTO recipient(letter, number, state, account, original, address, detail, orcpt, notify,"
-	                  " tries, due_ms, status, text, known, sender, warned)"
-	                  " VALUES(?1, ?16, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+	                  " tries, due_ms, status, text, known, sender, warned, through)"
+	                  " VALUES(?1, ?16, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)",
 	[RECIPIENT_DROP] = "DELETE FROM recipient WHERE letter=?1 AND number=?2",
 	[RECIPIENTS_DROP] = "DELETE FROM recipient WHERE letter=?1",
 	[LETTERS] = "SELECT id, envelope_segment, envelope_at, content_segment, content_at, content_len, arrived_us, flags, sender,"
 	            " handling FROM letter ORDER BY id",
 	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender,"
-	               " warned, letter, number FROM recipient ORDER BY letter, number",
+	               " warned, letter, number, through FROM recipient ORDER BY letter, number",
 	[RECIPIENTS_FROM] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender,"
-	                    " warned, letter, number FROM recipient WHERE letter=?1 AND number>=?2 ORDER BY number",
+	                    " warned, letter, number, through FROM recipient WHERE letter=?1 AND number>=?2 ORDER BY number",
 	[LEAP] = "UPDATE recipient SET due_ms=due_ms+?2 WHERE letter=?1",
 	[KEEP] = "INSERT OR REPLACE INTO kept(name, value) VALUES(?1, ?2)",
 	[KEEP_NOT] = "DELETE FROM kept WHERE name=?1",
@@ -170,6 +172,7 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 		              LEDGER_VERSION, sqlite3_errmsg(g->db));
 		return false;
 	}
+	(void)sqlite3_exec(g->db, addition_through, NULL, NULL, NULL);
 	/* A large one is looked at while it is read. */
 	if (pragma(g->db, "PRAGMA page_count") <= CHECKED_MOST &&
 	    pragma(g->db, "PRAGMA quick_check(1)") != 1) {
@@ -354,6 +357,7 @@ fill_recipient(struct recipient *r, sqlite3_stmt *s)
 	r->known = sqlite3_column_int(s, 11) != 0;
 	r->sender = text_like(r->life, s, 12, "");
 	r->warned = sqlite3_column_int(s, 13) != 0;
+	r->through = text_like(r->life, s, 16, "");
 	r->number = (uint32_t)sqlite3_column_int64(s, 15);
 }
 
@@ -662,6 +666,7 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_bind_text(s, 14, r->sender, -1, SQLITE_STATIC);
 	sqlite3_bind_int(s, 15, r->warned);
 	sqlite3_bind_int64(s, 16, r->number);
+	sqlite3_bind_text(s, 17, r->through, -1, SQLITE_STATIC);
 	return run(g, s);
 }
 

@@ -379,6 +379,7 @@ queue_recipient_make(struct queue *q, struct letter *l, struct bytes original, b
 		                 .original = original.len > 0 ? arena_copy(life, original) : "",
 		                 .detail = "",
 		                 .sender = "",
+		                 .through = "",
 		                 .outside = "",
 		                 .orcpt = "",
 		                 .status = "",
@@ -868,6 +869,7 @@ twin_of(struct queue *q, const struct recipient *r)
 
 	twin->orcpt = text_from(r, twin, r->orcpt);
 	twin->sender = text_from(r, twin, r->sender);
+	twin->through = text_from(r, twin, r->through);
 	twin->kept_by = r->kept_by;
 	return twin;
 }

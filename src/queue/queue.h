@@ -74,6 +74,7 @@ struct recipient {
 	const char *address;           /* as resolved                          */
 	const char *detail;
 	const char *sender;            /* instead of the letter's; "" its own  */
+	const char *through;           /* names of ours it came by: queue/through.h */
 	const char *outside;           /* what other hosts see instead of these, "" nothing (SRS) */
 	uint32_t    lifetime_s;        /* how long it is tried: 0 as all are, UINT32_MAX not known yet */
 	const char *orcpt;

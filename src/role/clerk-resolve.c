@@ -262,14 +262,20 @@ look_for_room(const struct work *w, const struct clerk *c, struct word_resolved 
 		answer->class = c->full_later ? RESOLVE_FULL_NOW : RESOLVE_FULL;
 }
 
-/* The queue gets the address as it was written where the account's own can be had from it. */
-static struct bytes
-written(const struct work *w, const struct directory_target *t)
+/* The queue gets the address as it was written where the account's own can be had from it, and else both. */
+static struct resolve_target
+target_of(const struct work *w, const struct directory_target *t)
 {
-	if (w->from == QUEUE && t->typed.len > 0 &&
-	    bytes_equal(house_plain_address(w->house, w->life, t->typed, t->detail), t->address))
-		return t->typed;
-	return t->address;
+	struct resolve_target out = { t->account, t->address, t->detail,
+		                      t->sender,  t->entered, { NULL, 0 } };
+
+	if (w->from != QUEUE || t->typed.len == 0)
+		return out;
+	if (bytes_equal(house_plain_address(w->house, w->life, t->typed, t->detail), t->address))
+		out.address = t->typed;
+	else if (t->account != 0)
+		out.typed = t->typed;
+	return out;
 }
 
 static void
@@ -292,12 +298,8 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
                             (found->reply[0] != '\0' || c->rules.sender_transports.count > 0)),
 	};
 
-	for (size_t i = 0; i < found->count; i++) {
-		const struct directory_target *t = &found->target[i];
-
-		target[i] =
-			(struct resolve_target){ t->account, written(w, t), t->detail, t->sender };
-	}
+	for (size_t i = 0; i < found->count; i++)
+		target[i] = target_of(w, &found->target[i]);
 	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0)
 		look_for_room(w, c, &answer);
 	if (l == NULL)

@@ -1,7 +1,6 @@
 /*
  * keeper-forward -- ~/.forward: the user's own word about where mail goes; its targets become recipients of the same letter
  */
-#include "delivery/beenhere.h"
 #include "delivery/forward.h"
 #include "directory/directory.h"
 #include "directory/lookup.h"
@@ -88,6 +87,14 @@ is_allowed(struct house *h, const char *setting, const char *place)
 				return true;
 	}
 	return false;
+}
+
+struct bytes
+keeper_delivered_to(struct house *h, const struct word_deliver *w, const char *what)
+{
+	if (!is_allowed(h, "prepend_delivered_header", what))
+		return (struct bytes){ NULL, 0 };
+	return w->entered.len > 0 ? w->entered : w->address;
 }
 
 static void
@@ -185,21 +192,6 @@ add_text(struct forwarding *f, const char *path, struct bytes text, unsigned dee
 
 /* ---- the letter ---- */
 
-bool
-keeper_has_been_here(struct keeper *k, uint32_t segment, uint64_t at, uint64_t letter,
-                     struct bytes to)
-{
-	struct letter_place place = { .content_segment = segment };
-	struct envelope     e;
-	struct digest       d;
-
-	if (keeper_letter_envelope(k, segment, at, letter, &e, &place.content_at) != 0 ||
-	    !digest_view(e.digest, &d))
-		return false;
-	place.content_len = e.content_len;
-	return been_here(k->letters, &place, &d, to);
-}
-
 /* What is put behind the addresses of a file again: not what it was found by. */
 static struct bytes
 extension_on(struct forwarding *f, struct bytes form)
@@ -270,13 +262,6 @@ keeper_forward(struct house *h, uint32_t ticket, const struct word_deliver *w)
 		                                           .text = arena_printf(f.arena, "%s: %s",
 		                                                                path,
 		                                                                strerror(why)) });
-	else if (f.targets > 0 && keeper_has_been_here(k, w->envelope_segment, w->envelope_at,
-	                                               w->letter, w->address))
-		keeper_delivered(h, ticket,
-		                 &(struct word_delivered){
-					 .result = DELIVER_REFUSED,
-					 .status = "5.4.6",
-					 .text = been_here_text(w->address, f.arena) });
 	else if (f.targets > 0)
 		keeper_delivered(h, ticket,
 		                 &(struct word_delivered){ .result = DELIVER_FORWARDED,

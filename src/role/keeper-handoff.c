@@ -2,7 +2,6 @@
  * keeper-handoff -- letters for commands and files: the runner beside us does it, and says what became of it
  */
 #include "base/clock.h"
-#include "delivery/beenhere.h"
 #include "directory/directory.h"
 #include "directory/lookup.h"
 #include "message/envelope.h"
@@ -233,15 +232,14 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 		keeper_letter_envelope(k, w->envelope_segment, w->envelope_at, w->letter, &e, &at);
 	bool sent = false;
 
-	if (keeper_has_been_here(k, w->envelope_segment, w->envelope_at, w->letter, w->address)) {
-		say(h, ticket, false,
-		    &(struct delivery_answer){ DELIVERY_REFUSED, false, "5.4.6",
-		                               been_here_text(w->address, k->scratch) });
-		return;
-	}
 	if (why == 0) {
 		add_environment(h, &environment, w, &e);
-		buffer_add(&head, delivery_head(w->sender, w->original, w->address, k->scratch));
+		buffer_add(&head,
+		           delivery_head(w->sender, w->original,
+		                         keeper_delivered_to(h, w,
+		                                             kind == HANDOFF_FILE ? "file"
+		                                                                  : "command"),
+		                         w->passed, k->scratch));
 		buffer_add(&head, e.prefix);
 		handoff.home = bytes_of(u->home);
 		handoff.shell = bytes_of(k->rows.shell);

@@ -168,6 +168,7 @@ pipe_go(struct house *h, uint32_t ticket, const struct word_pipe *w, const struc
 	why = wrong_with(k, w, &c, &f, status);
 	if (why == NULL && pipe_words(&c, &f, k->scratch, &words, &why)) {
 		pipe_head(&c, &f, &head);
+		delivery_passed(w->passed, &head);
 		buffer_add(&head, e.prefix);
 		handoff_variable(&environment, "USER", bytes_of(u->name));
 		handoff_variable(&environment, "LOGNAME", bytes_of(u->name));

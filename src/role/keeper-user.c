@@ -7,6 +7,7 @@
  * to do for a while it asks to be let go, and ends.
  */
 #include "base/clock.h"
+#include "delivery/beenhere.h"
 #include "directory/resolve.h"
 #include "role/confine.h"
 #include "role/keeper.h"
@@ -272,6 +273,38 @@ goes_another_way(struct house *h, uint32_t ticket, const struct word_deliver *w)
 	return true;
 }
 
+bool
+keeper_has_been_here(struct keeper *k, uint32_t segment, uint64_t at, uint64_t letter,
+                     struct bytes to)
+{
+	struct letter_place place = { .content_segment = segment };
+	struct envelope     e;
+	struct digest       d;
+
+	if (keeper_letter_envelope(k, segment, at, letter, &e, &place.content_at) != 0 ||
+	    !digest_view(e.digest, &d))
+		return false;
+	place.content_len = e.content_len;
+	return been_here(k->letters, &place, &d, to);
+}
+
+/* As local(8): whatever is done with this user's mail, not with what has been here.  True: the queue is answered. */
+static bool
+comes_back(struct house *h, uint32_t ticket, const struct word_deliver *w)
+{
+	struct keeper *k = keeper_of(h);
+
+	if (w->aside ||
+	    !keeper_has_been_here(k, w->envelope_segment, w->envelope_at, w->letter, w->address))
+		return false;
+	keeper_delivered(h, ticket,
+	                 &(struct word_delivered){
+				 .result = DELIVER_REFUSED,
+				 .status = "5.4.6",
+				 .text = been_here_text(w->address, k->scratch) });
+	return true;
+}
+
 /* Whether somebody else than the mailbox gets it. */
 static bool
 is_for_others(struct house *h, uint32_t ticket, const struct word_deliver *w)
@@ -301,7 +334,7 @@ keeper_user_receive(struct house *h, uint32_t ticket, struct word_deliver *w, in
 	struct keeper *k = keeper_of(h);
 	int            why = letters_lend(k->letters, w->envelope_segment, fd);
 
-	if (why == 0 && k->personal && is_for_others(h, ticket, w)) {
+	if (why == 0 && k->personal && (comes_back(h, ticket, w) || is_for_others(h, ticket, w))) {
 		letters_forget(k->letters, w->envelope_segment);
 		return false;
 	}

@@ -178,6 +178,10 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 		              w.account,
 		              w.sender,
 		              w.address,
+		              k->personal         ? keeper_delivered_to(h, &w, "file")
+		              : w.entered.len > 0 ? w.entered
+		                                  : w.address,
+		              w.passed,
 		              w.original,
 		              w.detail,
 		              (unsigned)k->rows.quota_grace,

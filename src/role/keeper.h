@@ -168,6 +168,8 @@ bool keeper_segment_lent(struct house *, const struct word_segment *, int fd);  
 
 /* keeper-forward.c: true: it goes elsewhere, and the queue is answered */
 bool keeper_forward(struct house *, uint32_t ticket, const struct word_deliver *);
+/* What Delivered-To says of this copy; "" where prepend_delivered_header lacks that ("command", "file"). */
+struct bytes keeper_delivered_to(struct house *, const struct word_deliver *, const char *what);
 /* keeper-handoff.c: user+detail@domain, also where an alias gave the detail on, or an older program took it off */
 struct bytes keeper_whole_address(struct house *, const struct word_deliver *);
 /* `kind` of enum handoff_kind; the answer goes to the queue */
@@ -181,7 +183,7 @@ void keeper_handoffs_open(struct house *);
 /* keeper-pipe.c */
 bool hear_pipe(struct house *, uint32_t ticket, struct bytes body, int fd);
 /* It has been here before, and came back from outside: a Delivered-To field has this address. */
-bool keeper_has_been_here(struct keeper *, uint32_t segment, uint64_t at, uint64_t letter, struct bytes address);    /* keeper-forward.c */
+bool keeper_has_been_here(struct keeper *, uint32_t segment, uint64_t at, uint64_t letter, struct bytes address);    /* keeper-user.c */
 void keeper_pipes_forget(struct keeper *);                    /* settings are new */
 void keeper_piped(struct house *, uint32_t ticket, const struct word_delivered *);
 void keeper_delivered(struct house *, uint32_t ticket, const struct word_delivered *);      /* keeper.c */

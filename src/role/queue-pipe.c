@@ -87,6 +87,7 @@ copied(void *ctx, int fd, uint64_t envelope_at, int why)
 	                                    .transport = p->what.transport,
 	                                    .nexthop = p->what.nexthop,
 	                                    .sender = bytes_of(p->what.sender),
+	                                    .passed = p->what.passed,
 	                                    .recipient = p->to,
 	                                    .recipients = p->what.rcpts });
 	link_end_fd(l, fd);
@@ -134,6 +135,7 @@ queue_pipe(struct house *h, const struct queue_piping *what)
 	p->to = arena_take_array(life, what->rcpts, sizeof *p->to);
 	p->what.transport = arena_copy(life, bytes_of(what->transport));
 	p->what.nexthop = arena_copy(life, bytes_of(what->nexthop));
+	p->what.passed = arena_keep(life, what->passed);
 	for (uint32_t i = 0; i < what->rcpts; i++)
 		p->to[i] = (struct pipe_to){
 			arena_keep(life, bytes_of(what->rcpt[i]->address)),

@@ -5,7 +5,10 @@
  * Answers are kept for other letters until the directory changes.
  */
 #include "base/clock.h"
+#include "delivery/beenhere.h"
+#include "message/digest.h"
 #include "message/envelope.h"
+#include "queue/through.h"
 #include "role/queue.h"
 #include <string.h>
 
@@ -62,6 +65,78 @@ queue_recipient_is(struct recipient *r, const struct resolve_target *t)
 	r->detail = text_of(r, r->detail, t->detail);
 	if (t->sender.len > 0)
 		r->sender = text_of(r, r->sender, t->sender);
+}
+
+bool
+queue_leaves_a_trace(const struct queue_role *k)
+{
+	for (size_t i = 0; i < k->rows.prepend.count; i++)
+		if (bytes_is(bytes_of("forward"), k->rows.prepend.item[i]))
+			return true;
+	return false;
+}
+
+/* By a local alias: a user's copy says its name, and what goes on from here keeps it, as if it had been sent anew; unless somebody's
+   .forward led to the alias, whose name it keeps. */
+static void
+comes_through(struct house *h, struct recipient *r, const struct resolve_target *t)
+{
+	struct bytes name = *r->through == '\0' ? t->entered : BYTES("");
+
+	if (name.len > 0 && is_system_account(t->account))
+		r->through = through_enter(r->through, name, r->life);
+	else if (name.len > 0 && queue_leaves_a_trace(queue_of(h)))
+		r->through = through_leave(r->through, name, r->life);
+	r->through = through_enter(r->through, t->typed, r->life);
+}
+
+/* By this name.  True: it has come by it before, and is returned to its sender, or the owner of that alias, as that one's mail. */
+static bool
+goes_in_circles(struct house *h, struct recipient *r, struct bytes name, struct bytes owner)
+{
+	struct queue_role        *k = queue_of(h);
+	const struct letter      *l = r->letter;
+	const struct letter_place place = { .content_segment = l->content_segment,
+		                            .content_at = l->content_at,
+		                            .content_len = l->content_len };
+	struct envelope          *e;
+	struct digest             d;
+	struct arena             *a;
+
+	if (name.len == 0 || queue_envelope(k, l, &e) != 0 || !digest_view(e->digest, &d) ||
+	    !been_here(spool_letters(k->spool), &place, &d, name))
+		return false;
+	a = arena_open(NULL);
+	r->address = text_of(r, r->address, name);
+	if (owner.len > 0)
+		r->sender = text_of(r, r->sender, owner);
+	queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", been_here_text(name, a));
+	arena_close(&a);
+	return true;
+}
+
+bool
+queue_goes_in_circles(struct house *h, struct recipient *r)
+{
+	struct bytes name = { NULL, 0 }, passed = through_passed(r->through);
+
+	if (is_system_account(r->account))
+		name = through_entered(r->through);
+	if (name.len == 0)
+		(void)bytes_split(&passed, '\n', &name);
+	return goes_in_circles(h, r, name, BYTES(""));
+}
+
+/* The local name whose alias led to all of them. */
+static struct bytes
+entrance_of(const struct word_resolved *w)
+{
+	struct bytes name = w->targets > 0 ? w->target[0].entered : (struct bytes){ NULL, 0 };
+
+	for (uint32_t i = 1; i < w->targets; i++)
+		if (!bytes_equal(w->target[i].entered, name))
+			return (struct bytes){ NULL, 0 };
+	return name;
 }
 
 static bool
@@ -166,12 +241,15 @@ becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
 			continue;
 		twin = queue_fork(q, r);
 		queue_recipient_is(twin, &w->target[i]);
+		comes_through(h, twin, &w->target[i]);
 		queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
 	}
 	map_close(&goes.names);
 	arena_close(&goes.arena);
-	if (own != NULL && !is_target(r, own))
+	if (own != NULL && !is_target(r, own)) {
 		queue_recipient_is(r, own);
+		comes_through(h, r, own);
+	}
 }
 
 /* In the words of the delivery agent that would have had it. */
@@ -211,6 +289,8 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 {
 	struct queue *q = queue_of(h)->queue;
 
+	if (goes_in_circles(h, r, entrance_of(w), w->targets > 0 ? w->target[0].sender : BYTES("")))
+		return;
 	switch (w->class) {
 	case RESOLVE_LOCAL:
 	case RESOLVE_FOREIGN:

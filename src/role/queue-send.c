@@ -6,8 +6,10 @@
  */
 #include "role/queue-send.h"
 #include "base/clock.h"
+#include "delivery/deliver.h"
 #include "message/digest.h"
 #include "message/envelope.h"
+#include "queue/through.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +63,8 @@ sender_choose(struct house *h, const struct destination *d, uint32_t *out)
 static bool
 go_together(const struct recipient *a, const struct recipient *b)
 {
-	return strcmp(queue_sender_outside(a), queue_sender_outside(b)) == 0;
+	return strcmp(queue_sender_outside(a), queue_sender_outside(b)) == 0 &&
+	       strcmp(a->through, b->through) == 0;
 }
 
 /* The next in line, and recipients of its letter that wait here too. */
@@ -116,8 +119,8 @@ sending_fail(struct house *h, struct sending *s, enum recipient_event e, const c
 
 /* The envelope of this letter.  It is kept until another letter's is asked for: one to many goes in many transactions, and to read
    fifty thousand recipients for each would take longer than to send them.  0 or errno. */
-static int
-envelope_of(struct queue_role *k, const struct letter *l, struct envelope **out)
+int
+queue_envelope(struct queue_role *k, const struct letter *l, struct envelope **out)
 {
 	struct queue_envelope *kept = &k->envelope;
 	struct bytes           packed;
@@ -148,7 +151,7 @@ send_fill(struct queue_role *k, const struct sending *s, struct word_send *w)
 {
 	struct envelope *e;
 	struct digest    digest;
-	int              why = envelope_of(k, s->letter, &e);
+	int              why = queue_envelope(k, s->letter, &e);
 
 	if (why != 0)
 		return why;
@@ -183,6 +186,21 @@ more_follows(struct house *h, const struct sending *s)
 	return s->to->line.waiting > 0 && (s->run + 1 < RUN_MOST || !turn_is_short(h));
 }
 
+/* What stands before the letter: by which names of ours it came, then what it was given when it came in. */
+static struct bytes
+prefix_of(const struct sending *s, struct bytes prefix, struct arena *a)
+{
+	struct buffer all = { 0 };
+
+	if (*s->rcpt[0]->through == '\0')
+		return prefix;
+	delivery_passed(through_passed(s->rcpt[0]->through), &all);
+	buffer_add(&all, prefix);
+	prefix = arena_keep(a, buffer_bytes(&all));
+	buffer_free(&all);
+	return prefix;
+}
+
 static int
 say_send(struct house *h, struct sending *s)
 {
@@ -203,6 +221,7 @@ say_send(struct house *h, struct sending *s)
 		                     .recipients = s->rcpts };
 	int                    why = send_fill(k, s, &w), fd = -1;
 
+	w.prefix = prefix_of(s, w.prefix, a);
 	if (*s->rcpt[0]->sender != '\0' &&
 	    s->letter->handling.verp.len ==
 	            0) { /* rfc3461:5.2.7.1 (b): of a list nothing is derived */
@@ -238,6 +257,7 @@ destination_pipes(struct house *h, struct destination *d)
 	                                      .nexthop = d->nexthop,
 	                                      .letter = s->letter,
 	                                      .sender = queue_sender_name(s->rcpt[0]),
+	                                      .passed = through_passed(s->rcpt[0]->through),
 	                                      .rcpt = s->rcpt,
 	                                      .rcpts = s->rcpts });
 }

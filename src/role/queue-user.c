@@ -2,6 +2,7 @@
  * queue-user -- letters for operating-system users: their keeper is asked for when it is away, and gets each letter
  * in a file of its own, for it sees nothing of the letter log
  */
+#include "queue/through.h"
 #include "role/queue.h"
 #include "spool/disk.h"
 #include <errno.h>
@@ -330,6 +331,8 @@ queue_forward(struct house *h, struct recipient *r, const struct word_delivered 
 		if (w->targets == 1)
 			twin->notify = notify;
 		queue_recipient_is(twin, t);
+		if (t->account == 0 && queue_leaves_a_trace(queue_of(h)))
+			twin->through = through_leave(r->through, bytes_of(r->address), twin->life);
 		twin->known = true; /* an address is looked up under its own name */
 		if (t->account != 0)
 			queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, queue_now_ms());

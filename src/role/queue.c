@@ -7,6 +7,7 @@
 #include "directory/srs.h"
 #include "message/envelope.h"
 #include "message/verp.h"
+#include "queue/through.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static const struct setting rows[] = {
 	{ "confirm_delay_cleared", SETTING_BOOL, AT(confirm_cleared), "no", "Whether who was told that a letter takes long is told when it has arrived after all.", .since = "0.3" },
 	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },
 	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
+	{ "prepend_delivered_header", SETTING_LIST, AT(prepend), "command, file, forward", "Where local delivery puts a Delivered-To field in front: command, file (with it the mailboxes of operating-system users), forward (what a local alias or a ~/.forward sends on). Without forward, mail that comes back in a circle is found by hopcount_limit alone.", .since = "0.4" },
 	{ "default_process_limit", SETTING_NUMBER, AT(processes), "100", "How many deliveries to other hosts are under way at once for each sender.", NULL, 1, 10000, "0.2" },
 	{ "initial_destination_concurrency", SETTING_NUMBER, AT(first_concurrency), "5", "How many deliveries to a destination begin at once when nothing is known of it; more when they succeed, fewer when they fail; smtp_initial_destination_concurrency says it for the transport smtp, and so for any name of one.", NULL, 1, 10000, "0.2" },
 	{ "default_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency), "20", "How many deliveries to one destination may be under way at once; smtp_destination_concurrency_limit says it for the transport smtp, and so for any name of one.", NULL, 1, 10000, "0.2" },
@@ -194,6 +196,8 @@ queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, 
 				  .detail = bytes_of(r->detail),
 				  .sender = bytes_of(*r->sender != '\0' ? r->sender
 	                                                                : r->letter->sender),
+				  .entered = through_entered(r->through),
+				  .passed = through_passed(r->through),
 				  .aside = handling_is_aside(&r->letter->handling),
 			  });
 	link_end_fd(l, fd);
@@ -204,7 +208,7 @@ queue_try(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
 
-	if (queue_holds_back(h, r))
+	if (queue_holds_back(h, r) || (*r->through != '\0' && queue_goes_in_circles(h, r)))
 		return;
 	if (r->account == 0)
 		queue_send(h, r);

@@ -52,6 +52,7 @@ struct queue_settings {
 	const char *tlsrpt_contact;
 	const char *second_bounce_to, *delay_to, *postmaster;
 	bool    original;
+	struct setting_list prepend;
 	int64_t processes, first_concurrency, concurrency, recipients;
 	int64_t rate_ms, spacing_ms;
 	struct setting_list deferred;         /* defer_transports */
@@ -221,8 +222,14 @@ void queue_resolve_again(struct house *);                        /* another cler
 void queue_known_forget(struct queue_role *);                    /* the directory is new       */
 bool hear_resolved(struct house *, uint32_t ticket, struct bytes body);
 void queue_recipient_is(struct recipient *, const struct resolve_target *);
+/* The envelope of this letter, kept until another's is asked for (queue-send.c).  0 or errno. */
+int queue_envelope(struct queue_role *, const struct letter *, struct envelope **);
 /* The letter goes there already: it had been resolved before, or two names lead to one. */
 bool queue_has_target(const struct letter *, const struct resolve_target *);
+/* Whether copies that go on from here say in Delivered-To from whom (prepend_delivered_header). */
+bool queue_leaves_a_trace(const struct queue_role *);
+/* By the name whose alias was opened, or whose .forward was read.  True: it has come by that name before, and is returned. */
+bool queue_goes_in_circles(struct house *, struct recipient *);
 /* The targets a user's .forward named become recipients, all in one checkpoint with the end of the one that named them. */
 void queue_forward(struct house *, struct recipient *, const struct word_delivered *);
 /* A letter that comes back to somebody who has forwarded it lies in the mailbox: the answer is changed so. */
@@ -286,6 +293,7 @@ void queue_pipe_lost(struct house *, uint32_t ticket);
 struct queue_piping {
 	uint32_t ticket;               /* of the sending                       */
 	const char *transport, *nexthop, *sender;
+	struct bytes passed;           /* queue/through.h                      */
 	const struct letter *letter;
 	struct recipient *const *rcpt; uint32_t rcpts;
 };

@@ -229,6 +229,8 @@ word_pack_deliver(struct buffer *b, const struct word_deliver *w)
 	pack_bytes(b, w->original);
 	pack_bytes(b, w->detail);
 	pack_bytes(b, w->sender);
+	pack_bytes(b, w->entered);
+	pack_bytes(b, w->passed);
 	pack_bool(b, w->aside);
 }
 
@@ -245,6 +247,8 @@ word_unpack_deliver(struct bytes body, struct arena *life, struct word_deliver *
 	w->original = unpack_bytes(&r.fields);
 	w->detail = unpack_bytes(&r.fields);
 	w->sender = unpack_bytes(&r.fields);
+	w->entered = unpack_bytes(&r.fields);
+	w->passed = unpack_bytes(&r.fields);
 	w->aside = unpack_bool(&r.fields);
 	return reader_done(&r);
 }

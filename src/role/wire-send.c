@@ -358,6 +358,7 @@ word_pack_pipe(struct buffer *b, const struct word_pipe *w)
 	pack_string(b, w->transport);
 	pack_string(b, w->nexthop);
 	pack_bytes(b, w->sender);
+	pack_bytes(b, w->passed);
 	pack_u32(b, w->recipients);
 	for (uint32_t i = 0; i < w->recipients; i++) {
 		pack_bytes(b, w->recipient[i].address);
@@ -377,6 +378,7 @@ word_unpack_pipe(struct bytes body, struct arena *life, struct word_pipe *w)
 	w->transport = read_string(&r);
 	w->nexthop = read_string(&r);
 	w->sender = unpack_bytes(&r.fields);
+	w->passed = unpack_bytes(&r.fields);
 	w->recipients = read_count(&r, EACH_PIPE, ENVELOPE_RECIPIENTS_MOST);
 	to = arena_take_array(life, w->recipients, sizeof *to);
 	for (uint32_t i = 0; i < w->recipients; i++) {

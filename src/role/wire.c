@@ -366,13 +366,15 @@ word_pack_resolved(struct buffer *b, const struct word_resolved *w)
 		pack_bytes(b, w->target[i].address);
 		pack_bytes(b, w->target[i].detail);
 		pack_bytes(b, w->target[i].sender);
+		pack_bytes(b, w->target[i].entered);
+		pack_bytes(b, w->target[i].typed);
 	}
 }
 
 bool
 word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved *w)
 {
-	enum { EACH = 8 + 4 + 4 + 4 };
+	enum { EACH = 8 + 5 * 4 };
 	struct reader          r = reader_of(body, life);
 	struct resolve_target *target;
 
@@ -387,6 +389,8 @@ word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved
 		target[i].address = unpack_bytes(&r.fields);
 		target[i].detail = unpack_bytes(&r.fields);
 		target[i].sender = unpack_bytes(&r.fields);
+		target[i].entered = unpack_bytes(&r.fields);
+		target[i].typed = unpack_bytes(&r.fields);
 	}
 	w->target = target;
 	return reader_done(&r);

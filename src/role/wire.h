@@ -237,8 +237,10 @@ enum resolve_class {
 	RESOLVE_REFUSED,               /* a table says no: `table` is "5.1.6 User has moved to ..." */
 	RESOLVE_DISCARDED,             /* taken, and thrown away                  */
 };
-/* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
-struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
+/* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was;
+   entered: the local name whose alias led there, "" none did; typed: what Delivered-To is to say instead of the address, "" the
+   address; the last three are the clerk's alone to say */
+struct resolve_target { uint64_t account; struct bytes address, detail, sender, entered, typed; };
 struct word_resolve { struct bytes address, sender; bool sent, as_written, notice, probe, local, let_go; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; sent: it is of a letter of this sender; notice: its sender is <>; probe: for who only asks about it; local: its domain is to be taken for one of mydestination; let_go: as ROUTE has it; size: as MAIL announced it */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table, *filter; const struct resolve_target *target; uint32_t targets;
@@ -360,6 +362,8 @@ struct word_deliver {
 	struct bytes original;         /* X-Original-To                           */
 	struct bytes detail;           /* of user+detail, "" none                 */
 	struct bytes sender;           /* Return-Path                             */
+	struct bytes entered;          /* instead of address in Delivered-To, "" it itself: an alias of this name led here */
+	struct bytes passed;           /* names of ours it came by before, each with LF: more Delivered-To fields */
 	bool         aside;            /* into quarantine_mailbox                 */
 };
 BODY(deliver)
@@ -372,7 +376,7 @@ struct pipe_to { struct bytes address, original; };
 struct word_pipe {
 	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at;
 	const char *transport, *nexthop;
-	struct bytes sender;
+	struct bytes sender, passed;   /* passed: as of DELIVER                   */
 	const struct pipe_to *recipient; uint32_t recipients;
 };
 BODY(pipe)

@@ -82,6 +82,7 @@ test_round_trip(void **state)
 	r->account = 77;
 	r->address = "else@example.com";
 	r->detail = "todo";
+	r->through = "al@example.com\ntom@example.com\n";
 	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL, NOW_MS);
 	HOLDS("the other", queue_next(k.queue, NOW_MS, &wait) != r);
 	HOLDS("again", queue_next(k.queue, NOW_MS, &wait) == r);
@@ -112,6 +113,7 @@ test_round_trip(void **state)
 	SAME("address", bytes_of(r->address), BYTES("else@example.com"));
 	SAME("original", bytes_of(r->original), bytes_of(original));
 	SAME("detail", bytes_of(r->detail), BYTES("todo"));
+	SAME("by which names it came", bytes_of(r->through), BYTES("al@example.com\ntom@example.com\n"));
 	SAME("status", bytes_of(r->status), BYTES("4.3.1"));
 	SAME("text", bytes_of(r->text), BYTES("full; 'quoted' \"text\""));
 	HOLDS("the other is still to be asked about",

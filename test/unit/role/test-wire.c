@@ -56,8 +56,9 @@ CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask) CODEC(cre
 	}
 							static const
 	struct resolve_target targets[] = {
-		{ 7, B("jill@example.com"), B("tag"), B("owner-list@example.com") },
-		{ 0, B("jack@example.org"), B(""), B("") },
+		{ 7, B("jill@example.com"), B("tag"), B("owner-list@example.com"),
+		  B("list@example.com"), B("Any@example.com") },
+		{ 0, B("jack@example.org"), B(""), B(""), B(""), B("") },
 	};
 static const struct bytes            copies[] = { B("jill@example.com"), B("joe@example.com") };
 static const struct rewrite_address  headers[] = { { true, B("jack@example.com") },
@@ -133,7 +134,7 @@ static const struct body_case {
 	{ "a session that went wrong",
 	  BODY(mishap, "postmaster", "SMTP server", "x[192.0.2.1]", B(" In:  HELO x\r\n"), 1, 2) },
 	{ "an alert", BODY(alert, "postmaster", "no certificate", "one\ntwo") },
-	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B(""), true) },
+	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B(""), B("d"), B("e\nf\n"), true) },
 	{ "delivered", BODY(delivered, DELIVER_LATER, "4.2.2", "full", true, NULL, 0) },
 	{ "forwarded to two",
 	  BODY(delivered, DELIVER_FORWARDED, "2.0.0", "forwarded", false, targets, 2) },
@@ -286,14 +287,14 @@ static const struct index_case {
 	{ "receivers write to the log", WORD_LETTER, RECEIVER, 0, true },
 };
 
-static const struct resolve_target outside = { 0, B("jack@example.org"), B(""), B("") },
+static const struct resolve_target outside = { 0, B("jack@example.org"), B(""), B(""), B(""), B("") },
 				   own_command = { (uint64_t)0x7fff0002 << 32 | 1000, B("jack"),
-	                                           B("|procmail"), B("") },
+	                                           B("|procmail"), B(""), B(""), B("") },
 				   own_mailbox = { (uint64_t)0x7fff0001 << 32 | 1000, B("jack"),
-	                                           B(""), B("") },
+	                                           B(""), B(""), B(""), B("") },
 				   other_command = { (uint64_t)0x7fff0002 << 32 | 1001, B("jill"),
-	                                             B("|id"), B("") },
-				   other_account = { 7, B("jill@example.com"), B(""), B("") };
+	                                             B("|id"), B(""), B(""), B("") },
+				   other_account = { 7, B("jill@example.com"), B(""), B(""), B(""), B("") };
 
 static const struct delivered_case {
 	const char                  *why;
