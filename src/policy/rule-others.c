@@ -100,7 +100,8 @@ meant(struct arena *a, struct bytes address)
 	return text;
 }
 
-/* In the order of Postfix; a service may look at any of them.  What the letter will be called is not known before it is there. */
+/* In the order of Postfix; a service may look at any of them.  What the letter will be called is not known before it
+   is there: queue_id is the transaction's name. */
 static struct bytes
 attributes(struct rule_work *w, const struct service *s)
 {

@@ -101,10 +101,13 @@ macros_of_connect(struct macros *m, struct session *s, const struct visit *v,
 		                                [NAMED_NO_HOST] = "FORGED",
 		                                [NAMED_LATER] = "TEMP" };
 
+	struct peer here = v->here;
+
+	session_here(s, &here);
 	macro(m, "j", bytes_of(session_config(s)->myhostname));
 	macro(m, "_", bytes_of(arena_printf(m->life, "%s [%s]", f->name, f->peer->text)));
-	macro(m, "{daemon_addr}", bytes_of(v->here.text));
-	macro_number(m, "{daemon_port}", v->here.port);
+	macro(m, "{daemon_addr}", arena_keep(m->life, bytes_of(here.text)));
+	macro_number(m, "{daemon_port}", here.port);
 	macro(m, "{client_addr}", bytes_of(f->peer->text));
 	macro_number(m, "{client_port}", f->peer->port);
 	macro(m, "{client_name}", bytes_of(f->name));
@@ -262,15 +265,6 @@ filtering_begin(struct receiver *r, struct visit *v)
 	return g;
 }
 
-/* A name for the transaction: the letter's id is not known before it lies on the disk. */
-static void
-name_transaction(struct filtering *g)
-{
-	(void)snprintf(g->transaction, sizeof g->transaction, "%" PRIX64 "%02X%03X",
-	               (uint64_t)clock_wall_us(), g->receiver->house->index & 0xff,
-	               g->ticket & 0xfff);
-}
-
 static struct visit *
 visit_of(struct session *s)
 {
@@ -325,7 +319,7 @@ need_filter(void *house, struct session *s, const struct filter_event *e)
 		g = filtering_begin(r, v);
 	}
 	if (e->stage == FILTER_MAIL)
-		name_transaction(g);
+		(void)snprintf(g->transaction, sizeof g->transaction, "%s", visit_transaction(v));
 	if (e->refusal.len == 0) {
 		g->waits = true;
 		g->asked_at = clock_patient_ms();

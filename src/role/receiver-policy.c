@@ -7,6 +7,7 @@
 #include "role/policy.h"
 #include "role/receiver.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,21 +128,49 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		facts_of_tls(s, a, f);
 }
 
+/* The letter's id is not known before it lies on the disk; who is told of it before that hears this name, and so does the log. */
+const char *
+visit_transaction(struct visit *v)
+{
+	static uint32_t      next;
+	struct session_facts is;
+
+	session_facts(v->session, &is);
+	if (v->transaction[0] == '\0' || v->transactions != is.number)
+		(void)snprintf(v->transaction, sizeof v->transaction, "%" PRIX64 "%02X%03X",
+		               (uint64_t)clock_wall_us(), v->receiver->house->index & 0xff,
+		               next++ & 0xfff);
+	v->transactions = is.number;
+	session_called(v->session, v->transaction);
+	return v->transaction;
+}
+
+static struct bytes
+port_text(uint16_t port, struct arena *a)
+{
+	return port != 0 ? bytes_of(arena_printf(a, "%u", (unsigned)port)) : BYTES("unknown");
+}
+
 /* What only those need that role policy asks. */
 static void
 facts_for_services(struct session *s, struct arena *a, struct rule_facts *f)
 {
-	const struct visit  *v = *session_held(s);
-	const struct peer   *here = &v->here;
+	struct visit        *v = *session_held(s);
+	struct peer          here = v->here;
 	struct session_facts is;
 
 	session_facts(s, &is);
+	session_here(s, &here);
+	/* As Postfix: from the first recipient that was taken. */
+	if (is.recipients > 0)
+		f->queue_id = bytes_of(visit_transaction(v));
 	f->instance = bytes_of(arena_printf(a, "%x.%x.%llx", (unsigned)getpid(), v->number,
 	                                    (unsigned long long)is.number));
-	f->port = bytes_of(arena_printf(a, "%u", is.peer->port));
-	if (here->family == AF_INET || here->family == AF_INET6) {
-		f->server_address = bytes_of(here->text);
-		f->server_port = bytes_of(arena_printf(a, "%u", here->port));
+	f->port = port_text(is.peer->port, a);
+	if (here.family == AF_INET || here.family == AF_INET6 ||
+	    strcmp(here.text, "unknown") == 0) {
+		f->server_address = arena_keep(a, bytes_of(here.text));
+		f->server_port = port_text(here.port, a);
 	}
 }
 

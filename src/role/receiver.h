@@ -79,6 +79,8 @@ struct visit {
 	struct comer *comer;           /* that network, in this process            */
 	struct filtering *filtering;   /* what mail filters are told; NULL nothing */
 	struct peer here;              /* our end                                  */
+	char     transaction[24];      /* what it is called before it has a queue id */
+	uint64_t transactions;         /* which of the session's that is           */
 	uint64_t story;                /* for the chronicle: its transactions are this and their number */
 	uint32_t connections;          /* of this client                           */
 	uint64_t account;              /* of who has logged in                     */
@@ -181,6 +183,8 @@ void need_gone(void *, struct session *);
 /* receiver-policy.c: restriction lists */
 bool policy_lists(struct house *, struct receiver_config *, struct buffer *errors);   /* of a listener */
 bool need_policy(void *, struct session *, enum session_moment);
+/* What the transaction is called until it has a queue id; the same all through it. */
+const char *visit_transaction(struct visit *);
 struct bytes need_remember(void *, struct session *, const struct session_refusal *);
 bool need_wants_owner(void *, struct session *);
 bool hear_policy_said(struct house *, uint32_t ticket, struct bytes body);

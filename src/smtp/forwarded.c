@@ -56,13 +56,15 @@ is_client_address(struct forwarded *f, struct arena *a, struct bytes *value)
 }
 
 static bool
-is_address(struct forwarded *f, struct arena *a, struct bytes *value)
+is_our_address(struct forwarded *f, struct arena *a, struct bytes *value)
 {
-	struct peer p;
+	uint16_t port = f->here.port;
 
-	(void)f;
 	(void)a;
-	return address_read(*value, &p);
+	if (!address_read(*value, &f->here))
+		return false;
+	f->here.port = port;
+	return true;
 }
 
 static bool
@@ -83,6 +85,17 @@ is_client_port(struct forwarded *f, struct arena *a, struct bytes *value)
 	if (!is_port(f, a, value) || !bytes_number(*value, &n))
 		return false;
 	f->peer.port = (uint16_t)n;
+	return true;
+}
+
+static bool
+is_our_port(struct forwarded *f, struct arena *a, struct bytes *value)
+{
+	uint64_t n = 0;
+
+	if (!is_port(f, a, value) || !bytes_number(*value, &n))
+		return false;
+	f->here.port = (uint16_t)n;
 	return true;
 }
 
@@ -128,8 +141,8 @@ static const struct attribute {
 	[FORWARDED_HELO]         = { "HELO",         IN_XCLIENT | IN_XFORWARD, is_word, is_word },
 	[FORWARDED_REVERSE_NAME] = { "REVERSE_NAME", IN_XCLIENT, is_hostname, NULL },
 	[FORWARDED_LOGIN]        = { "LOGIN",        IN_XCLIENT, is_word, NULL },
-	[FORWARDED_DESTADDR]     = { "DESTADDR",     IN_XCLIENT, is_address, NULL },
-	[FORWARDED_DESTPORT]     = { "DESTPORT",     IN_XCLIENT, is_port, NULL },
+	[FORWARDED_DESTADDR]     = { "DESTADDR",     IN_XCLIENT, is_our_address, NULL },
+	[FORWARDED_DESTPORT]     = { "DESTPORT",     IN_XCLIENT, is_our_port, NULL },
 	[FORWARDED_IDENT]        = { "IDENT",        IN_XFORWARD, NULL, is_word },
 	[FORWARDED_SOURCE]       = { "SOURCE",       IN_XFORWARD, NULL, is_source },
 };

@@ -28,6 +28,7 @@ struct forwarded {
 	unsigned     said, none, later;               /* 1 << attribute              */
 	struct bytes value[FORWARDED_ATTRIBUTES];
 	struct peer  peer;                            /* of ADDR, and of PORT if that was said */
+	struct peer  here;                            /* of DESTADDR and DESTPORT    */
 };
 bool forwarded_parse(struct bytes argument, enum forwarded_command, struct arena *, struct forwarded *, const char **reply);
 static inline bool

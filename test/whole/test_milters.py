@@ -71,6 +71,8 @@ BESIDE = [
     ("EHLO ends a transaction", [], [*BEGIN, "RCPT TO:<u@here.example>", "EHLO d.example", "QUIT"]),
     ("recipients that are refused are told of", ["steps=800", MACROS], [*BEGIN, "RCPT TO:<nobody@else.example>", "RCPT TO:<u@here.example>", "QUIT"]),
     ("macros", [MACROS], WHOLE),
+    ("at the door another client came in by", [MACROS.replace("{client_addr}", "{daemon_port},{client_addr}")],
+     ["EHLO p.example", "XCLIENT ADDR=192.0.2.77 NAME=[UNAVAILABLE] DESTADDR=192.0.2.25 DESTPORT=587", "EHLO c.example", *BEGIN[1:], "QUIT"]),
     ("its own macros", [MACROS, "symbols:2={mail_addr} {nothing}", "symbols:5=i"], WHOLE),
 ]
 
@@ -129,6 +131,8 @@ def talk(port, said):
                 reply = [""]
             if isinstance(one, str) and one[1:4] in ("HLO", "ELO"):
                 reply = [f"{len(reply) > 2}"]
+            elif reply[0].startswith("220 mail.here.example ESMTP"):
+                reply = ["greeted"]
             elif reply[0].startswith("250 2.0.0 Ok: queued"):
                 reply = ["queued"]
             elif isinstance(one, str) and one.startswith("RCPT") and "denied" in reply[0]:
@@ -155,7 +159,8 @@ def events(text):
 @pytest.fixture(scope="module")
 def both():
     port = free_ports(1)[0]
-    pair = Both(smtpd_milters=f"inet:127.0.0.1:{port}", milter_macro_v="version", myhostname="mail.here.example")
+    pair = Both(smtpd_milters=f"inet:127.0.0.1:{port}", milter_macro_v="version", myhostname="mail.here.example",
+                smtpd_authorized_xclient_hosts="127.0.0.0/8")
     talk(pair.postfix.port, ["QUIT"])
     pair.milter = f"inet:{port}@127.0.0.1"
     yield pair

@@ -46,6 +46,11 @@ SESSIONS = {
                           "MAIL FROM:<jack@good.example>", "RCPT TO:<jill@vm.example>"],
     "of a client of IPv6": ["EHLO proxy.example", "XCLIENT ADDR=IPV6:2001:db8::77 NAME=[UNAVAILABLE]", "EHLO [IPv6:2001:db8::77]",
                             "MAIL FROM:<jack@[IPv6:2001:db8::77]>", "RCPT TO:<jill@vm.example>", "DATA", LETTER],
+    "at another door": ["EHLO proxy.example", "XCLIENT ADDR=192.0.2.77 NAME=far.good.example DESTADDR=192.0.2.25 DESTPORT=587", "EHLO mail.client.example",
+                        "MAIL FROM:<jack@good.example>", "RCPT TO:<jill@vm.example>", "DATA", LETTER],
+    "at another address": ["EHLO proxy.example", "XCLIENT DESTADDR=IPV6:2001:db8::25", "EHLO mail.client.example", "MAIL FROM:<jack@good.example>"],
+    "at a door nobody knows": ["EHLO proxy.example", "XCLIENT DESTADDR=[UNAVAILABLE] DESTPORT=[UNAVAILABLE]", "EHLO mail.client.example", "MAIL FROM:<jack@good.example>"],
+    "at a door of a client without a port": ["EHLO proxy.example", "XCLIENT PORT=[UNAVAILABLE]", "EHLO mail.client.example", "MAIL FROM:<jack@good.example>"],
     "in other letters": ["EHLO mail.client.example", "MAIL FROM:<j\u00e4ck@good.example> SMTPUTF8", "RCPT TO:<jill@vm.example>", "DATA", LETTER],
 }
 
@@ -136,6 +141,18 @@ def of_letters(requests):
     return [seen.setdefault(v, len(seen)) for r in requests if r[1] in states for n, _, v in [l.partition("=") for l in r] if n == "instance"]
 
 
+def said_of_doors(requests, own):
+    """server_address and server_port; `own`: the port the client is connected to."""
+    return [l.replace(f"_port={own}", "_port=own") for r in requests if r[1] != "protocol_state=CONNECT"
+            for l in r if l.startswith(("server_address=", "server_port=", "client_port=unknown"))]
+
+
+def named(requests):
+    """Whether each has a queue_id, and which of them have the same."""
+    seen = {}
+    return [seen.setdefault(v, len(seen)) if v else None for r in requests for n, _, v in [l.partition("=") for l in r] if n == "queue_id"]
+
+
 def differences(wanted, heard):
     """At which moment, what Postfix says and what we say, line by line.  Domains come in lower case from us."""
     assert [[l.partition("=")[0] for l in r] for r in heard] == [[l.partition("=")[0] for l in r] for r in wanted]
@@ -152,3 +169,7 @@ def test_services_hear_the_same_at_every_moment(world, name):
     assert [r[1] for r in heard] == [r[1] for r in wanted]
     assert differences(wanted, heard) == []
     assert of_letters(heard) == of_letters(wanted)
+    # A name of the transaction stands for the id, from the first recipient on.
+    assert named(heard) == named(wanted)
+    if name.startswith("at "):
+        assert said_of_doors(heard, ours) == said_of_doors(wanted, theirs)

@@ -86,6 +86,7 @@ struct letter {
 	struct bytes    helo, user, method;
 	bool            of_userid;             /* brought by a user of this machine, by sendmail */
 	uint32_t        userid;
+	struct bytes    called;        /* before it had an id, to whoever asked; "" nobody did */
 	struct bytes    origin;        /* for the log: what XFORWARD said     */
 	struct bytes    told_client, told_helo, told_protocol;  /* for the envelope: what it said, or what the session knows */
 	const char     *protocol;      /* "ESMTPS"                            */

@@ -220,6 +220,10 @@ void letter_passed(struct letter *, const char *reply);
 /* What the house may know about it. */
 void session_facts(struct session *, struct session_facts *);
 const struct peer *session_peer(const struct session *);
+/* Our end: as it is, in, and out as XCLIENT said, if it did. */
+void session_here(const struct session *, struct peer *here);
+/* What the transaction was called before it had a queue id: the line of the log that has both says so. */
+void session_called(struct session *, const char *name);
 struct receiver_config *session_config(const struct session *);
 const char *session_client(struct session *);             /* "name[address]"; the log hears of it first */
 bool session_is_secure(const struct session *);

@@ -57,6 +57,8 @@ struct session {
 	bool           denied;         /* the lists for clients refuse it           */
 	bool           greets_late;    /* the greeting waits for them               */
 	judged_fn     *filtered;       /* what to do with what mail filters say     */
+	struct peer    here;           /* our end, as XCLIENT said                  */
+	unsigned       here_said;      /* 1 << FORWARDED_DESTADDR, _DESTPORT        */
 	uint32_t       filters;        /* 1 << enum filter_stage: what they want to hear */
 	uint8_t        filter_stage;   /* that they were told                       */
 	bool           filters_deny;   /* they refuse the session: said at MAIL     */

@@ -71,6 +71,31 @@ take_peer(struct session *s, const struct forwarded *f)
 		s->peer.port = f->peer.port;
 }
 
+/* At which of our addresses its client came in. */
+static void
+take_here(struct session *s, const struct forwarded *f)
+{
+	s->here_said |= f->said & (1u << FORWARDED_DESTADDR | 1u << FORWARDED_DESTPORT);
+	if (forwarded_says(f, FORWARDED_DESTPORT))
+		s->here.port = f->here.port;
+	if (forwarded_has(f, FORWARDED_DESTADDR)) {
+		uint16_t port = s->here.port;
+		s->here = f->here;
+		s->here.port = port;
+	} else if (forwarded_says(f, FORWARDED_DESTADDR))
+		s->here = (struct peer){ .port = s->here.port, .text = "unknown" };
+}
+
+void
+session_here(const struct session *s, struct peer *here)
+{
+	uint16_t port = s->here_said >> FORWARDED_DESTPORT & 1 ? s->here.port : here->port;
+
+	if (s->here_said >> FORWARDED_DESTADDR & 1)
+		*here = s->here;
+	here->port = port;
+}
+
 /* What lists say of the client there is now. */
 static void
 client_looked(struct session *s)
@@ -137,6 +162,7 @@ verb_xclient(struct session *s, struct bytes argument)
 		mail_end(s);
 		auth_end(s);
 		take_peer(s, &f);
+		take_here(s, &f);
 		take_names(s, &f);
 		take_words(s, &f);
 		s->needs->changed(s->house, s);

@@ -508,18 +508,27 @@ letter_passed(struct letter *l, const char *reply)
 	refuse(l, reply);
 }
 
+void
+session_called(struct session *s, const char *name)
+{
+	if (s->letter != NULL && s->letter->called.len == 0)
+		s->letter->called = bytes_of(arena_copy(s->letter->life, bytes_of(name)));
+}
+
 static void
 log_letter(const struct letter *l, const char *id)
 {
 	const char *service = l->config->service;
+	const char *called = l->called.len > 0 ? ", transaction=" : "";
 
 	if (l->user.len > 0)
-		note_as(service, "%s: client=%.*s, sasl_method=%.*s, sasl_username=%.*s%.*s", id,
-		        (int)l->client.len, l->client.at, (int)l->method.len, l->method.at,
-		        (int)l->user.len, l->user.at, (int)l->origin.len, l->origin.at);
+		note_as(service, "%s: client=%.*s, sasl_method=%.*s, sasl_username=%.*s%.*s%s%.*s",
+		        id, (int)l->client.len, l->client.at, (int)l->method.len, l->method.at,
+		        (int)l->user.len, l->user.at, (int)l->origin.len, l->origin.at, called,
+		        (int)l->called.len, l->called.at);
 	else
-		note_as(service, "%s: client=%.*s%.*s", id, (int)l->client.len, l->client.at,
-		        (int)l->origin.len, l->origin.at);
+		note_as(service, "%s: client=%.*s%.*s%s%.*s", id, (int)l->client.len, l->client.at,
+		        (int)l->origin.len, l->origin.at, called, (int)l->called.len, l->called.at);
 	note_as(service, "%s: message-id=%s", id,
 	        l->reader.fields.message_id[0] != 0 ? l->reader.fields.message_id : "<>");
 }
