@@ -318,12 +318,13 @@ bool
 sending_hurry(struct house *h, bool silent_too)
 {
 	struct sending *s = silent_longest(queue_of(h), silent_too);
+	struct link    *l = s != NULL ? house_link(h, SENDER, s->sender) : NULL;
 
-	if (s == NULL)
+	if (l == NULL)
 		return false;
 	s->hurried_ms = clock_patient_ms();
-	(void)link_begin(house_link(h, SENDER, s->sender), WORD_HURRY, s->ticket);
-	link_end(house_link(h, SENDER, s->sender));
+	(void)link_begin(l, WORD_HURRY, s->ticket);
+	link_end(l);
 	return true;
 }
 
