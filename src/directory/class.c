@@ -207,7 +207,6 @@ static struct bytes
 relay_word(const struct walk *w, size_t at, struct bytes name)
 {
 	const struct directory_key *k = &w->todo[at].key;
-	struct address              whole = { k->local, k->domain };
 	struct directory_key        bare;
 	struct bytes                extension = { NULL, 0 };
 
@@ -216,8 +215,38 @@ relay_word(const struct walk *w, size_t at, struct bytes name)
 	       : bytes_is(name, "local")     ? k->local
 	       : bytes_is(name, "extension") ? extension
 	       : bytes_is(name, "domain")    ? k->domain
-	       : bytes_is(name, "recipient") ? address_text(w->a, &whole)
-	                                     : BYTES("");
+	       : bytes_is(name, "recipient")
+	               ? bytes_of(arena_printf(w->a, "%.*s@%.*s", (int)k->local.len, k->local.at,
+	                                       (int)k->domain.len, k->domain.at))
+	               : BYTES("");
+}
+
+/* What is made of it, and where in it the last "@" that is no part of a stranger's words stands; SIZE_MAX: nowhere. */
+struct relayed {
+	struct buffer text;
+	size_t        cut;
+};
+
+static void
+relay_add(const struct walk *w, size_t at, struct bytes name, struct relayed *out)
+{
+	buffer_add(&out->text, relay_word(w, at, name));
+	if (bytes_is(name, "recipient"))
+		out->cut = out->text.len - w->todo[at].key.domain.len - 1;
+}
+
+/* What was expanded, as an address: what a stranger wrote into its local part stays in there, in quotes where it needs them. */
+static struct bytes
+relay_address(const struct walk *w, struct bytes text, size_t cut)
+{
+	struct address parts = { text, { NULL, 0 } };
+
+	if (cut != SIZE_MAX) {
+		parts.local = bytes_cut(text, 0, cut);
+		parts.domain = bytes_cut(text, cut + 1, SIZE_MAX);
+	} else if (w->rules->append_at_myorigin)
+		parts.domain = bytes_of(w->rules->myorigin);
+	return address_text(w->a, &parts);
 }
 
 static bool
@@ -226,11 +255,11 @@ is_word_char(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-static void relay_form(const struct walk *, size_t at, struct bytes form, struct buffer *);
+static void relay_form(const struct walk *, size_t at, struct bytes form, struct relayed *);
 
 /* What stands in braces behind $: a name; "name?text", the text where the name says something; "name:text", where not. */
 static void
-relay_braces(const struct walk *w, size_t at, struct bytes inside, struct buffer *out)
+relay_braces(const struct walk *w, size_t at, struct bytes inside, struct relayed *out)
 {
 	struct bytes value;
 	size_t       n = 0;
@@ -239,7 +268,7 @@ relay_braces(const struct walk *w, size_t at, struct bytes inside, struct buffer
 		n++;
 	value = relay_word(w, at, bytes_cut(inside, 0, n));
 	if (n == inside.len)
-		buffer_add(out, value);
+		relay_add(w, at, inside, out);
 	else if ((inside.at[n] == '?') == (value.len > 0))
 		relay_form(w, at, bytes_cut(inside, n + 1, SIZE_MAX), out);
 }
@@ -260,13 +289,15 @@ braces_end(struct bytes form, size_t at)
 }
 
 static void
-relay_form(const struct walk *w, size_t at, struct bytes form, struct buffer *out)
+relay_form(const struct walk *w, size_t at, struct bytes form, struct relayed *out)
 {
 	for (size_t i = 0; i < form.len;) {
 		size_t end = i + 1;
 
 		if (form.at[i] != '$' || end == form.len) {
-			buffer_add_char(out, form.at[i++]);
+			if (form.at[i] == '@')
+				out->cut = out->text.len;
+			buffer_add_char(&out->text, form.at[i++]);
 		} else if (form.at[end] == '{') {
 			end = braces_end(form, end + 1);
 			relay_braces(w, at, bytes_cut(form, i + 2, end - i - 2), out);
@@ -274,7 +305,7 @@ relay_form(const struct walk *w, size_t at, struct bytes form, struct buffer *ou
 		} else {
 			while (end < form.len && is_word_char(form.at[end]))
 				end++;
-			buffer_add(out, relay_word(w, at, bytes_cut(form, i + 1, end - i - 1)));
+			relay_add(w, at, bytes_cut(form, i + 1, end - i - 1), out);
 			i = end;
 		}
 	}
@@ -283,16 +314,18 @@ relay_form(const struct walk *w, size_t at, struct bytes form, struct buffer *ou
 static enum directory_outcome
 relay_luser(struct walk *w, size_t at)
 {
-	struct buffer          b = { 0 };
+	struct relayed         to = { .cut = SIZE_MAX };
 	enum directory_outcome o;
 
-	relay_form(w, at, bytes_of(w->rules->luser_relay), &b);
-	resolve_tell(w->r, "luser_relay: %.*s", (int)b.len, b.at);
+	relay_form(w, at, bytes_of(w->rules->luser_relay), &to);
+	resolve_tell(w->r, "luser_relay: %.*s", (int)to.text.len, to.text.at);
 	walk_open(w, at, &w->todo[at].key);
 	walk_enter(w, at);
-	o = walk_lead(w, at, rules_complete(w->r, buffer_bytes(&b), BYTES(""), BYTES("")),
+	o = walk_lead(w, at,
+	              rules_complete(w->r, relay_address(w, buffer_bytes(&to.text), to.cut),
+	                             BYTES(""), BYTES("")),
 	              w->todo[at].detail);
-	buffer_free(&b);
+	buffer_free(&to.text);
 	return o;
 }
 
