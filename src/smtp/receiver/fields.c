@@ -331,8 +331,9 @@ fields_line(struct fields *f, struct buffer *out, size_t line_at)
 	line = (struct bytes){ out->at + line_at, out->len - line_at };
 	if (bytes_equal(line, BYTES("\r\n")))
 		return false;
-	if (!f->_begun && line.len <= NAME_MOST && bytes_starts(line, BYTES("From "))) {
-		out->len = line_at; /* the envelope line of an mbox file */
+	if (!f->_begun && line.len <= NAME_MOST && bytes_starts(line, BYTES("From ")) &&
+	    !name_of(line, &name)) {
+		out->len = line_at; /* the envelope line of an mbox file; rfc5322:4.5.2 is none */
 		return true;
 	}
 	if (!name_of(line, &name)) {

@@ -38,6 +38,8 @@ static const struct content_case {
 	{ "rfc5322:2.1 a body without its empty line gets one", IN("Hello\r\nyou\r\n.\r\n", "\r\nHello\r\nyou\r\n", 0) },
 	{ "the same behind fields", IN("A: b\r\nHello\r\n.\r\n", "A: b\r\n\r\nHello\r\n", 0) },
 	{ "a first line that begins with a blank is body", IN(" A: b\r\n.\r\n", "\r\n A: b\r\n", 0) },
+	{ "with the hour in it", IN("From jill@example.com Mon Jan  1 12:00:00 2024\r\nA: b\r\n\r\n.\r\n", "A: b\r\n\r\n", 0) },
+	{ "rfc5322:4.5.2 a blank before the colon", IN("From : jill\r\nA: b\r\n\r\n.\r\n", "From : jill\r\nA: b\r\n\r\n", 0) },
 	{ "an mbox separator is dropped", IN("From jill Mon Jan  1\r\nA: b\r\n\r\n.\r\n", "A: b\r\n\r\n", 0) },
 	{ "fields are not changed on the way in", IN("Bcc: x\r\nReturn-Path: <y>\r\nFrom: jill\r\n\r\n.\r\n",
 	  "Bcc: x\r\nReturn-Path: <y>\r\nFrom: jill\r\n\r\n", 0) },
