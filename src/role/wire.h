@@ -45,7 +45,7 @@ extern const char *const role_names[ROLES];
 	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \
 	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
-	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(POSTMASTER)) /* -: it will come by PEER */ \
+	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)|FROM(LOGIN)|FROM(KEEPER), FROM(POSTMASTER)) /* -: it will come by PEER */ \
 	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
 	X(OWNER,          FROM(CLERK), FROM(POSTMASTER))       /* number, uid, gid: mailboxes of virtual users belong to them */ \
 	X(OWNER_IS,       FROM(POSTMASTER), FROM(CLERK))       /* number, why they cannot belong to him; "": they can */ \

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from elsewhere import Program
+from elsewhere import Postgres, Program
 from house import BINARY, House, wait_for
 
 PASSWORD = "xyzzy-plugh-1"
@@ -191,6 +191,32 @@ def test_R177_peers_stand_in_a_database(house, key):
         assert not any(secret in house.text() for secret in SECRETS)
     finally:
         program.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="operating-system users are made by root")
+def test_R177_the_keeper_of_a_system_user_asks_postgresql(tmp_path):
+    """It runs as that user, and is told of its own sessions alone."""
+    from test_credentials import Unix
+    from test_system_logins import rcpt, reader, tutorial
+    unix = Unix()
+    for above in [tmp_path, *tmp_path.parents]:
+        if above.stat().st_uid == os.getuid() and str(above) not in ("/", "/tmp"):
+            above.chmod(0o755)
+    try:
+        with Postgres(tmp_path / "postgres") as postgres:
+            postgres.sql("CREATE TABLE peers (who text PRIMARY KEY)")
+            postgres.sql(f"INSERT INTO peers VALUES ('{unix.name}@mail.example.com')")
+            table = tmp_path / "peers.cf"
+            table.write_text(f"hosts = 127.0.0.1:{postgres.port}\nuser = mail\npassword = secret\ndbname = postgres\n"
+                             "query = SELECT who FROM peers WHERE who = '%s'\n")
+            with tutorial(unix, debug_peer_list=f"pgsql:{table}") as house:
+                assert rcpt(house, f"{unix.name}@mail.example.com")[0] == 250
+                with reader(house, unix.name, "geheim") as c:
+                    c.select("INBOX")
+                assert is_told(house, f"{unix.name}@mail.example.com: ") and is_told(house, "SELECT INBOX") and is_told(house, "LOGOUT")
+                assert not any("RCPT" in line for line in told(house)) and "geheim" not in house.text()
+    finally:
+        unix.remove()
 
 
 def test_a_database_of_peers_that_is_away_leaves_sessions_as_they_are(house):
