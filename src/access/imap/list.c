@@ -98,6 +98,8 @@ read_patterns(struct scan *r, struct arena *arena, struct list_work *w)
 		w->pattern[w->patterns++] = read_list_mailbox(r, arena);
 	while (many && scan_ok(r) && w->patterns < PATTERNS_MOST && scan_skip(r, ' '));
 	if (many) {
+		if (w->patterns == PATTERNS_MOST && scan_next_is(r, ' '))
+			scan_fail(r, "fewer patterns");
 		scan_expect(r, ")");
 		w->give |= CHILDREN;
 	}

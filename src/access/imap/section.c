@@ -25,6 +25,8 @@ read_fields(struct scan *r, struct arena *arena, struct section *s)
 	do
 		s->field[s->fields++] = read_astring(r, arena);
 	while (s->fields < SECTION_FIELDS_MOST && scan_ok(r) && scan_skip(r, ' '));
+	if (s->fields == SECTION_FIELDS_MOST && scan_next_is(r, ' '))
+		scan_fail(r, "fewer field names");
 	scan_expect(r, ")");
 }
 
