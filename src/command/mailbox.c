@@ -570,7 +570,8 @@ convert(struct call *c)
 		keeper_socket(people.one[i].keeper, role);
 		status = command_talk(c, role, &(struct word_ask){ ask, COUNT(ask), { NULL, 0 } },
 		                      -1, &said);
-		(void)fwrite(said.at, 1, said.len, stdout);
+		if (said.len > 0)
+			(void)fwrite(said.at, 1, said.len, stdout);
 		buffer_free(&said);
 	}
 	people_close(&people);
