@@ -17,7 +17,7 @@ const struct command command_maildirmake = {
 	.name = "maildirmake",
 	.forms = MAILDIRMAKE_FORMS,
 	.about = "Makes a Maildir: a directory with cur, new and tmp in it, for its owner alone.",
-	.more = "With -f a folder of that name within an existing Maildir. OWNER, whose it shall be, is for root. The name "
+	.more = "Levels above it that are not there are made, too. With -f a folder of that name within an existing Maildir; -S, as Courier's has it, changes nothing. OWNER, whose it shall be, is for root. The name "
 		"maildirmake.dovecot answers too.",
 	.run = run_maildirmake,
 };
@@ -36,13 +36,29 @@ make_directory(const char *path, const struct passwd *owner)
 	return false;
 }
 
+/* Levels above it that are not there, as Dovecot's does it; the owner's, too. */
+static bool
+make_levels(const char *path, const struct passwd *owner)
+{
+	char        whole[4200];
+	struct stat st;
+
+	for (size_t i = 1; path[i] != '\0' && i < sizeof whole; i++) {
+		(void)snprintf(whole, sizeof whole, "%.*s", (int)i, path);
+		if (path[i] == '/' && path[i + 1] != '\0' && stat(whole, &st) < 0 &&
+		    !make_directory(whole, owner))
+			return false;
+	}
+	return true;
+}
+
 /* The directory and the three in it. */
 static bool
 make_maildir(const char *path, const struct passwd *owner)
 {
 	static const char *const parts[] = { "", "/cur", "/new", "/tmp" };
 	char                     whole[4200];
-	bool                     good = true;
+	bool                     good = make_levels(path, owner);
 
 	for (size_t i = 0; i < COUNT(parts) && good; i++) {
 		(void)snprintf(whole, sizeof whole, "%.4000s%s", path, parts[i]);
@@ -54,12 +70,20 @@ make_maildir(const char *path, const struct passwd *owner)
 static int
 run_maildirmake(struct call *c)
 {
-	const char          *folder = NULL;
+	const char          *folder = NULL, *quota;
 	const struct passwd *owner = NULL;
 	char                 path[4096];
 	int                  fd;
 
 	(void)command_option(c, "-f", &folder);
+	(void)command_option(c, "-S", NULL);
+	if (command_option(c, "-q", &quota)) {
+		(void)fputs(
+			"maildirmake: what an account may hold is not kept in its Maildir; right would be: mansio quota set "
+			"ADDRESS --storage SIZE\n",
+			stderr);
+		return COMMAND_WRONG;
+	}
 	if (c->argc < 2 || c->argc > 3 || c->argv[1][0] == '-')
 		return command_wrong(c, "which directory?");
 	if (c->argc == 3 && (owner = getpwnam(c->argv[2])) == NULL) {

@@ -325,6 +325,32 @@ def test_maildirmake(tmp_path):
     assert wrong.returncode == 2 and "is not the name of a folder" in wrong.stderr
 
 
+@pytest.mark.parametrize("theirs, rows", [
+    ("/usr/bin/maildirmake.dovecot", [["a"], ["a"], ["no/such/b"], ["a/.Sent"], ["c", "mail"], ["d/"]]),
+    ("/usr/bin/maildirmake", [["a"], ["-S", "b"], ["-f", "Sent", "a"], ["-f", "x.y", "a"]]),
+])
+def test_maildirmake_beside_theirs(tmp_path, theirs, rows):
+    if not os.path.exists(theirs) or os.getuid() != 0:
+        pytest.skip("it is not here, or we are not root")
+    made = []
+    for side in (BINARY, theirs):
+        home = tmp_path / ("ours" if side == BINARY else "theirs") / "home"
+        home.mkdir(parents=True)
+        program = tmp_path / pathlib.Path(theirs).name
+        if side == BINARY:
+            os.symlink(BINARY, program)
+        for words in rows:
+            assert subprocess.run([program if side == BINARY else theirs, *words], cwd=home, timeout=30).returncode == 0, words
+        made.append(sorted((str(p.relative_to(home)), oct(p.stat().st_mode), p.owner()) for p in home.rglob("*") if p.is_dir()))
+    assert made[0] == made[1]
+
+
+def test_maildirmake_keeps_no_quota(tmp_path):
+    os.symlink(BINARY, tmp_path / "maildirmake")
+    done = subprocess.run([tmp_path / "maildirmake", "-q", "1000S", tmp_path / "box"], capture_output=True, text=True)
+    assert done.returncode == 2 and "mansio quota set" in done.stderr and not (tmp_path / "box").exists()
+
+
 # ---- rights, notes, quota ---------------------------------------------------------------------
 
 def test_acl(jack):
