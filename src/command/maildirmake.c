@@ -17,7 +17,7 @@ const struct command command_maildirmake = {
 	.name = "maildirmake",
 	.forms = MAILDIRMAKE_FORMS,
 	.about = "Makes a Maildir: a directory with cur, new and tmp in it, for its owner alone.",
-	.more = "Levels above it that are not there are made, too. With -f a folder of that name within an existing Maildir; -S, as Courier's has it, changes nothing. OWNER, whose it shall be, is for root. The name "
+	.more = "Levels above it that are not there are made, too. With -f a folder of that name within an existing Maildir. OWNER, whose it shall be, is for root. The name "
 		"maildirmake.dovecot answers too.",
 	.run = run_maildirmake,
 };
@@ -76,7 +76,6 @@ run_maildirmake(struct call *c)
 	int                  fd;
 
 	(void)command_option(c, "-f", &folder);
-	(void)command_option(c, "-S", NULL);
 	if (command_option(c, "-q", &quota)) {
 		(void)fputs(
 			"maildirmake: what an account may hold is not kept in its Maildir; right would be: mansio quota set "
