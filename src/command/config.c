@@ -13,6 +13,7 @@
 #include "command/lookup.h"
 #include "command/postfix.h"
 #include "role/classes.h"
+#include "role/tables-ask.h"
 #include "role/tables.h"
 #include "role/transports.h"
 #include "role/wire.h"
@@ -21,14 +22,16 @@ static int run_config(struct call *);
 
 const struct command command_config = {
 	.name = "config",
-	.forms = "config check\n"
+	.forms = "config check [--offline]\n"
 		 "config show [-n | -d] [-x] [-h] [NAME ...]\n"
 		 "config set NAME=VALUE ...\n"
 		 "config import FILE",
 	.about =
 		"Checks the settings, shows them, sets them in the file, or takes over those of Dovecot or Postfix.",
 	.more = "check says what is wrong with main.cf and with the lookup tables it names, each complaint with its "
-		"file and line and what would be right; it looks into the files of trust anchors, too.\n"
+		"file and line and what would be right; it looks into the files of trust anchors, too. "
+		"Databases and back ends of credentials that other servers keep are asked once, for somebody nobody has: what they do not want "
+		"(a password, a table, a column) is an error, and that they cannot be reached now is warned of. --offline asks none of them.\n"
 		"\n"
 		"show prints settings as they count: with -n those that stand in the file, also those of one "
 		"listener (submission/NAME), with -d the standard ones. Values are shown as they are written; with "
@@ -90,6 +93,21 @@ check_tables(struct call *c, struct settings *s, bool *warned)
 	ask_domains(c, s, &ours);
 	classes_check(s, &source, buffer_bytes(&ours), &warnings);
 	buffer_free(&ours);
+	*warned = *warned || warnings.len > 0;
+	command_print(buffer_bytes(&errors), stderr);
+	command_print(buffer_bytes(&warnings), stderr);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return good;
+}
+
+/* What other servers keep. */
+static bool
+check_servers(struct settings *s, const char *file, bool *warned)
+{
+	struct buffer errors = { 0 }, warnings = { 0 };
+	bool          good = tables_ask(s, file, &errors, &warnings);
+
 	*warned = *warned || warnings.len > 0;
 	command_print(buffer_bytes(&errors), stderr);
 	command_print(buffer_bytes(&warnings), stderr);
@@ -191,13 +209,17 @@ static int
 run_check(struct call *c)
 {
 	struct config config = { .settings = NULL };
-	bool          warned = false;
-	bool          good = command_read(c->config, &config.text) &&
-	            check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
-	            check_tables(c, config.settings, &warned) &&
-	            chains_check(config.settings, &warned) &&
-	            check_anchors(config.settings, &warned);
+	bool          offline = c->argc == 3 && strcmp(c->argv[2], "--offline") == 0;
+	bool          warned = false, good;
 
+	if (c->argc > 2 && !offline)
+		return command_wrong(c, "\"%s\" is not --offline", c->argv[2]);
+	good = command_read(c->config, &config.text) &&
+	       check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
+	       check_tables(c, config.settings, &warned) &&
+	       chains_check(config.settings, &warned) &&
+	       check_anchors(config.settings, &warned) &&
+	       (offline || check_servers(config.settings, c->config, &warned));
 	if (good)
 		(void)printf(warned ? "%s can be used; what it warns of is above\n"
 		                    : "%s is as it should be\n",
