@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "directory/scheme.h"
 #include "message/address.h"
 
 enum { COLUMNS_MOST = 64, TARGETS_MOST = 10000 };
@@ -149,6 +150,21 @@ extra_of(struct bytes rest, const char *name)
 	return (struct bytes){ NULL, 0 };
 }
 
+/* A hash in a form that no login could be checked with. */
+static bool
+hash_fits(struct reading *r, struct bytes address, struct bytes hash)
+{
+	const char *why = hash.len > 0 ? scheme_wrong(hash, "CRYPT") : NULL;
+
+	if (why == NULL)
+		return true;
+	wrong(r, "nobody could log in with this password: ",
+	      bytes_of(arena_printf(r->sheet->life, "%.*s: %s",
+	                            (int)(address.len < 100 ? address.len : 100), address.at,
+	                            why)));
+	return false;
+}
+
 /* user:{SCHEME}stored:uid:gid:gecos:home:shell:extra fields */
 static void
 passwd_line(struct reading *r, struct bytes line)
@@ -184,6 +200,8 @@ passwd_line(struct reading *r, struct bytes line)
 	row->quota = extra_of(line, "userdb_quota_rule=*:storage=");
 	if (row->password.len + row->hash.len == 0) {
 		wrong(r, "no password: ", address);
+		r->sheet->count--;
+	} else if (!hash_fits(r, address, row->hash)) {
 		r->sheet->count--;
 	}
 }
@@ -268,6 +286,20 @@ csv_head(struct reading *r, const struct bytes *field, size_t n, size_t where[st
 	return false;
 }
 
+/* A value that stands in more columns than there are was cut where it should have been quoted. */
+static bool
+csv_fits(struct reading *r, const struct bytes *field, size_t n, size_t columns)
+{
+	for (size_t i = columns; i < n; i++)
+		if (field[i].len > 0) {
+			wrong(r,
+			      "more values than columns; what has a comma in it stands in quotes: ",
+			      field[0]);
+			return false;
+		}
+	return true;
+}
+
 static void
 csv_row(struct reading *r, const struct bytes *field, size_t n,
         const size_t where[static COLUMN_KINDS])
@@ -285,6 +317,8 @@ csv_row(struct reading *r, const struct bytes *field, size_t n,
 		wrong(r, "no password: ", address);
 		return;
 	}
+	if (!hash_fits(r, address, got[COLUMN_HASH]))
+		return;
 	row = row_new(r);
 	row->is_account = true;
 	row->address = address;
@@ -301,11 +335,14 @@ csv(struct reading *r, char between)
 	struct bytes field[COLUMNS_MOST];
 	size_t       where[COLUMN_KINDS];
 
-	if (!csv_head(r, field, csv_record(r, between, field), where))
+	size_t columns = csv_record(r, between, field);
+
+	if (!csv_head(r, field, columns, where))
 		return;
 	while (r->rest.len > 0) {
 		size_t n = csv_record(r, between, field);
-		csv_row(r, field, n, where);
+		if (csv_fits(r, field, n, columns))
+			csv_row(r, field, n, where);
 	}
 }
 

@@ -288,6 +288,52 @@ scheme_derived(struct bytes stored, const char *fallback, const char *name, stru
 	return good;
 }
 
+/* crypt(5): of the two oldest kinds, which have no dollars. */
+static bool
+is_oldest_crypt(const struct scheme *s, struct bytes raw)
+{
+	static const char letters[] =
+		"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	bool extended = raw.len == 20 && raw.at[0] == '_';
+
+	if (strcmp(s->name, "CRYPT") != 0 || (raw.len != 13 && !extended))
+		return false;
+	for (size_t i = extended; i < raw.len; i++)
+		if (raw.at[i] == '\0' || strchr(letters, raw.at[i]) == NULL)
+			return false;
+	return true;
+}
+
+/* How many parts it has that begin with a dollar. */
+static size_t
+parts_of(struct bytes raw)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < raw.len; i++)
+		n += raw.at[i] == '$';
+	return n;
+}
+
+/* Such as a line of a table that was cut off at a comma. */
+static const char *
+part_missing(const struct scheme *s, struct bytes stored, const char *fallback, struct bytes raw)
+{
+	struct arena       *a = arena_open(NULL);
+	struct scheme_scram kept;
+	const char         *wrong = NULL;
+
+	if (s->check == scheme_argon_check && parts_of(raw) < 4)
+		wrong = "a part of what is stored is missing: right is $argon2id$v=19$m=65536,t=3,p=4$salt$hash";
+	else if (s->check == scheme_pbkdf2_check && parts_of(raw) < 4)
+		wrong = "a part of what is stored is missing: right is $1$salt$rounds$hash";
+	else if (s->check == scheme_scram_check &&
+	         !scheme_scram(stored, fallback, s->name, a, &kept))
+		wrong = "a part of what is stored is missing: right is rounds,salt,stored key,server key";
+	arena_close(&a);
+	return wrong;
+}
+
 const char *
 scheme_wrong(struct bytes stored, const char *fallback)
 {
@@ -308,9 +354,12 @@ scheme_wrong(struct bytes stored, const char *fallback)
 	else if (s->check == digest_check && raw.len < s->size)
 		wrong = "what is stored is shorter than its digest";
 	else if (s->check == scheme_crypt_check && s->detail[0] == '$' && raw.len > 0 &&
+	         !is_oldest_crypt(s, buffer_bytes(&raw)) &&
 	         (raw.at[0] != '$' ||
 	          bytes_find(bytes_cut(buffer_bytes(&raw), 1, SIZE_MAX), '$') < 0))
 		wrong = "what is stored is none of crypt(5), as $6$salt$hash";
+	else
+		wrong = part_missing(s, stored, fallback, buffer_bytes(&raw));
 	if (raw.len > 0)
 		explicit_bzero(raw.at, raw.len);
 	buffer_free(&raw);
