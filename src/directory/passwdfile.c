@@ -184,14 +184,26 @@ passwdfile_each(const struct passwdfile *p,
 	}
 }
 
+/* Whether the mechanism can be checked with what is stored. */
+static bool
+serves(struct bytes hash, const char *mechanism, struct arena *a)
+{
+	struct scheme_scram kept;
+	struct bytes        plain;
+
+	if (strncmp(mechanism, "SCRAM", 5) == 0)
+		return scheme_scram(hash, "CRYPT", mechanism, a, &kept);
+	return scheme_plain(hash, "CRYPT", a, &plain) ||
+	       scheme_derived(hash, "CRYPT", mechanism, a, &plain);
+}
+
 /* "*", "!" and "x" are no hash: nobody is to come in by them. */
 size_t
 passwdfile_without(const struct passwdfile *p, const char *mechanism, struct arena *a,
                    const char **name, size_t *all)
 {
-	struct bytes        first = { NULL, 0 }, hash, fields;
-	struct scheme_scram kept;
-	size_t              n = 0;
+	struct bytes first = { NULL, 0 }, hash, fields;
+	size_t       n = 0;
 
 	*all = 0;
 	for (struct map_place at = { 0 }; map_next(p->users, &at);) {
@@ -201,7 +213,7 @@ passwdfile_without(const struct passwdfile *p, const char *mechanism, struct are
 		           hash.at[0] != '*' && hash.at[0] != '!';
 
 		*all += has;
-		if (has && !scheme_scram(hash, "CRYPT", mechanism, scratch, &kept)) {
+		if (has && !serves(hash, mechanism, scratch)) {
 			n++;
 			if (first.at == NULL || bytes_compare(at.key, first) < 0)
 				first = at.key;

@@ -13,7 +13,7 @@
  * passwdfile_find()  the user's line: the hash, and everything else as fields (directory/credential.h) in the arena.
  *                    False: not there.
  * passwdfile_each()  every user, with the number of the line, in their order.
- * passwdfile_without() how many users have a hash, but no verifier of SCRAM-SHA-1 or SCRAM-SHA-256; one of them in *name, and all with a hash in *all.
+ * passwdfile_without() how many users have a hash, but none that SCRAM-SHA-1, SCRAM-SHA-256, CRAM-MD5, DIGEST-MD5 or NTLM can be checked with; one of them in *name, and all with a hash in *all.
  * Bounded: lines of 64 KiB, text of 256 MiB.
  */
 #ifndef DIRECTORY_PASSWDFILE_H

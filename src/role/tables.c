@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -640,47 +639,6 @@ check_one(void *ctx, const struct table_named *named)
 	c->good = c->good && good;
 }
 
-/* What every client is offered is to let every user in.  Of a back end that is asked as users come (NULL) nobody can tell
-   before; those that compare only are refused where mechanisms are checked (sasl-settings.c). */
-static void
-check_verifiers(struct checking *c, const struct setting_list *mechanisms,
-                const struct credential_backend *b, const struct passwdfile *users)
-{
-	struct arena *scratch = arena_open(NULL);
-
-	for (size_t i = 0; i < mechanisms->count; i++) {
-		const char *name = mechanisms->item[i], *who = "";
-		const char *scram = strncasecmp(name, "SCRAM-SHA-256", 13) == 0 ? "SCRAM-SHA-256"
-		                                                                : "SCRAM-SHA-1";
-		size_t      without, all;
-
-		if (strncasecmp(name, scram, strlen(scram)) != 0)
-			continue;
-		if (users == NULL) {
-			buffer_printf(
-				c->warnings,
-				"sasl_mechanisms: users of %s can log in by %s where it stores {%s} or the password itself; who "
-				"has another hash there cannot, and many programs choose it where it is offered\n",
-				b->word, name, scram);
-			continue;
-		}
-		without = passwdfile_without(users, scram, scratch, &who, &all);
-		if (without > 0 && without == all)
-			buffer_printf(
-				c->errors,
-				"sasl_mechanisms: nobody of %s could log in by %s: no line there has {%s} or the password "
-				"itself; make some with doveadm pw -s %s, or take it out\n",
-				b->argument, name, scram, scram);
-		else if (without > 0)
-			buffer_printf(
-				c->warnings,
-				"sasl_mechanisms: %zu of the users of %s, %s is one, have no verifier of %s and cannot log in by it; "
-				"many programs choose it where it is offered\n",
-				without, b->argument, who, name);
-	}
-	arena_close(&scratch);
-}
-
 static struct passwdfile *
 check_passwd_file(struct checking *c, const char *path)
 {
@@ -713,11 +671,12 @@ check_backend(struct checking *c, const struct credential_backend *b,
 	struct passwdfile        *users;
 	size_t                    before = c->errors->len;
 
-	if (b->kind == CREDENTIAL_SQL || b->kind == CREDENTIAL_LDAP)
-		check_verifiers(c, mechanisms, b, NULL);
+	if (b->kind == CREDENTIAL_SQL || b->kind == CREDENTIAL_LDAP ||
+	    b->kind == CREDENTIAL_DIRECTORY)
+		sasl_check_users(mechanisms, b, NULL, c->errors, c->warnings);
 	if (b->kind == CREDENTIAL_PASSWD_FILE) {
 		if ((users = check_passwd_file(c, b->argument)) != NULL)
-			check_verifiers(c, mechanisms, b, users);
+			sasl_check_users(mechanisms, b, users, c->errors, c->warnings);
 		if (users != NULL)
 			owner_check_users(&c->common, users, b->argument, c->warnings);
 		passwdfile_close(&users);

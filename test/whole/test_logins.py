@@ -237,7 +237,7 @@ def test_T17_what_a_back_end_cannot_verify_is_refused_with_the_settings(tmp_path
 def test_T17_what_is_not_known_before_users_come_is_warned_of(tmp_path):
     cf = tmp_path / "users.cf"
     cf.write_text("driver = sqlite\ndbpath = /nowhere\npassword_query = SELECT hash AS password FROM people WHERE name = '%Lu'\n")
-    words = f"sasl_mechanisms: users of sql:{cf} can log in by SCRAM-SHA-256 where it stores {{SCRAM-SHA-256}} or the password itself"
+    words = f"sasl_mechanisms: users of sql:{cf} can log in by SCRAM-SHA-256 where it stores {{SCRAM-SHA-256}}; who has another hash there cannot"
     assert words in checked(tmp_path, auth_backends=f"sql:{cf}", sasl_mechanisms="PLAIN SCRAM-SHA-256")[1]
     assert "SCRAM" not in checked(tmp_path, auth_backends=f"sql:{cf}")[1]
 
