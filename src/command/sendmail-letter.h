@@ -25,7 +25,7 @@ struct post {
 	const char            *sender, *name, *notify, *ret, *envid, *verp;
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
 	bool                   gateway; /* -G: it is somebody else's, and gets no fields */
-	bool                   report; /* -v: of the first try of each */
+	bool                   report, verify; /* -v, -bv: of the first try of each; of who would take it */
 	const char           **to;
 	size_t                 recipients, room;
 	bool                   wrong; /* something was no address */

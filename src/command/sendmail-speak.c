@@ -215,8 +215,8 @@ begin_letter(struct post *p, bool eight_bit, const char *offers, bool *dsn)
 	}
 	if (p->verp != NULL)
 		buffer_printf(&b, " XVERP%s%s", *p->verp != '\0' ? "=" : "", p->verp);
-	if (p->report && strstr(offers, " XVERP") != NULL)
-		buffer_add_string(&b, " XREPORT");
+	if (p->verify || (p->report && strstr(offers, " XVERP") != NULL))
+		buffer_add_string(&b, p->verify ? " XVERIFY" : " XREPORT");
 	code = say(p, "MAIL FROM:<%s>%.*s", p->sender, (int)b.len, b.len > 0 ? b.at : "");
 	buffer_free(&b);
 	if (code != 250)
@@ -257,7 +257,7 @@ say_recipients(struct post *p, bool dsn, bool only_ask, size_t *at)
 
 		if (taken > 0 && is_full(p, code))
 			break;
-		if (only_ask && code != 0)
+		if ((only_ask || (p->verify && code / 10 != 25)) && code != 0)
 			p->asked[p->answers++] =
 				(struct asked_of){ to,
 				                   arena_copy(p->life, buffer_bytes(&p->reply)) };
@@ -305,7 +305,10 @@ say_letter(struct post *p, struct bytes letter, bool only_ask)
 	bool   dsn, good = begin(p, offers);
 	size_t at = 0;
 
-	if (good && p->report && *p->sender != '\0') {
+	/* Who is taken here, others may refuse: the queue asks them, and mails what they say. */
+	p->verify = only_ask && *p->sender != '\0' && strstr(offers, " XVERP") != NULL;
+	only_ask = only_ask && !p->verify;
+	if (good && (p->report || p->verify) && *p->sender != '\0') {
 		if (strstr(offers, " XVERP") != NULL)
 			(void)printf("Mail Delivery Status Report will be mailed to <%s>.\n",
 			             p->sender);
@@ -345,7 +348,7 @@ report(struct post *p)
 		(void)say_content(p, buffer_bytes(&letter));
 	else
 		(void)refused(p, code, "the report");
-	if (code == 250 && p->status == status)
+	if (code == 250 && p->status == status && !p->verify)
 		(void)printf("Mail Delivery Status Report will be mailed to <%s>.\n", p->sender);
 	p->status = status;
 	buffer_free(&letter);
@@ -356,11 +359,11 @@ post_deliver(struct post *p, bool only_ask)
 {
 	struct buffer in = { 0 }, letter = { 0 };
 
-	if (!only_ask) {
-		if (!command_read("-", &in))
-			return EX_IOERR;
-		post_letter(p, buffer_bytes(&in), &letter);
-	}
+	if (only_ask)
+		buffer_add_string(&in, "Subject: probe\n\n");
+	else if (!command_read("-", &in))
+		return EX_IOERR;
+	post_letter(p, buffer_bytes(&in), &letter);
 	if (p->recipients == 0)
 		p->status =
 			p->from_header

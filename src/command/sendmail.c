@@ -39,8 +39,8 @@ const struct command command_sendmail = {
 		"Takes a letter from standard input, as programs expect of this name, and hands it to the server.",
 	.more = "The recipients are the arguments, or with -t those of To, Cc and Bcc (of which Bcc is taken out). A line with a dot alone ends "
 		"the letter, but with -i or -oi. Names without a domain are completed with myorigin; a letter without From, Date "
-		"or Message-ID gets them, but with -G, which content filters say: it is somebody else's. -bs speaks SMTP on standard input and output, -bv only asks whether recipients "
-		"would be taken, says it, and mails a report of it to the sender, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases, -bd starts the server where it does not run. -v mails the sender a report of what the first try of each recipient came to, too. "
+		"or Message-ID gets them, but with -G, which content filters say: it is somebody else's. -bs speaks SMTP on standard input and output, -bv sends nothing: the sender is mailed a report of "
+		"who would be taken, here or by the hosts they go to, which are asked up to RCPT, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases, -bd starts the server where it does not run. -v mails the sender a report of what the first try of each recipient came to, too. "
 		"-bm, -bl, -bh, -m, -U, -A, -L, -p, -h and other -o options are taken and mean nothing; -n (no aliases) and -X FILE (a "
 		"transcript) are refused, as Postfix refuses them.\n"
 		"\n"

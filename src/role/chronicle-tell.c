@@ -349,13 +349,17 @@ enum fate {
 	FATE_BOUNCED,
 	FATE_EXPIRED,
 	FATE_DELETED,
+	FATE_WOULD,
+	FATE_WOULD_NOT,
 	FATE_WAITS,
 	FATES
 };
 static const char *const fate_words[FATES] = {
-	[FATE_SENT] = "sent",       [FATE_DISCARDED] = "discarded", [FATE_DEFERRED] = "deferred",
-	[FATE_HELD] = "on hold",    [FATE_BOUNCED] = "bounced",     [FATE_EXPIRED] = "expired",
-	[FATE_DELETED] = "deleted", [FATE_WAITS] = "in the queue",
+	[FATE_SENT] = "sent",         [FATE_DISCARDED] = "discarded",
+	[FATE_DEFERRED] = "deferred", [FATE_HELD] = "on hold",
+	[FATE_BOUNCED] = "bounced",   [FATE_EXPIRED] = "expired",
+	[FATE_WOULD] = "deliverable", [FATE_WOULD_NOT] = "undeliverable",
+	[FATE_DELETED] = "deleted",   [FATE_WAITS] = "in the queue",
 };
 
 /* How an event begins that says so; what is not here says that it goes on: released, tried again, led another way. */
@@ -364,11 +368,17 @@ static const struct {
 	const char     *how;
 	enum fate       fate;
 } fate_rows[] = {
-	{ LIFE_ATTEMPT, "sent", FATE_SENT },           { LIFE_ATTEMPT, "deferred", FATE_DEFERRED },
-	{ LIFE_ATTEMPT, "SOFTBOUNCE", FATE_DEFERRED }, { LIFE_ATTEMPT, "bounced", FATE_BOUNCED },
-	{ LIFE_ATTEMPT, "hold", FATE_HELD },           { LIFE_ORDER, "held ", FATE_HELD },
-	{ LIFE_ORDER, "expired", FATE_EXPIRED },       { LIFE_ORDER, "deleted ", FATE_DELETED },
+	{ LIFE_ATTEMPT, "sent", FATE_SENT },
+	{ LIFE_ATTEMPT, "deferred", FATE_DEFERRED },
+	{ LIFE_ATTEMPT, "SOFTBOUNCE", FATE_DEFERRED },
+	{ LIFE_ATTEMPT, "bounced", FATE_BOUNCED },
+	{ LIFE_ATTEMPT, "hold", FATE_HELD },
+	{ LIFE_ORDER, "held ", FATE_HELD },
+	{ LIFE_ORDER, "expired", FATE_EXPIRED },
+	{ LIFE_ORDER, "deleted ", FATE_DELETED },
 	{ LIFE_ORDER, "returned ", FATE_BOUNCED },
+	{ LIFE_ATTEMPT, "deliverable", FATE_WOULD },
+	{ LIFE_ATTEMPT, "undeliverable", FATE_WOULD_NOT },
 };
 
 static enum fate

@@ -71,7 +71,7 @@ queue_ended(void *house, struct recipient *r)
 	if (r->refused && sent_was_told(k->sent, r->letter->id, r->address))
 		r->notify |= NOTIFY_NEVER;
 	/* It ended with "later": its time is over. */
-	if (r->refused && r->status[0] == '4') {
+	if (r->refused && r->status[0] == '4' && !is_verified_only(r->letter)) {
 		letter_id_text(r->letter->id, id);
 		note_as(queue_services[SERVICE_QMGR],
 		        "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
@@ -103,7 +103,7 @@ sender_wants(const struct letter *l, const struct recipient *r, enum notice_kind
 	};
 	/* clang-format on */
 
-	if (l->sender[0] == '\0' || (r->notify & NOTIFY_NEVER) != 0)
+	if (l->sender[0] == '\0' || (r->notify & NOTIFY_NEVER) != 0 || is_verified_only(l))
 		return false;
 	if ((bits[kind] & NOTIFY_SUCCESS) != 0 && r->warned && sender_wants(l, r, NOTICE_DELAYED))
 		return true; /* confirm_delay_cleared, or nobody would have asked */
@@ -141,6 +141,8 @@ remember_told(struct house *h, const struct returning *n)
 static enum notice_kind
 fate_of(const struct recipient *r)
 {
+	if (is_verified_only(r->letter))
+		return r->refused ? NOTICE_UNDELIVERABLE : NOTICE_DELIVERABLE;
 	return r->state == RECIPIENT_DONE ? kind_of(r) : NOTICE_DELAYED;
 }
 
@@ -246,7 +248,7 @@ notice_make(struct returning *n, const struct letter *l)
 			.final = bytes_of(r->address),
 			.status = bytes_of(r->status),
 			.diagnostic = bytes_of(r->text),
-			.what = n->kind == NOTICE_REPORT ? fate_of(r) : n->kind,
+			.what = n->kind >= NOTICE_REPORT ? fate_of(r) : n->kind,
 			.tried = r->tries > 0 ? r->begun_us / 1000000 : 0,
 			.until = queue_recipient_end(k->queue, r) / 1000,
 		};
@@ -334,7 +336,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	if (n->report != NULL)
 		note_as(queue_services[SERVICE_QMGR], "%s: from=<%s>, to=<%s>: a report about TLS",
 		        id, n->from, n->to);
-	if (n->kind == NOTICE_REPORT)
+	if (n->kind >= NOTICE_REPORT)
 		report_is_there(queue_of(h), n->of);
 	what = n->alarm                               ? "postmaster"
 	       : n->second                            ? "postmaster non-delivery"
@@ -466,7 +468,7 @@ copy_to_postmaster(struct house *h, const struct returning *of, const struct buf
 	bool               delay = of->kind == NOTICE_DELAYED;
 	struct returning  *n;
 
-	if (l->sender[0] == '\0' || !(delay || of->kind == NOTICE_FAILED) ||
+	if (l->sender[0] == '\0' || is_verified_only(l) || !(delay || of->kind == NOTICE_FAILED) ||
 	    of->told.len + unsaid->len == 0 || !has_class(k, delay ? "delay" : "bounce"))
 		return;
 	n = memory_take(sizeof *n);
@@ -552,7 +554,9 @@ letter_report(struct house *h, struct letter *l)
 	struct returning *n = memory_take(sizeof *n);
 	struct buffer     held = { 0 };
 
-	*n = (struct returning){ .house = h, .of = l->id, .kind = NOTICE_REPORT };
+	*n = (struct returning){ .house = h,
+		                 .of = l->id,
+		                 .kind = is_verified_only(l) ? NOTICE_DELIVERABLE : NOTICE_REPORT };
 	(void)bytes_string(bytes_of(l->sender), n->to, sizeof n->to);
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		bool over = r->state == RECIPIENT_DONE && (r->refused || r->reported);

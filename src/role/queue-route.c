@@ -137,6 +137,11 @@ routed_by(struct house *h, struct recipient *r, const struct transport *t, const
 		                  &by);
 		return;
 	}
+	if (t->kind == BY_PIPE && is_verified_only(r->letter)) {
+		queue_conclude_by(h, r, EVENT_DELIVERED, "deliverable", "2.0.0",
+		                  "delivers to command", &by);
+		return;
+	}
 	switch (t->kind) {
 	case BY_SMTP:
 	case BY_LMTP:
@@ -359,7 +364,7 @@ queue_routes_ask(struct house *h)
 bool
 queue_is_filtered(const struct recipient *r)
 {
-	return r->letter->handling.filter.len > 0;
+	return r->letter->handling.filter.len > 0 && !is_verified_only(r->letter);
 }
 
 /* "smtp:[127.0.0.1]:10025" */

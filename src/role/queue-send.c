@@ -461,7 +461,7 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 			s->rcpt[i]->tls = queue_text(k->queue, bytes_of(one->tls));
 		if (one->final && one->result == SENT_DELIVERED)
 			s->rcpt[i]->opened = OPENED_LIST;
-		if (one->result == SENT_DELIVERED) {
+		if (one->result == SENT_DELIVERED && !is_verified_only(s->letter)) {
 			sent_add(k->sent, s->letter->id, s->rcpt[i]->address);
 			some = true;
 		}

@@ -154,8 +154,13 @@ queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, 
 	char          soft[16];
 	struct buffer said = { 0 };
 
+	if (is_verified_only(r->letter)) {
+		how = e == EVENT_DELIVERED ? "deliverable" : "undeliverable";
+		e = e == EVENT_LATER ? EVENT_REFUSED : e;
+	}
 	/* soft_bounce; but a time that is over stays over. */
-	if (e == EVENT_REFUSED && queue_of(h)->rows.soft_bounce && strcmp(status, "5.4.7") != 0) {
+	if (e == EVENT_REFUSED && queue_of(h)->rows.soft_bounce && !is_verified_only(r->letter) &&
+	    strcmp(status, "5.4.7") != 0) {
 		(void)snprintf(soft, sizeof soft, "4%s", status[0] != '\0' ? status + 1 : ".0.0");
 		e = EVENT_LATER;
 		how = "SOFTBOUNCE";
@@ -203,11 +208,25 @@ queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, 
 	link_end_fd(l, fd);
 }
 
+/* As Postfix says it of those who are asked about. */
+static const char *
+delivers_to(const struct recipient *r)
+{
+	static const char *const to[SYSTEM_KINDS] = { "delivers to mailbox", "delivers to mailbox",
+		                                      "delivers to command", "delivers to file" };
+
+	return to[is_system_account(r->account) ? system_kind_of(r->account) : SYSTEM_MAILBOX];
+}
+
 void
 queue_try(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
 
+	if (is_verified_only(r->letter) && r->account != 0) {
+		queue_conclude(h, r, EVENT_DELIVERED, "deliverable", "2.0.0", delivers_to(r));
+		return;
+	}
 	if (queue_holds_back(h, r) || (*r->through != '\0' && queue_goes_in_circles(h, r)))
 		return;
 	if (r->account == 0)

@@ -159,6 +159,13 @@ queue_of(struct house *h)
 	return h->mine;
 }
 
+/* It is only asked who would take it (sendmail -bv). */
+static inline bool
+is_verified_only(const struct letter *l)
+{
+	return (l->flags & ENVELOPE_VERIFY) != 0;
+}
+
 /* So many stand in line that more would only wait with them. */
 static inline bool
 queue_has_enough(const struct queue_role *k)

@@ -141,7 +141,7 @@ transaction_make(struct delivery *d)
 		.by = seconds_left(&d->w.handling),
 		.priority = d->w.handling.priority,
 		.solicit = d->w.solicit,
-		.probe = d->probe,
+		.probe = d->probe || (d->w.flags & ENVELOPE_VERIFY) != 0,
 		.size = d->w.prefix.len + sender_content_len(d),
 		.seven = !d->rows->no_conversion,
 		.origin = sender_origin(d),

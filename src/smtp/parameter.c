@@ -378,6 +378,16 @@ take_report(struct mail_parameters *m, struct bytes value)
 	return NULL;
 }
 
+/* The same of sendmail -bv. */
+static const char *
+take_verify(struct mail_parameters *m, struct bytes value)
+{
+	if (value.at != NULL)
+		return "501 5.5.4 Bad XVERIFY parameter syntax";
+	m->verify = true;
+	return NULL;
+}
+
 /* clang-format off */
 static const struct {
 	const char *name;
@@ -398,6 +408,7 @@ static const struct {
 	{ "SOLICIT",     EXTENSION_NO_SOLICITING, take_solicit },
 	{ "XVERP",       EXTENSION_XVERP,         take_verp },
 	{ "XREPORT",     EXTENSION_XVERP,         take_report },
+	{ "XVERIFY",     EXTENSION_XVERP,         take_verify },
 };
 /* clang-format on */
 

@@ -32,7 +32,7 @@ struct mail_parameters {
 	struct bytes solicit;        /* rfc3865: classes by comma                */
 	bool     has_verp;           /* a sender for each recipient (message/verp.h) */
 	struct bytes verp;           /* its delimiters, "" those of the setting  */
-	bool     report;             /* XREPORT: ENVELOPE_REPORT                 */
+	bool     report, verify;     /* XREPORT, XVERIFY: ENVELOPE_REPORT, _VERIFY */
 	unsigned said;               /* bits of the table: each at most once     */
 };
 struct rcpt_parameters {

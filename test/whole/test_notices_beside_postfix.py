@@ -122,11 +122,13 @@ def test_the_part_for_programs_is_postfixs(both, why, to, mail, rcpt):
         assert we == they
 
 
+ASKED = ["b@there.example", "later@there.example", "no@there.example"]
 REPORTS = [
-    ("all ends of a first try", [], ["b@there.example", "later@there.example", "no@there.example"]),
-    ("one that is taken", [], ["b@there.example"]),
-    ("one that wishes no notice", ["-N", "never"], ["no@there.example"]),
-    ("those of a name of several", [], ["all@ours.example"]),
+    ("who would take it", ["-bv"], ASKED),
+    ("all ends of a first try", ["-v"], ["b@there.example", "later@there.example", "no@there.example"]),
+    ("one that is taken", ["-v"], ["b@there.example"]),
+    ("one that wishes no notice", ["-v", "-N", "never"], ["no@there.example"]),
+    ("those of a name of several", ["-v"], ["all@ours.example"]),
 ]
 
 
@@ -137,22 +139,26 @@ def reports_to(sink, sender):
 
 
 @pytest.mark.parametrize("why, words, to", REPORTS, ids=[r[0] for r in REPORTS])
-def test_R200_v_mails_what_the_first_try_came_to(both, why, words, to):
-    """sendmail -v: delivered or not, the sender gets one report of all recipients, and a letter that failed comes back besides."""
+def test_R200_v_and_bv_mail_what_it_came_to(both, why, words, to):
+    """sendmail -v: delivered or not, the sender gets one report of all recipients, and a letter that failed comes back besides; -bv: nobody
+    gets anything, and the report says who would."""
     sender, found = re.sub(r"\W", "", why) + "-v@one.example", []
     for number, (_, sink) in enumerate(both):
         if number == 0:
-            done = subprocess.run(["sendmail", "-C", f"{Both.postfix.home}/etc", "-v", "-f", sender, *words, *to], input="Subject: v\n\nx\n", text=True,
+            done = subprocess.run(["sendmail", "-C", f"{Both.postfix.home}/etc", "-f", sender, *words, *to], input="Subject: v\n\nx\n", text=True,
                                   capture_output=True, timeout=60)
         else:
-            done = subprocess.run(["sendmail", "-v", "-f", sender, *words, *to], executable=BINARY, input="Subject: v\n\nx\n", text=True,
+            done = subprocess.run(["sendmail", "-f", sender, *words, *to], executable=BINARY, input="Subject: v\n\nx\n", text=True,
                                   capture_output=True, timeout=60, env={**os.environ, "MAIL_CONFIG": str(Both.house.config)})
         [report] = wait_for(lambda: reports_to(sink, sender), 60)
         people = {}
         for group in report.get_payload()[1].get_payload()[1:]:
             one = dict(fields(group))
             people[one["Final-Recipient"]] = {name: one.get(name) for name in ("Action", "Status", "Remote-MTA", "Diagnostic-Code")}
-        found.append((done.returncode, done.stdout, people, report.get_payload()[2].get_content_type(), report["Auto-Submitted"]))
+        found.append((done.returncode, done.stdout, people, report["Auto-Submitted"]))
+        assert [p.get_content_type() for p in report.get_payload()[2:]] == (["text/rfc822-headers"] if number == 0 or "-v" in words else [])
+        with sink.lock:     # who was only asked about has nothing
+            assert not [who for mail, who, _ in sink.letters if f"<{sender}>" in mail and "-bv" in words]
         assert all(str(a) in report.get_payload()[0].get_content() for a in to if "ours" not in a)
     assert found[0] == found[1]
     # Two letters of ours about one in the same second are two: nobody throws one of them away.

@@ -114,7 +114,8 @@ wishes_take(struct session *s, const struct mail_parameters *m, struct letter *l
 	l->brought.auth_sender = arena_keep(l->life, m->auth);
 	l->envid = arena_keep(l->life, m->envid);
 	l->flags |= (m->utf8 ? ENVELOPE_SMTPUTF8 : 0) | (m->requiretls ? ENVELOPE_REQUIRETLS : 0) |
-	            (m->report ? ENVELOPE_REPORT : 0);
+	            (m->report ? ENVELOPE_REPORT : 0) |
+	            (m->verify ? ENVELOPE_VERIFY | ENVELOPE_REPORT : 0);
 	l->submission = s->user.len > 0;
 	return NULL;
 }
