@@ -78,6 +78,18 @@ post_add_list(struct post *p, struct bytes list)
 	}
 }
 
+/* Words without quotes are no address: as Postfix, the first of them is taken for one, and the letter goes. */
+static const char *
+first_word(struct post *p, const char *text)
+{
+	struct bytes rest = bytes_trim(bytes_of(text)), word;
+
+	if (strchr(text, '"') != NULL || !bytes_split(&rest, ' ', &word) || rest.len == 0)
+		return text;
+	(void)post_complain(0, "warning: -f option specified malformed sender: ", text);
+	return arena_copy(p->life, word);
+}
+
 /* As programs write it: "a@b", "<a@b>", "Name <a@b>"; "" and "<>" are nobody. */
 const char *
 post_sender(struct post *p, const char *text)
@@ -89,7 +101,7 @@ post_sender(struct post *p, const char *text)
 	if (strcmp(text, "<>") == 0)
 		return "";
 	if (strchr(text, '<') == NULL || !mailboxes_next(&all, &m) || m.local.len == 0)
-		return completed(p, bytes_of(text));
+		return completed(p, bytes_of(first_word(p, text)));
 	a = (struct address){ m.local, m.domain };
 	return completed(p, m.domain.len > 0 ? address_text(p->life, &a) : m.local);
 }

@@ -45,7 +45,8 @@ const struct command command_sendmail = {
 		"transcript) are refused, as Postfix refuses them.\n"
 		"\n"
 		"The exit status is that of sysexits.h: 0 when the server has the letter, 64 wrongly called, 65 there is nobody to "
-		"send it to, 67 a recipient is unknown, 69 it was refused, 75 try again later, 78 the settings cannot be read.",
+		"send it to, 67 a recipient is unknown, 69 it was refused, 75 try again later, 78 the settings cannot be read. (Postfix says 75 wherever this says 64, 65 or 78; and "
+		"a recipient it would return to the sender a moment later is refused here at once.)",
 	.run = run_sendmail,
 };
 
