@@ -2,6 +2,7 @@
 """Debian's name servers, for the zones of a test.
 
     server = Nsd({".": records}, sign=["."])      nsd; server.port, server.anchor (of the last zone signed)
+    server = Knot(records)                        knot with the zone of everything, which it signs itself; the same
     resolver = Unbound(server, lines)             unbound, which asks it for everything
 
 Both have address, port, start(), stop() and close(), which takes their directory away; as `with` they close themselves.
@@ -32,6 +33,7 @@ def answers(address, port):
 
 class Server:
     """A program with a file of settings in a directory of its own.  A port that was free may be somebody's by now: then at another."""
+    flags = ["-d"]
 
     def __init__(self, address, port):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-names-"))
@@ -44,7 +46,7 @@ class Server:
             self.port = self.fixed or self.port or free_ports(1)[0]
             conf = self.directory / "conf"
             conf.write_text(self.conf())
-            self.process = subprocess.Popen([self.program, "-d", "-c", conf], cwd=self.directory, stderr=subprocess.DEVNULL)
+            self.process = subprocess.Popen([self.program, *self.flags, "-c", conf], cwd=self.directory, stderr=subprocess.DEVNULL)
             wait_for(lambda: self.process.poll() is not None or answers(self.address, self.port))
             if self.process.poll() is None:
                 return
@@ -113,6 +115,47 @@ class Nsd(Server):
 remote-control:
   control-enable: no
 """ + "".join(f'zone:\n  name: "{zone}"\n  zonefile: "zone{i}"\n' for i, zone in enumerate(self.zones))
+
+
+class Knot(Server):
+    """`text`: all there is below the root; knot makes the keys and the signatures."""
+    program, flags = "knotd", []
+
+    def __init__(self, text, address="127.0.0.1", port=None):
+        super().__init__(address, port)
+        (self.directory / "db").mkdir()
+        (self.directory / "root.zone").write_text("$TTL 5\n. IN SOA ns.example. host.example. 1 3600 600 86400 5\n. IN NS ns.example.\nns.example. A 127.0.0.1\n" + text)
+        self.start()
+        # Each line a DS record of the root; the first answer that is signed comes when the keys are there.
+        self.anchor = self.directory / "anchor"
+        wait_for(lambda: self.ds().count(" DS ") > 0)
+        self.anchor.write_text(self.ds())
+
+    def ds(self):
+        done = subprocess.run(["keymgr", "-c", self.directory / "conf", ".", "ds"], capture_output=True, text=True)
+        return "".join(line + "\n" for line in done.stdout.splitlines() if " DS " in line)
+
+    def conf(self):
+        return f"""server:
+  listen: {self.address}@{self.port}
+  rundir: "{self.directory}"
+  pidfile: "{self.directory}/pid"
+database:
+  storage: "{self.directory}/db"
+policy:
+  - id: here
+    algorithm: ecdsap256sha256
+    single-type-signing: on
+zone:
+  - domain: "."
+    storage: "{self.directory}"
+    file: "root.zone"
+    zonefile-sync: -1
+    zonefile-load: difference
+    journal-content: all
+    dnssec-signing: on
+    dnssec-policy: here
+"""
 
 
 class Unbound(Server):
