@@ -217,8 +217,7 @@ run_check(struct call *c)
 	good = command_read(c->config, &config.text) &&
 	       check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
 	       check_tables(c, config.settings, &warned) &&
-	       chains_check(config.settings, &warned) &&
-	       check_anchors(config.settings, &warned) &&
+	       chains_check(config.settings, &warned) && check_anchors(config.settings, &warned) &&
 	       (offline || check_servers(config.settings, c->config, &warned));
 	if (good)
 		(void)printf(warned ? "%s can be used; what it warns of is above\n"
