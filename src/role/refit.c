@@ -118,3 +118,16 @@ refit_make(const struct word_refit *w, struct bytes content, const struct checks
 	buffer_free(&packed);
 	return made;
 }
+
+bool
+refit_signed(struct bytes content)
+{
+	struct header h = header_of(content);
+	struct field  field;
+
+	while (header_next(&h, &field))
+		if (bytes_is(field.name, "DKIM-Signature") ||
+		    bytes_is(field.name, "ARC-Message-Signature"))
+			return true;
+	return false;
+}

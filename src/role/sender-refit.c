@@ -9,6 +9,7 @@
 #include "role/inquest.h"
 #include "role/sender.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -160,6 +161,20 @@ refit_say(struct question *q)
 	link_end_fd(l, d->fd);
 }
 
+/* Who asks why a signature does not hold finds it here. */
+static void
+note_signature(const struct delivery *d)
+{
+	char service[96], id[24];
+
+	letter_id_text(d->w.letter, id);
+	(void)snprintf(service, sizeof service, "%s/%s", sender_of(d->house)->common.syslog_name,
+	               d->w.lmtp ? "lmtp" : "smtp");
+	note_as(service,
+	        "%s: %s takes seven bits alone, so the signature (DKIM) that the letter has does not hold there",
+	        id, d->relay != NULL && *d->relay != '\0' ? d->relay : d->w.nexthop);
+}
+
 static void
 fitted(struct delivery *d, struct refitting *f, const struct word_refitted *w)
 {
@@ -176,6 +191,8 @@ fitted(struct delivery *d, struct refitting *f, const struct word_refitted *w)
 		d->w.eight_bit = false;
 	if (f->seven)
 		d->w.body = BODY_7BIT;
+	if (f->seven && w->is_signed)
+		note_signature(d);
 	delivery_heard(d);
 }
 

@@ -339,6 +339,8 @@ refit(struct house *h, const struct word_refit *ask, struct bytes content,
 	else
 		made = refit_make(ask, content, &set, &needs, v->scratch, &edits);
 	out->answer = (uint8_t)made;
+	out->is_signed =
+		ask->seven && made == REFIT_DONE && edits.count > 0 && refit_signed(content);
 	buffer_reset(&v->said);
 	if (made == REFIT_ASKS)
 		elsewhere_wanted(v->elsewhere, &v->said);

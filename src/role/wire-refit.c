@@ -49,6 +49,7 @@ void
 word_pack_refitted(struct buffer *b, const struct word_refitted *w)
 {
 	pack_u8(b, w->answer);
+	pack_bool(b, w->is_signed);
 	pack_bytes(b, w->edits);
 	pack_u32(b, w->addresses);
 	for (uint32_t i = 0; i < w->addresses; i++)
@@ -62,6 +63,7 @@ word_unpack_refitted(struct bytes body, struct arena *life, struct word_refitted
 	struct bytes *address;
 
 	w->answer = read_choice(&r, REFIT_ASKS);
+	w->is_signed = unpack_bool(&r.fields);
 	w->edits = unpack_bytes(&r.fields);
 	w->addresses = read_count(&r, EACH_ADDRESS, ADDRESSES_MOST);
 	address = arena_take_array(life, w->addresses, sizeof *address);

@@ -488,7 +488,7 @@ struct refit_pair { struct bytes old, instead; };
 struct word_refit { const char *transport; bool lmtp, tell, checks, seven; uint64_t at, len; const struct refit_pair *pair; uint32_t pairs; struct bytes known; };
 BODY(refit)
 enum refit_answer { REFIT_DONE, REFIT_LATER, REFIT_CANNOT, REFIT_ASKS };    /* CANNOT: not with 7 bits; ASKS: `edits` is what is to be asked, as JUDGE_ASKS */
-struct word_refitted { uint8_t answer; struct bytes edits; const struct bytes *address; uint32_t addresses; };     /* message/edits.h */
+struct word_refitted { uint8_t answer; bool is_signed; struct bytes edits; const struct bytes *address; uint32_t addresses; };     /* message/edits.h; is_signed: a signature it has (DKIM) is over what was made of seven bits */
 BODY(refitted)
 enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
 /* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery; final: it was one, not a relay; loops: the best host would be ourselves */

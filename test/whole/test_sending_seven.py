@@ -52,3 +52,14 @@ def test_a_part_of_any_encoding_can_be_read_at_a_host_of_seven_bits(world, why, 
     assert seen.get_content().replace("\r\n", "\n").rstrip("\n") == read.replace("\r\n", "\n").rstrip("\n")
     if encoding in ("8-bit", "iso-8859-1", "x-mine"):
         assert seen["X-Content-Transfer-Encoding"] == encoding
+
+
+@pytest.mark.parametrize("body, told", [(b"caf\xe9\r\n", 1), (b"cafe\r\n", 0)])
+def test_that_a_signature_does_not_hold_any_more_is_in_the_log(body, told):
+    with Sink(offers=("PIPELINING",)) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        with h.smtp() as s:
+            s.sendmail("a@here.example", ["b@there.example"], b"DKIM-Signature: v=1; d=here.example; b=x\r\nSubject: signed\r\nMIME-Version: 1.0\r\n"
+                       b"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + body, ["BODY=8BITMIME"])
+        wait_for(lambda: len(sink.letters) == 1)
+        wait_for(lambda: h.count("status=sent") == 1)
+        assert h.count("so the signature (DKIM) that the letter has does not hold there") == told
