@@ -1,5 +1,6 @@
 #include "command/inquiry.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,7 +81,14 @@ inquiry_open(const struct common_settings *common, struct buffer *errors)
 	return q;
 }
 
-/* All of it, into the life of the inquiry. */
+static int
+by_data(const void *a, const void *b)
+{
+	return bytes_compare(((const struct answer_record *)a)->data,
+	                     ((const struct answer_record *)b)->data);
+}
+
+/* All of it, into the life of the inquiry; in an order of its own, since name servers give the same records in another order each time. */
 static void
 answered(void *ctx, const struct answer *a)
 {
@@ -92,6 +100,7 @@ answered(void *ctx, const struct answer *a)
 		record[i].data = arena_keep(q->life, a->record[i].data);
 		record[i].name = arena_keep(q->life, a->record[i].name);
 	}
+	qsort(record, a->records, sizeof *record, by_data);
 	q->now->answer = *a;
 	q->now->answer.record = record;
 	q->now->answer.name = arena_keep(q->life, a->name);

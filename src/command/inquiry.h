@@ -6,7 +6,7 @@
  *
  * inquiry_open()  asks the resolver of dns_resolver, or of this system where that is empty, and proves answers by
  *     dns_trust_anchor_file unless dns_validation is no.  NULL with words in *errors: there is nobody to ask, or dns_resolver is none.
- * inquiry_ask()   the answer, never NULL, good until inquiry_close(); what was asked before is not asked again. After
+ * inquiry_ask()   the answer, never NULL, its records in the order of their data, good until inquiry_close(); what was asked before is not asked again. After
  *     INQUIRY_MOST questions, or INQUIRY_MS, all that is new is ANSWER_LATER at once: a command ends.
  * inquiry_name()  the same for the name of an address (PTR).
  */

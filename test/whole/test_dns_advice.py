@@ -6,12 +6,16 @@ written comes, as somebody would who copies the lines; nsd loads that, unbound i
 own word stands what must be under the name in the end, thought out by hand from the RFC of the row.
 """
 
+import os
+import pty
 import re
 import shutil
+import subprocess
 import tempfile
 
 import pytest
 
+from house import BINARY
 from test_dns import ADDRESS, ADDRESS6, DOMAIN, HOST, POINTERS, REVERSE, Asking, Names, bad, without_policy
 
 LINE = re.compile(r"(\S+)\s+(?:(\d+)\s+)?(?:IN\s+)?([A-Z]+)\s+(.+)")
@@ -247,3 +251,16 @@ def test_R96_two_faults_at_once_and_all_faults_of_one_kind_are_mended_in_one_go(
     follow(zones, [row for rows in found.values() for row in rows if row["state"] in ("missing", "wrong")])
     zones.load()
     assert not bad(ask.check(status=0))
+
+
+def test_R96_who_watches_hears_of_changes_and_not_of_another_order(world):
+    """unbound gives several records in another order each time: that is no change."""
+    zones, ask = broken(world, [(f"{DOMAIN}.", "TXT")], [f'{TEXT} "v=spf1 mx -all"', f'{TEXT} "v=spf1 a -all"', f'{TEXT} "site=1"', f"{DOMAIN}. MX 20 {ELSEWHERE}", AWAY])
+    ours, theirs = pty.openpty()
+    watching = subprocess.Popen([BINARY, "-c", ask.config, "dns", "check", DOMAIN, "--watch"], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(3):
+        assert "a key ends it" in watching.stderr.readline()
+    os.write(ours, b"q")
+    said, _ = watching.communicate(timeout=60)
+    os.close(ours), os.close(theirs)
+    assert watching.returncode == 1 and "There are 2 SPF records" in said and "changed at" not in said, said
