@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "command/command.h"
 #include "command/output.h"
@@ -29,7 +30,7 @@ const struct command command_queue = {
 		"that are held, by hand, by a check, for a virus or by a hold: of transport_maps, returns letters to their senders, leads them another way, "
 		"and takes letters out for good, of which nobody is told.  ALL instead of an id means each.",
 	.more = "A FILTER is --sender MASK, --recipient MASK, --domain MASK (.example.com: all below it), --age 2h (older; -2h younger), "
-		"--size 10k (larger; -10k smaller), --state new,active,deferred,hold, or --reason WORDS.  A letter is meant when all "
+		"--size 10k (larger; -10k smaller), --state new,active,deferred,hold, or --reason WORDS (with a * a mask of all of it).  A letter is meant when all "
 		"that are given fit; what is done is done to its recipients that fit.  With --dry-run nothing is done, and told what would be.\n"
 		"\n"
 		"summary counts recipients by domain. A letter led another way with reroute goes there with all its recipients, as it was accepted, "
@@ -59,12 +60,30 @@ rows_take(void *output, struct bytes rest)
 			output_value(output, row.field[i]);
 }
 
+/* For people a time is a date, and none is nothing. */
+static void
+put_time(struct output *o, struct bytes seconds)
+{
+	uint64_t at = 0;
+	char     date[48] = "";
+
+	if (bytes_number(seconds, &at) && at > 0)
+		clock_rfc5322((int64_t)at, date, sizeof date);
+	output_value(o, bytes_of(date));
+}
+
 static void
 print_rows(struct bytes rest)
 {
-	struct output *o = output_open(OUTPUT_PAGER, row_names, COUNT(row_names));
+	struct output   *o = output_open(OUTPUT_PAGER, row_names, COUNT(row_names));
+	struct queue_row row;
 
-	rows_take(o, rest);
+	while (queue_row_next(&rest, &row))
+		for (size_t i = 0; i < ROW_FIELDS; i++)
+			if (i == ROW_ARRIVED || i == ROW_DUE)
+				put_time(o, row.field[i]);
+			else
+				output_value(o, row.field[i]);
 	output_close(&o);
 }
 

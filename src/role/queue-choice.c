@@ -255,5 +255,7 @@ queue_choice_recipient(const struct queue_choice *c, const struct recipient *r)
 	if (c->domain != NULL && !domain_fits(c->domain, r->address))
 		return false;
 	return c->reason == NULL ||
-	       bytes_search_nocase(bytes_of(r->text), bytes_of(c->reason)) >= 0;
+	       (strchr(c->reason, '*') != NULL
+	                ? queue_mask_fits(bytes_of(c->reason), bytes_of(r->text))
+	                : bytes_search_nocase(bytes_of(r->text), bytes_of(c->reason)) >= 0);
 }

@@ -63,6 +63,8 @@ def who(house, *words):
     ("by more states", ["--state", "hold,deferred"], {"b", "c", "b2", "d"}),
     ("by a state that is named twice", ["--state", "deferred,deferred", "--state", "incoming,new"], {"b", "c", "b2", "d"}),
     ("by the reason", ["--reason", "connection REFUSED"], {"b", "c", "b2", "d"}),
+    ("by the reason as a mask", ["--reason", "*connection refused"], {"b", "c", "b2", "d"}),
+    ("a mask is of all of it", ["--reason", "connection*"], set()),
     ("by another", ["--reason", "full"], set()),
     ("all filters fit", ["--domain", "there.example", "--sender", "ann@*"], {"b"}),
 ])
