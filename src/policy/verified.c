@@ -7,8 +7,9 @@ enum { SWEEP_AT_ONCE = 500, TEXT_MOST = 1000 };
 enum verified_step
 verified_judge(const struct verified_settings *set, const struct verified_known *k, int64_t now)
 {
-	bool    good = k->outcome == VERIFIED_GOOD;
-	bool    pending = k->probed > 0 && now - k->probed < VERIFIED_PENDING_S;
+	bool good = k->outcome == VERIFIED_GOOD;
+	/* One of tomorrow: the clock was set back, and nobody is at it. */
+	bool    pending = k->probed > 0 && now >= k->probed && now - k->probed < VERIFIED_PENDING_S;
 	int64_t age = now - k->updated;
 
 	if (k->updated == 0 || k->outcome == VERIFIED_TODO ||

@@ -147,12 +147,16 @@ is_meant(const struct recipient *r, enum order o)
 static void
 send_back(struct house *h, struct recipient *r)
 {
+	/* Until now it lay in the queue, and nobody was at it. */
+	struct queue_attempt by = {
+		queue_services[SERVICE_QMGR], "none", queue_now_ms() * 1000, 0, 0, ""
+	};
 	struct buffer text = { 0 };
 
 	buffer_printf(&text, "an administrator has returned it%s%s", *r->text != '\0' ? ": " : "",
 	              r->text);
 	buffer_add_char(&text, '\0');
-	queue_conclude(h, r, EVENT_BOUNCE, "bounced", "5.7.0", text.at);
+	queue_conclude_by(h, r, EVENT_BOUNCE, "bounced", "5.7.0", text.at, &by);
 	buffer_free(&text);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The queue on the command line: filters, what is done to letters, and the names of Postfix beside Postfix itself."""
 
+import email.utils
 import json
 import os
 import re
@@ -163,6 +164,12 @@ def test_one_letter_whole_for_programs():
             assert (r["user"], r["envelope_id"], r["held"], r["goes_by"]) == ("", "plan+2B9", "", "")
             assert r["tls"].startswith("encrypt Untrusted TLSv1.3 with cipher ")
         assert set(rows(house)[0]) < set(shown[0])
+        # To people times are dates; who is held has no time.
+        said = house.command("queue", "show", letter).stdout
+        dates = [(name, int(email.utils.parsedate_to_datetime(date).timestamp())) for name, date in re.findall(r"(?m)^(arrived|due): (.+)$", said)]
+        assert dates == [(name, int(r[name])) for r in shown for name in ("arrived", "due") if r[name] != "0"] and len(dates) == 3
+        house.command("queue", "bounce", letter)
+        assert re.search(r"relay=none, delay=\S+, delays=[\d.e-]+/[\d.e-]+/0/0, dsn=5\.7\.0, status=bounced \(an administrator has returned it", house.text())
 
 
 def test_summary(shared):

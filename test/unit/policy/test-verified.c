@@ -22,6 +22,7 @@ test_judgement(void **state)
 		{ "nothing known", { VERIFIED_TODO, { "", 0 }, 0, 0 }, 0, VERIFIED_ASK },
 		{ "being asked", { VERIFIED_TODO, { "", 0 }, 0, 1000000 }, 10, VERIFIED_WAIT },
 		{ "asked long ago, and no answer", { VERIFIED_TODO, { "", 0 }, 0, 1000000 }, 1001, VERIFIED_ASK },
+		{ "asked tomorrow: the clock was set back", { VERIFIED_TODO, { "", 0 }, 0, 1000000 }, -10, VERIFIED_ASK },
 		{ "good", { VERIFIED_GOOD, { "", 0 }, 1000000, 0 }, 7 * DAY, VERIFIED_USE },
 		{ "address_verify_positive_refresh_time", { VERIFIED_GOOD, { "", 0 }, 1000000, 0 }, 7 * DAY + 1, VERIFIED_USE_AND_ASK },
 		{ "it is being refreshed", { VERIFIED_GOOD, { "", 0 }, 1000000, 1000000 + 7 * DAY }, 7 * DAY + 1, VERIFIED_USE },
