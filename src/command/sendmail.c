@@ -40,7 +40,7 @@ const struct command command_sendmail = {
 	.more = "The recipients are the arguments, or with -t those of To, Cc and Bcc (of which Bcc is taken out). A line with a dot alone ends "
 		"the letter, but with -i or -oi. Names without a domain are completed with myorigin; a letter without From, Date "
 		"or Message-ID gets them, but with -G, which content filters say: it is somebody else's. -bs speaks SMTP on standard input and output, -bv sends nothing: the sender is mailed a report of "
-		"who would be taken, here or by the hosts they go to, which are asked up to RCPT, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases, -bd starts the server where it does not run. -v mails the sender a report of what the first try of each recipient came to, too. "
+		"who would be taken, here or by the hosts they go to, which are asked up to RCPT, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases, -bd starts the server where it does not run. -v mails the sender a report of what the first try of each recipient came to, too, unless there are more than 1000. "
 		"-bm, -bl, -bh, -m, -U, -A, -L, -p, -h and other -o options are taken and mean nothing; -n (no aliases) and -X FILE (a "
 		"transcript) are refused, as Postfix refuses them.\n"
 		"\n"

@@ -211,7 +211,7 @@ bool
 crowd_no_room(const struct queue *q, const struct recipient *r)
 {
 	return r->alone && !r->stored && q->alone - q->leaving > q->limits.recipients &&
-	       r->letter->alone > q->limits.minimum;
+	       r->letter->alone > q->limits.minimum && !queue_wants_report(r->letter);
 }
 
 /* The ledger has it as it is, nobody is at it or asked about it, and its time is not now (where others wait for room: not yet), or
@@ -234,8 +234,9 @@ crowd_saved(struct queue *q, struct letter *l)
 {
 	int64_t            now_ms = clock_wall_us() / 1000;
 	struct recipient **at = &l->first, *r;
+	bool               stay = queue_wants_report(l); /* all of them are told of at once */
 
-	while (l->alone > 0 && (r = *at) != NULL) {
+	while (!stay && l->alone > 0 && (r = *at) != NULL) {
 		bool over = r->alone && is_over(r);
 
 		if (!over && !(r->alone && may_leave(q, r, now_ms))) {

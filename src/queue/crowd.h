@@ -10,6 +10,8 @@
  * letters, those nobody is at yet; those that are new then are not even begun.  Their rows in the ledger are then all there
  * is of them, and a bit that says so; the letter counts them among its recipients, and is not finished before they are.
  *
+ * Of a letter whose first tries are to be reported together (queue_wants_report()) nobody leaves before.
+ *
  * In the schedule one stands for all that left, with the time of the earliest: so a letter to many waits for its turn as
  * any.  When that comes queue_needs.more() is called, and crowd_more() brings in those that are due, in order of number,
  * as many as there is room for.  Where there is none the letter is hungry, and has its turn when some have left; letters

@@ -584,7 +584,8 @@ finish(struct queue *q, struct recipient *r, int64_t now_ms)
 bool
 queue_wants_report(const struct letter *l)
 {
-	return (l->flags & ENVELOPE_REPORT) != 0 && *l->sender != '\0' && l->crowd == NULL;
+	return (l->flags & ENVELOPE_REPORT) != 0 && *l->sender != '\0' && l->crowd == NULL &&
+	       l->recipients <= REPORT_RECIPIENTS_MOST;
 }
 
 /* rfc3461:4.1 NOTIFY=SUCCESS; an aliased or forwarded recipient counts for its targets. */

@@ -198,8 +198,9 @@ struct recipient *queue_fork(struct queue *, struct recipient *);
 void queue_opened(struct queue *, const struct recipient *, enum opened);
 /* Somebody is at it, or would be if it were its turn: how it ends this time is known soon. */
 bool queue_in_hand(const struct recipient *, int64_t now_ms);
-/* Its sender wants to hear what the first try of each recipient comes to (ENVELOPE_REPORT), and can: of a letter whose recipients
-   are not all in memory nobody knows at once. */
+/* Its sender wants to hear what the first try of each recipient comes to (ENVELOPE_REPORT), and can: all are in memory until then, and of a
+   letter to more than these nobody is told. */
+enum { REPORT_RECIPIENTS_MOST = 1000 };
 bool queue_wants_report(const struct letter *);
 /* The sender of a recipient that ended has been told (or is nobody). */
 void queue_told(struct queue *, struct recipient *);

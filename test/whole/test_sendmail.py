@@ -162,6 +162,31 @@ def test_a_letter_may_go_while_its_report_waits():
         assert sorted(told) == [["delayed"], ["relayed"], ["relayed"]]
 
 
+def test_a_report_is_of_all_recipients_however_long_some_take():
+    """-v to more recipients than stay in memory otherwise (qmgr_message_recipient_minimum): those that were put off long before the last is
+    tried are told of with it."""
+    answer = threading.Event()
+
+    def reply(verb, argument, session):
+        if verb == "RCPT" and "slow" in argument:
+            answer.wait(60)
+        return "450 4.2.1 later" if verb == "RCPT" and "later" in argument else None
+    with Sink(reply) as sink, Sink(reply) as slow, House(
+            mynetworks="127.0.0.0/8", dns_resolver="none", relayhost=f"[127.0.0.1]:{sink.port}", minimal_backoff_time="1h", maximal_backoff_time="1h",
+            transport_maps="inline:{ { slow.example = smtp:[127.0.0.1]:%d } }" % slow.port) as house:
+        wait_for(house.smtp)
+        to = [f"later{n}@there.example" for n in range(30)] + [f"u{n}@there.example" for n in range(10)] + ["b@slow.example"]
+        assert sendmail(house, "-v", "-f", "ann@one.example", *to, given="Subject: x\n\nx\n").returncode == 0
+        wait_for(lambda: house.count("status=deferred") == 30)
+        # Those of another letter, that came later, have left memory.
+        assert sendmail(house, "-f", "bob@one.example", *to[:30], given="Subject: x\n\nx\n").returncode == 0
+        wait_for(lambda: [p for p in house.status() if p["role"] == "queue" and int(p["facts"]["absent"]) > 0])
+        answer.set()
+        [(_, _, text)] = wait_for(lambda: [one for one in sink.letters if one[1] == ["ann@one.example"]])
+        told = [g["Action"] for g in email.message_from_bytes(text).get_payload()[1].get_payload()[1:]]
+        assert sorted(told) == ["delayed"] * 30 + ["relayed"] * 11
+
+
 def test_SMTP_on_standard_input(house):
     done = sendmail(house, "-bs", given="EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<y@there.example>\r\nDATA\r\nSubject: bs\r\n\r\nx\r\n.\r\nQUIT\r\n")
     codes = re.findall(r"(?m)^(\d{3}) ", done.stdout)

@@ -71,7 +71,7 @@ static const struct setting rows[] = {
 	{ "smtpd_authorized_xforward_hosts", SETTING_MATCHES, AT(xforward_hosts), "",
 	  "Networks whose clients may say XFORWARD: where the letter came from, for the log.", NULL, 0, 0, "0.3" },
 	{ "authorized_verp_clients", SETTING_MATCHES, AT(verp_clients), "$mynetworks",
-	  "Networks whose clients may ask by XVERP that a letter has another sender for each recipient.", NULL, 0, 0, "0.3" },
+	  "Networks whose clients may ask by XVERP that a letter has another sender for each recipient, and by XREPORT and XVERIFY for the reports of sendmail -v and -bv.", NULL, 0, 0, "0.3" },
 	{ "smtpd_authorized_verp_clients", SETTING_MATCHES, AT(verp_clients), "$authorized_verp_clients",
 	  "The same, and what counts.", NULL, 0, 0, "0.3" },
 	{ "default_verp_delimiters", SETTING_WORD, AT(verp_delimiters), "+=",
