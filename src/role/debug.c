@@ -49,7 +49,7 @@ debug_peer_wrong(const char *peer)
 	struct network net;
 	const char    *wrong = "";
 
-	if (*peer == '\0' || strlen(peer) > 320 || strpbrk(peer, "\t\r\n ,") != NULL)
+	if (*peer == '\0' || strlen(peer) > 320 || strpbrk(peer, "\t\r\n ,!") != NULL)
 		return "write an address, a network, a name, a domain or a user";
 	if (strchr(peer, '@') != NULL)
 		return NULL;

@@ -132,7 +132,7 @@ def test_switches_outlive_a_reload_and_end_by_themselves(house):
     before = len(told(house))
     smtp(house)
     assert len(told(house)) == before
-    for words in [["on"], ["on", "a b"], ["on", "192.0.2.1/33"], ["on", "192.0.2.1", "--for", "2d"],
+    for words in [["on"], ["on", "a b"], ["on", "!192.0.2.1"], ["on", "192.0.2.1/33"], ["on", "192.0.2.1", "--for", "2d"],
                   ["on", "192.0.2.1", "--for", "soon"], ["sideways"]]:
         assert house.command("debug", *words, check=False).returncode == 2, words
 
