@@ -122,6 +122,9 @@ struct owner_row { uint32_t number; struct mail_owner owner; };
 enum directory_outcome directory_owner_number(struct directory *, const struct mail_owner *, uint32_t *out);
 /* Strings in the arena. */
 enum directory_outcome directory_owner(struct directory *, uint32_t number, struct arena *, struct mail_owner *out);
+/* From now on the mailboxes of this account, which belong to somebody, belong to him: the account has another id than it `was` under, and what protects it
+   goes along, but for app passwords and recovery codes, which are void.  FOREIGN: they belong to nobody but the keepers. */
+enum directory_outcome directory_account_own(struct directory *, struct bytes address, const struct mail_owner *, uint64_t *was);
 /* Those from this number on. */
 enum directory_outcome directory_owner_each(struct directory *, uint32_t from, void (*each)(void *, const struct owner_row *), void *);
 

@@ -1,4 +1,5 @@
 /* owner.c -- to whom the mailboxes of virtual users belong (directory.h) */
+#include "base/clock.h"
 #include "directory/inside.h"
 
 enum directory_outcome
@@ -32,6 +33,73 @@ directory_own(struct directory *d, const struct directory_key *k, const struct m
 	s = directory_query(d, OWNED_PUT, k->local, k->domain);
 	sqlite3_bind_int64(s, 3, number);
 	return directory_change(d, s, DIRECTORY_LATER);
+}
+
+static enum directory_outcome
+lives(struct directory *d, const struct directory_key *k, uint64_t *id)
+{
+	sqlite3_stmt          *s = directory_query(d, ACCOUNT_LIVES, k->local, k->domain);
+	enum directory_outcome o = directory_row(d, s);
+
+	if (o == DIRECTORY_OK)
+		*id = (uint64_t)sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return o;
+}
+
+static enum directory_outcome
+change_ids(struct directory *d, enum directory_query q, uint64_t first, uint64_t second)
+{
+	sqlite3_stmt *s = directory_query(d, q, BYTES(""), BYTES(""));
+
+	sqlite3_bind_int64(s, 1, (int64_t)first);
+	sqlite3_bind_int64(s, 2, (int64_t)second);
+	return directory_change(d, s, DIRECTORY_OK);
+}
+
+/* In a transaction.  An id is never given twice, so the account gets a new place; what protects it goes by the id
+   its mail is kept under (protection.c), and what does not go along ends with the old one. */
+static enum directory_outcome
+owned_move(struct directory *d, const struct directory_key *k, const struct mail_owner *owner,
+           uint64_t was)
+{
+	uint64_t               now;
+	enum directory_outcome o =
+		directory_change(d, directory_query(d, OWNED_ASIDE, k->local, k->domain),
+	                         DIRECTORY_NONE);
+
+	if (o == DIRECTORY_OK)
+		o = directory_own(d, k, owner);
+	if (o == DIRECTORY_OK)
+		o = lives(d, k, &now);
+	if (o == DIRECTORY_OK)
+		o = change_ids(d, OWNED_BOUNDS, was, now);
+	if (o == DIRECTORY_OK)
+		o = change_ids(d, OWNED_TOTP, was, now);
+	if (o == DIRECTORY_OK)
+		o = directory_change(d, directory_query(d, OWNED_DROP, k->local, k->domain),
+		                     DIRECTORY_LATER);
+	return o == DIRECTORY_OK ? change_ids(d, GONE_ADD, was, (uint64_t)clock_wall()) : o;
+}
+
+enum directory_outcome
+directory_account_own(struct directory *d, struct bytes address, const struct mail_owner *owner,
+                      uint64_t *was)
+{
+	struct arena          *a = arena_open(NULL);
+	enum directory_outcome o = DIRECTORY_BAD;
+	struct directory_key   k;
+
+	if (directory_key(address, NULL, a, &k))
+		o = lives(d, &k, was);
+	if (o == DIRECTORY_OK && !is_owned_account(*was))
+		o = DIRECTORY_FOREIGN;
+	if (o == DIRECTORY_OK)
+		o = directory_simply(d, BEGIN)
+		            ? directory_change_end(d, owned_move(d, &k, owner, *was))
+		            : DIRECTORY_LATER;
+	arena_close(&a);
+	return o;
 }
 
 enum directory_outcome

@@ -521,6 +521,8 @@ run_account_set(struct order *e)
 		return order_set_limits(e, "account");
 	if (bytes_is(e->second, "system-user"))
 		return set_system_user(e, to);
+	if (bytes_is(e->second, "owner"))
+		return run_account_own(e);
 	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no"))) {
 		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,
 		                                                    bytes_is(to, "yes"));
@@ -533,6 +535,7 @@ run_account_set(struct order *e)
 		"usage: mansio account set ADDRESS password [--password-file FILE] [--kick] [--keep-plain-secret]\n"
 		"       mansio account set ADDRESS enabled yes|no\n"
 		"       mansio account set ADDRESS system-user NAME|none\n"
+		"       mansio account set ADDRESS owner UID[:GID]\n"
 		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N\n"
 		"       mansio account set ADDRESS --networks LIST|all --protocols LIST|all\n");
 	return 2;
@@ -689,7 +692,7 @@ static const struct order_row {
 	{ "account", "id",     0, false, run_account_id,     "[ADDRESS|DOMAIN]" },
 	{ "account", "test",   1, false, run_account_test,   "ADDRESS [--password-file FILE]" },
 	{ "account", "delete", 1, true,  run_account_delete, "ADDRESS" },
-	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled yes|no|system-user NAME|--quota-storage SIZE|--mail-location LOCATION|--networks LIST|--protocols LIST" },
+	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled yes|no|system-user NAME|owner UID[:GID]|--quota-storage SIZE|--mail-location LOCATION|--networks LIST|--protocols LIST" },
 	{ "account", "app-password", 2, false, run_account_app_password, "add|list|revoke ADDRESS [NAME] [--protocols LIST] [--expires WHEN]" },
 	{ "account", "totp",   2, false, run_account_totp,   "enable|confirm|test|disable ADDRESS" },
 	{ "account", "one-time", 2, false, run_account_one_time, "set ADDRESS md5|sha1 SEED COUNT|delete ADDRESS" },

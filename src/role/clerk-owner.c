@@ -340,6 +340,106 @@ clerk_owner_of(struct work *w, struct directory_target *t, const struct mail_own
 	return o == DIRECTORY_OK ? owner_can_be(w, t->address, *out) : o;
 }
 
+/* ---- account set ADDRESS owner UID[:GID] ---- */
+
+static int
+own(struct work *w, const struct mail_owner *o)
+{
+	struct clerk          *c = clerk_of(w->house);
+	struct gone_row        row = { .address = "", .at = clock_wall() };
+	enum directory_outcome done;
+	struct link           *l;
+
+	clerk_sessions_end(w->house, w->address,
+	                   "The mailboxes of this account belong to another uid now");
+	done = directory_account_own(c->directory, w->address, o, &row.id);
+	if (done == DIRECTORY_FOREIGN) {
+		caller_complain(
+			w->caller,
+			"mansio: the mailboxes of %.*s belong to no uid but the keepers' own; those of an account made "
+			"after mail_uid, virtual_uid_maps or a back end says one do\n",
+			(int)w->address.len, w->address.at);
+		return 1;
+	}
+	if (done != DIRECTORY_OK) {
+		caller_complain(w->caller, "mansio: %s: %.*s\n",
+		                done == DIRECTORY_NONE ? "there is no such account"
+		                                       : "the directory failed; the log says how",
+		                (int)w->address.len, w->address.at);
+		return 1;
+	}
+	note("clerk: the mailboxes of %.*s belong to %s%s%s now", (int)w->address.len,
+	     w->address.at, o->uid, *o->gid != '\0' ? ":" : "", o->gid);
+	/* Nobody else takes its place: what was granted to it stays. */
+	if ((l = house_link(w->house, KEEPER, house_keeper_of(w->house, row.id))) != NULL)
+		clerk_say_gone(l, &row);
+	clerk_tell_limits(w->house, w->address);
+	clerk_changed(w->house);
+	caller_say(
+		w->caller,
+		"the mailboxes of %.*s belong to %s%s%s now; give them their files, too: chown -R %s%s%s "
+		"the place they lie in. App passwords and recovery codes of the account are void; make new ones\n",
+		(int)w->address.len, w->address.at, o->uid, *o->gid != '\0' ? ":" : "", o->gid,
+		o->uid, *o->gid != '\0' ? ":" : "", o->gid);
+	return 0;
+}
+
+static enum directory_outcome
+pass_own(struct work *w)
+{
+	struct bytes              rest = w->user, uid = { NULL, 0 }, gid = { NULL, 0 };
+	struct mail_owner         o;
+	const struct owner_heard *was;
+	enum directory_outcome    can;
+	uint32_t                  number;
+	uint64_t                  n;
+
+	(void)bytes_split(&rest, ':', &uid);
+	(void)bytes_split(&rest, ':', &gid);
+	o = (struct mail_owner){ arena_copy(w->life, uid), arena_copy(w->life, gid) };
+	if (uid.len == 0 || uid.len > NAME_LONGEST || gid.len > NAME_LONGEST || rest.len > 0) {
+		caller_complain(w->caller, "usage: mansio account set ADDRESS owner UID[:GID]\n");
+		caller_done(w->caller, 2);
+		return DIRECTORY_BAD;
+	}
+	if (bytes_number(uid, &n) && n < (uint64_t)w->house->common.first_valid_uid) {
+		caller_complain(w->caller, "mansio: uid %s is below first_valid_uid, %lld\n", o.uid,
+		                (long long)w->house->common.first_valid_uid);
+		caller_done(w->caller, 1);
+		return DIRECTORY_BAD;
+	}
+	can = owner_can_be(w, w->address, &o);
+	if (can == DIRECTORY_WAIT && !w->for_good)
+		return can;
+	if (can == DIRECTORY_OK) {
+		caller_done(w->caller, own(w, &o));
+		return can;
+	}
+	was = directory_owner_number(clerk_of(w->house)->directory, &o, &number) == DIRECTORY_OK
+	              ? heard_of(clerk_of(w->house), number)
+	              : NULL;
+	caller_complain(w->caller, "mansio: mailboxes cannot belong to %s%s%s: %s\n", o.uid,
+	                *o.gid != '\0' ? ":" : "", o.gid,
+	                was != NULL && was->wrong != NULL
+	                        ? was->wrong
+	                        : "the directory failed; the log says how");
+	caller_done(w->caller, 1);
+	return can;
+}
+
+int
+run_account_own(struct order *e)
+{
+	struct work *w = work_open(e->house, COMMAND, 0, 0);
+
+	w->caller = e->caller;
+	w->address = arena_keep(w->life, e->first);
+	w->user = arena_keep(w->life, e->ask->argc > 4 ? bytes_of(e->ask->argv[4]) : BYTES(""));
+	w->pass = pass_own;
+	work_on(w);
+	return -1;
+}
+
 /* ---- what there is ---- */
 
 void
@@ -379,10 +479,11 @@ clerk_owned(struct house *h, const struct credential *who, const struct mail_own
 	words = arena_printf(
 		a,
 		"%s: its mailboxes belong to %s%s%s%s since they were made, and not to uid %s%s%s, as is said now; "
-		"after mansio account delete %s the next letter or login makes it so, and the letters stay in their files",
+		"mansio account set %s owner %s%s%s makes it so, when the files are his",
 		who->address, *is.uid != '\0' ? "uid " : "the keepers' own account", is.uid,
 		*is.gid != '\0' ? ", gid " : "", is.gid, meant->uid,
-		*meant->gid != '\0' ? ", gid " : "", meant->gid, who->address);
+		*meant->gid != '\0' ? ", gid " : "", meant->gid, who->address, meant->uid,
+		*meant->gid != '\0' ? ":" : "", meant->gid);
 	if (is_news(c, words))
 		warn_("%s", words);
 out:

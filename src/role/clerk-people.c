@@ -111,6 +111,16 @@ clerk_say_gone(struct link *l, const struct gone_row *r)
 	link_end(l);
 }
 
+/* Another keeper has the account now. */
+void
+clerk_tell_limits(struct house *h, struct bytes address)
+{
+	struct telling_people t = { .house = h, .all = true };
+
+	(void)directory_limits_each(((struct clerk *)h->mine)->directory, address, tell_limits, &t);
+	buffer_free(&t.body);
+}
+
 /* ---- limits ---- */
 
 /* 1G, 500M, a number; none: no limit; default: as the domain, or main.cf, says. */

@@ -164,6 +164,8 @@ void clerk_owned(struct house *, const struct credential *, const struct mail_ow
 /* The postmaster has said that it cannot be his. */
 bool clerk_owner_is_wrong(struct house *, const struct credential *);
 bool hear_owner_is(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+int run_account_own(struct order *);
+void clerk_tell_limits(struct house *, struct bytes address);          /* clerk-people.c */
 void clerk_owners_tell(struct house *);
 void clerk_owners_again(struct house *);                     /* settings are new */
 /* Its mailbox lies in this path under virtual_mailbox_base, if nothing is said of where it lies.  False: not now; said in

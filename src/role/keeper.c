@@ -7,6 +7,7 @@
 #include "delivery/deliver.h"
 #include "role/confine.h"
 #include "role/debug.h"
+#include "role/owner.h"
 #include "role/pass.h"
 #include "store/columns.h"
 #include "store/mbox-lock.h"
@@ -140,11 +141,18 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	if (map_get(k->gone, map_number(&w.account)) != NULL) {
 		if (head.fd >= 0)
 			close(head.fd);
-		keeper_delivered(h, head.ticket,
-		                 &(struct word_delivered){
-					 .result = DELIVER_REFUSED,
-					 .status = "5.1.1",
-					 .text = "unknown user: the account was deleted" });
+		/* One whose files belong to a uid may have another id under another: whose it is now is asked anew. */
+		keeper_delivered(
+			h, head.ticket,
+			is_owner_index(h->index)
+				? &(struct
+		                    word_delivered){ .result = DELIVER_LATER,
+		                                     .status = "4.2.1",
+		                                     .text = "the account has moved or is gone" }
+				: &(struct word_delivered){
+					  .result = DELIVER_REFUSED,
+					  .status = "5.1.1",
+					  .text = "unknown user: the account was deleted" });
 		return true;
 	}
 	own = house_plain_address(h, k->scratch, w.address, w.detail);

@@ -264,7 +264,7 @@ def test_mail_that_belongs_to_somebody_else(place):
         assert len(list(box.glob("new/*"))) == 1 and owners(box) == {(UID, GID)}
 
 
-def test_another_owner_later_is_told_of_and_not_obeyed(place):
+def test_another_owner_later_is_told_of_and_given_by_a_command(place):
     with village(**kept(place, auth_backends=users(place, (EVA, f"{UID}:{GID}")))) as house:
         send(house, EVA)
         wait_for(house.queue_is_empty)
@@ -273,15 +273,53 @@ def test_another_owner_later_is_told_of_and_not_obeyed(place):
                  house.count(f"{EVA}: its mailboxes belong to uid {UID}, gid {GID} since they were made, and not to uid {UID + 1}, gid {GID}, as is said now"))
         with reader(house, EVA) as c:
             assert c.select("INBOX")[1] == [b"1"]
-        box = place / "vmail/example.com"
-        house.command("account", "delete", EVA)
+        device = house.command("account", "app-password", "add", EVA, "phone").stdout.split()[-1]
+        house.command("account", "set", EVA, "--quota-storage", "7M")
+        for owner, why in (("nobody-at-all", "there is no such user"), (f"{UID}:no-such-group", "there is no such group"), ("33", "below first_valid_uid"),
+                           ("0:0", "below first_valid_uid"), ("", "usage")):
+            done = house.command("account", "set", EVA, "owner", owner, check=False)
+            assert done.returncode != 0 and why in done.stderr, done
+        done = house.command("account", "set", "jack@example.com", "owner", f"{UID}:{GID}", check=False)
+        assert done.returncode != 0
+        watching = reader(house, EVA)
+        done = house.command("account", "set", EVA, "owner", f"{UID + 1}:{GID}")
+        assert f"chown -R {UID + 1}:{GID}" in done.stdout
+        with pytest.raises((imaplib.IMAP4.abort, OSError)):
+            for _ in range(100):
+                watching.noop()
+        send(house, EVA)                                        # it waits until the files are his
         assert imap_login(house, "geheim", EVA) is not True
         subprocess.run(["chown", "-R", f"{UID + 1}:{GID}", place / "vmail"], check=True)
-        with reader(house, EVA) as c:
-            assert c.select("INBOX")[1] == [b"1"]
-        send(house, EVA)
+        house.command("queue", "flush")
         wait_for(house.queue_is_empty)
-        assert owners(box) == {(UID + 1, GID)}
+        assert imap_login(house, device, EVA) is not True, "it was good for the account as it was"
+        device = house.command("account", "app-password", "add", EVA, "phone").stdout.split()[-1]
+        for password in ("geheim", device):
+            with reader(house, EVA, password) as c:
+                assert c.select("INBOX")[1] == [b"2"]
+        with reader(house, EVA) as c:
+            assert b" 7168)" in c.getquota('"User quota"')[1][0]
+        assert owners(place / "vmail/example.com") == {(UID + 1, GID)}
+        assert house.count("as is said now") == 1
+        wait_for(lambda: "all is well" in house.command("store", "check", check=False).stdout)
+        # And back, while letters come: none is returned, and none is there twice.
+        users(place, (EVA, f"{UID}:{GID}"))
+        for n in range(20):
+            send(house, EVA)
+            if n == 10:
+                house.command("account", "set", EVA, "owner", f"{UID}:{GID}")
+        subprocess.run(["chown", "-R", f"{UID}:{GID}", place / "vmail"], check=True)
+
+        def through():
+            house.command("queue", "flush")
+            return house.queue_is_empty()
+        wait_for(through)
+        with reader(house, EVA) as c:
+            assert c.select("INBOX")[1] == [b"22"]
+        assert house.count("status=bounced") == 0
+        wait_for(lambda: "all is well" in house.command("store", "check", check=False).stdout)   # the index it had is held for a while
+        house.kill("clerk")
+        wait_for(lambda: imap_login(house, "geheim", EVA) is True)
 
 
 def test_mail_uid_is_for_all_that_come_after_it(place):

@@ -703,6 +703,25 @@ test_owners(void **state)
 	SAME("uid", bytes_of(is.uid), BYTES("5000"));
 	SAME("gid", bytes_of(is.gid), BYTES("5001"));
 	HOLDS("none", directory_owner(d, 3, a, &is) == DIRECTORY_NONE);
+	/* eva's belong to vmail from now on. */
+	HOLDS("given to another",
+	      directory_account_own(d, BYTES("eva@example.com"), &vmail, &again) == DIRECTORY_OK &&
+	              again == id &&
+	              directory_credential(d, BYTES("eva@example.com"), NULL, a, &who) ==
+	                      DIRECTORY_OK &&
+	              account_owner(who.account) == 1 && who.account != id);
+	HOLDS("and back, under an id nobody had",
+	      directory_account_own(d, BYTES("eva@example.com"), &other, &again) == DIRECTORY_OK &&
+	              again == who.account &&
+	              directory_credential(d, BYTES("eva@example.com"), NULL, a, &who) ==
+	                      DIRECTORY_OK &&
+	              account_owner(who.account) == 2 && who.account != id);
+	HOLDS("the keepers' own stay theirs",
+	      directory_account_own(d, BYTES("adam@example.com"), &vmail, &again) ==
+	              DIRECTORY_FOREIGN);
+	HOLDS("nobody's",
+	      directory_account_own(d, BYTES("nobody@example.com"), &vmail, &again) == DIRECTORY_NONE);
+	id = who.account;
 	HOLDS("deleted by the id its mail is kept under",
 	      directory_account_delete(d, BYTES("eva@example.com"), &again) == DIRECTORY_OK &&
 	              again == id);
