@@ -719,8 +719,8 @@ test_owners(void **state)
 	HOLDS("the keepers' own stay theirs",
 	      directory_account_own(d, BYTES("adam@example.com"), &vmail, &again) ==
 	              DIRECTORY_FOREIGN);
-	HOLDS("nobody's",
-	      directory_account_own(d, BYTES("nobody@example.com"), &vmail, &again) == DIRECTORY_NONE);
+	HOLDS("nobody's", directory_account_own(d, BYTES("nobody@example.com"), &vmail, &again) ==
+	                          DIRECTORY_NONE);
 	id = who.account;
 	HOLDS("deleted by the id its mail is kept under",
 	      directory_account_delete(d, BYTES("eva@example.com"), &again) == DIRECTORY_OK &&
