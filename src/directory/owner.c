@@ -2,23 +2,34 @@
 #include "base/clock.h"
 #include "directory/inside.h"
 
+static enum directory_outcome
+number_find(struct directory *d, const struct mail_owner *owner, uint32_t *out)
+{
+	sqlite3_stmt *s =
+		directory_query(d, OWNER_FIND, bytes_of(owner->uid), bytes_of(owner->gid));
+	enum directory_outcome o = directory_row(d, s);
+	int64_t                number = o == DIRECTORY_OK ? sqlite3_column_int64(s, 0) : 0;
+
+	sqlite3_reset(s);
+	*out = (uint32_t)number;
+	return number > DIRECTORY_OWNERS_MOST ? DIRECTORY_LATER : o;
+}
+
+/* Nothing is written where it is there, which is nearly always. */
 enum directory_outcome
 directory_owner_number(struct directory *d, const struct mail_owner *owner, uint32_t *out)
 {
-	struct bytes           uid = bytes_of(owner->uid), gid = bytes_of(owner->gid);
-	enum directory_outcome o =
-		directory_change(d, directory_query(d, OWNER_ADD, uid, gid), DIRECTORY_OK);
-	sqlite3_stmt *s;
-	int64_t       number = 0;
+	enum directory_outcome o = number_find(d, owner, out);
 
-	if (o != DIRECTORY_OK)
+	if (o != DIRECTORY_NONE)
 		return o;
-	s = directory_query(d, OWNER_FIND, uid, gid);
-	if ((o = directory_row(d, s)) == DIRECTORY_OK)
-		number = sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
-	*out = (uint32_t)number;
-	return o != DIRECTORY_OK || number > DIRECTORY_OWNERS_MOST ? DIRECTORY_LATER : DIRECTORY_OK;
+	o = directory_change(d,
+	                     directory_query(d, OWNER_ADD, bytes_of(owner->uid),
+	                                     bytes_of(owner->gid)),
+	                     DIRECTORY_OK);
+	if (o == DIRECTORY_OK)
+		o = number_find(d, owner, out);
+	return o == DIRECTORY_OK ? o : DIRECTORY_LATER;
 }
 
 enum directory_outcome

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
+import smtplib
 import sqlite3
 import subprocess
 import sys
@@ -349,7 +350,7 @@ def test_a_name_that_is_no_users_is_said_before_the_mail_is_taken(place):
         for user in (EVA, ADAM, "carl@example.com"):
             assert rcpt(house, user) == 451, user
             assert imap_login(house, "geheim", user) is not True
-        with house.smtp() as s:
+        with smtplib.LMTP("127.0.0.1", house.ports["lmtp"]) as s:
             s.ehlo("client.example")
             s.mail("x@far.example")
             assert [s.rcpt(user)[0] for user in (EVA, "dora@example.com")] == [451, 250]
