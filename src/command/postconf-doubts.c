@@ -106,41 +106,53 @@ postconf_means_cage(int argc, char **argv)
 	return argc > 0;
 }
 
-const char *
-postconf_clash(const bool given[static 128])
+/* The first of these letters that was given, from *i on; '\0': none. */
+static char
+next_given(const bool given[static 128], const char *letters, size_t *i)
 {
-	static const struct {
-		char        one, other;
-		const char *words;
-	} clashes[] = {
-		{ 'd', 'n', "specify one of -d -n" },
-		{ 'd', 'e', "specify one of -d -e" },
-		{ 'd', 'X', "specify one of -d -X" },
-		{ 'd', '#', "specify one of -d -#" },
-		{ 'e', 'n', "specify one of -e -n" },
-		{ 'n', 'X', "specify one of -n -X" },
-		{ 'n', '#', "specify one of -n -#" },
-		{ 'e', 'X', "specify one of -e -X" },
-		{ 'e', '#', "specify one of -e -#" },
-		{ 'X', '#', "specify one of -X -#" },
-		{ 'M', 'F', "specify one of -F -M" },
-		{ 'M', 'P', "specify one of -M -P" },
-		{ 'F', 'P', "specify one of -F -P" },
-		{ 'M', 'h', "with option -M, do not specify -h" },
-		{ 'M', 'H', "with option -M, do not specify -H" },
-		{ 'M', 'd', "with option -M, do not specify -d" },
-		{ 'M', 'n', "with option -M, do not specify -n" },
-		{ 'P', 'd', "with option -P, do not specify -d" },
-		{ 'P', 'n', "with option -P, do not specify -n" },
-		{ 'P', '#', "with option -P, do not specify -#" },
-		{ 'F', 'd', "with option -F, do not specify -d" },
-		{ 'F', 'n', "with option -F, do not specify -n" },
-		{ 'F', 'X', "with option -F, do not specify -X" },
-		{ 'F', '#', "with option -F, do not specify -#" },
-	};
+	while (letters[*i] != '\0')
+		if (given[(unsigned char)letters[(*i)++]])
+			return letters[*i - 1];
+	return '\0';
+}
 
-	for (size_t i = 0; i < COUNT(clashes); i++)
-		if (given[(unsigned char)clashes[i].one] && given[(unsigned char)clashes[i].other])
-			return clashes[i].words;
-	return NULL;
+bool
+postconf_clash(const bool given[static 128], char why[static POSTCONF_WHY])
+{
+	/* What is to be shown: one of these, and what does not go with it. */
+	static const char modes[] = "aAbFlmMpPtT";
+	static const struct {
+		char mode;
+		const char * not ;
+	} barred[] = {
+		{ 'a', "defhHnoxX#" }, { 'A', "defhHnoxX#" }, { 'b', "defhHnoxX#" },
+		{ 'l', "defhHnoxX#" }, { 'm', "defhHnoxX#" }, { 't', "defhHnoxX#" },
+		{ 'T', "defhHnoxX#" }, { 'M', "dnhH" },       { 'P', "dn#" },
+		{ 'F', "dnX#" },
+	};
+	static const char pairs[][3] = { "dn", "de", "dX", "d#", "do", "en", "eX", "e#", "ef",
+		                         "eh", "eH", "eo", "ex", "nX", "n#", "fX", "f#", "hH",
+		                         "hX", "h#", "HX", "H#", "oX", "o#", "xX", "x#", "X#" };
+	size_t            i = 0, at = 0;
+	char              mode = next_given(given, modes, &i), other = '\0';
+
+	if (mode != '\0' && (other = next_given(given, modes, &i)) != '\0') {
+		(void)snprintf(why, POSTCONF_WHY, "specify one of -%c -%c", mode, other);
+		return true;
+	}
+	for (i = 0; i < COUNT(barred) && other == '\0'; i++)
+		if (barred[i].mode == mode)
+			other = next_given(given, barred[i].not, &at);
+	if (other != '\0') {
+		(void)snprintf(why, POSTCONF_WHY, "with option -%c, do not specify -%c", mode,
+		               other);
+		return true;
+	}
+	for (i = 0; i < COUNT(pairs); i++)
+		if (given[(unsigned char)pairs[i][0]] && given[(unsigned char)pairs[i][1]]) {
+			(void)snprintf(why, POSTCONF_WHY, "specify one of -%c -%c", pairs[i][0],
+			               pairs[i][1]);
+			return true;
+		}
+	return false;
 }

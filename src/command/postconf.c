@@ -46,7 +46,7 @@ const struct command command_postconf = {
 		"-t shows the texts of notices, -b with every $name put in: those of TEMPLATE_FILE, or of bounce_template_file, and our own "
 		"where it has none.\n"
 		"\n"
-		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A who verifies logins, -T what OpenSSL is linked.",
+		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A the values of smtpd_sasl_type and smtp_sasl_type that may stand in a file: saslauthd and Dovecot are asked by auth_backends. -T what OpenSSL is linked.",
 	.run = run_postconf,
 };
 
@@ -164,15 +164,40 @@ by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Whether the class of -C has it. */
+/* Whether a list of classes, "user,builtin", has this one. */
+static bool
+has_class(const char *list, const char *name)
+{
+	struct bytes rest = bytes_of(list), one;
+
+	while (bytes_split(&rest, ',', &one))
+		if (bytes_equal(bytes_trim(one), bytes_of(name)))
+			return true;
+	return false;
+}
+
+/* NULL, or one of the classes of -C that is none. */
+static const char *
+class_wrong(const char *list, struct arena *arena)
+{
+	struct bytes rest = bytes_of(list), one;
+
+	while (bytes_split(&rest, ',', &one)) {
+		one = bytes_trim(one);
+		if (!has_class("builtin,service,user,all", arena_copy(arena, one)))
+			return arena_copy(arena, one);
+	}
+	return NULL;
+}
+
+/* Whether a class of -C has it. */
 static bool
 in_class(const struct wish *w, const char *name)
 {
 	bool builtin = row_named(name) != NULL || postconf_elsewhere(name);
 
-	if (w->class == NULL || strcmp(w->class, "all") == 0)
-		return true;
-	return strcmp(w->class, builtin ? "builtin" : "user") == 0;
+	return w->class == NULL || has_class(w->class, "all") ||
+	       has_class(w->class, builtin ? "builtin" : "user");
 }
 
 static void
@@ -363,20 +388,41 @@ service_set(struct wish *w, struct bytes service, struct bytes entry, struct buf
 	return NULL;
 }
 
-/* Takes a transport and what is its own out of the file, or makes remarks of it. */
+/* The names of `listeners` without this one; NULL: it is none of them. */
+static const char *
+listeners_without(const struct wish *w, struct bytes name, struct arena *arena)
+{
+	struct bytes rest = bytes_of(value_set(w, "listeners")), word;
+	const char  *less = "";
+	bool         there = false;
+
+	while (bytes_split(&rest, ' ', &word))
+		if (bytes_equal(word, name))
+			there = true;
+		else if (word.len > 0)
+			less = arena_printf(arena, "%s%s%.*s", less, *less == '\0' ? "" : " ",
+			                    (int)word.len, word.at);
+	return there ? less : NULL;
+}
+
+/* Takes a transport or a named listener, and what is its own, out of the file, or makes remarks of it. */
 static bool
-transport_drop(const struct wish *w, struct bytes service, struct buffer *out, struct arena *arena)
+named_drop(const struct wish *w, struct bytes service, struct buffer *out, struct arena *arena)
 {
 	struct bytes         rest = service, name;
 	struct setting_entry e;
-	const char          *own;
+	const char          *own, *listeners = NULL;
+	bool                 transport;
 
 	(void)bytes_split(&rest, '/', &name);
 	own = arena_printf(arena, "%.*s/", (int)name.len, name.at);
-	if (!bytes_is(rest, "unix") ||
-	    value_set(w, arena_printf(arena, "%stransport", own)) == NULL)
+	transport = bytes_is(rest, "unix") &&
+	            value_set(w, arena_printf(arena, "%stransport", own)) != NULL;
+	if (!transport && (listeners = listeners_without(w, name, arena)) == NULL)
 		return false;
 	buffer_add(out, buffer_bytes(&w->text));
+	if (listeners != NULL)
+		edit_pair(out, "listeners", *listeners == '\0' ? NULL : listeners);
 	for (size_t i = 0; settings_entry(w->settings, i, &e); i++)
 		if (bytes_starts(bytes_of(e.name), bytes_of(own))) {
 			struct buffer less = { 0 };
@@ -405,7 +451,7 @@ edit_service(struct wish *w, const char *argument, struct buffer *out, struct ar
 	(void)bytes_split(&rest, '=', &service);
 	if (sets)
 		return service_set(w, service, rest, out, arena);
-	if (transport_drop(w, service, out, arena))
+	if (named_drop(w, bytes_trim(service), out, arena))
 		return NULL;
 	row = listener_row(bytes_trim(service), arena);
 	if (row == NULL)
@@ -418,6 +464,29 @@ edit_service(struct wish *w, const char *argument, struct buffer *out, struct ar
 	return NULL;
 }
 
+/* Of two values for one name the last counts. */
+static void
+warn_of_earlier(const struct wish *w, int argc, char **argv)
+{
+	for (int i = 0; i < argc && !is(w, 'M'); i++) {
+		struct bytes value = bytes_of(argv[i]), name, other;
+		bool         again = false;
+
+		(void)bytes_split(&value, '=', &name);
+		for (int k = i + 1; k < argc && !again; k++) {
+			struct bytes rest = bytes_of(argv[k]);
+
+			(void)bytes_split(&rest, '=', &other);
+			again = bytes_equal(bytes_trim(name), bytes_trim(other));
+		}
+		name = bytes_trim(name);
+		value = bytes_trim(value);
+		if (again && strchr(argv[i], '=') != NULL)
+			lookup_warn(w->call, "ignoring earlier request: '%.*s = %.*s'",
+			            (int)name.len, name.at, (int)value.len, value.at);
+	}
+}
+
 static int
 edit(struct wish *w, int argc, char **argv)
 {
@@ -425,6 +494,7 @@ edit(struct wish *w, int argc, char **argv)
 	const char   *why = NULL;
 	int           status = COMMAND_DONE;
 
+	warn_of_earlier(w, argc, argv);
 	for (int i = 0; i < argc && why == NULL; i++) {
 		struct buffer out = { 0 };
 		why = is(w, 'M') ? edit_service(w, argv[i], &out, arena)
@@ -443,6 +513,30 @@ edit(struct wish *w, int argc, char **argv)
 /*
  * Listeners and transports
  */
+
+/* Service, or service and type; with -P and -F another. */
+static const char *
+request_wrong(const struct wish *w, int argc, char **argv, struct arena *arena)
+{
+	static const struct {
+		char        option;
+		int         slashes;
+		const char *form;
+	} forms[] = { { 'M', 1, "service_name[/type]" },
+		      { 'F', 2, "service_name[/type[/field]]" },
+		      { 'P', 2, "service_name[/type[/parameter]]" } };
+
+	for (size_t f = 0; f < COUNT(forms); f++)
+		for (int i = 0; i < argc && is(w, forms[f].option); i++) {
+			int slashes = 0;
+			for (const char *at = argv[i]; (at = strchr(at, '/')) != NULL; at++)
+				slashes++;
+			if (slashes > forms[f].slashes)
+				return arena_printf(arena, "-%c option requires %s",
+				                    forms[f].option, forms[f].form);
+		}
+	return NULL;
+}
 
 /* What stands in the last column of master.cf. */
 static const char *
@@ -607,8 +701,16 @@ show_services(struct wish *w, int argc, char **argv)
 {
 	struct common_settings common;
 	bool                  *heard;
-	const char            *wrong = is(w, 'F') ? field_wrong(argc, argv) : NULL;
+	struct arena          *arena = arena_open(NULL);
+	const char            *wrong = request_wrong(w, argc, argv, arena);
+	int                    status = COMMAND_DONE;
 
+	if (wrong != NULL)
+		status = lookup_fatal(w->call, "%s", wrong);
+	arena_close(&arena);
+	if (status != COMMAND_DONE)
+		return status;
+	wrong = is(w, 'F') ? field_wrong(argc, argv) : NULL;
 	if (wrong != NULL)
 		return lookup_fatal(w->call, "invalid service attribute name: \"%s\"", wrong);
 	if (!settings_fill(w->settings, &common_setting_table, NULL, &common, NULL))
@@ -698,12 +800,6 @@ run_wish(struct wish *w, int argc, char **argv)
 {
 	bool edits = is(w, 'e') || is(w, 'X') || is(w, '#');
 
-	const char *clash = postconf_clash(w->given);
-
-	for (int i = 0; i < argc; i++)
-		edits = edits || strchr(argv[i], '=') != NULL;
-	if (clash != NULL)
-		return lookup_fatal(w->call, "%s", clash);
 	if (edits && argc == 0)
 		return lookup_fatal(w->call, "%s",
 		                    is(w, 'e') ? "-e requires name=value argument"
@@ -736,6 +832,8 @@ run_postconf(struct call *c)
 	struct buffer more = { 0 };
 	const char   *directory = getenv("MAIL_CONFIG");
 	const char   *mode = "";
+	const char   *wrong = NULL;
+	char          clash[POSTCONF_WHY];
 	int           option, status = 0;
 
 	if (directory != NULL)
@@ -751,10 +849,24 @@ run_postconf(struct call *c)
 			mode = optarg;
 		else if (option == 'o')
 			buffer_printf(&more, "%s\n", optarg);
+		if (option == 'o' && strchr(optarg, '=') == NULL && wrong == NULL)
+			wrong = arena_printf(
+				arena,
+				"invalid parameter override: %s: missing '=' after attribute name",
+				optarg);
+		if (option == 'C' && wrong == NULL && class_wrong(optarg, arena) != NULL)
+			wrong = arena_printf(arena, "unknown -C option value \"%s\" in \"%s\"",
+			                     class_wrong(optarg, arena), optarg);
 	}
+	for (int i = optind; i < c->argc; i++)
+		w.given['e'] |= strchr(c->argv[i], '=') != NULL;
 	if (is(&w, '?'))
 		status = lookup_fatal(c, "usage: postconf [-aAbdefFhHlmMnpPtxX#] [-c config_dir] "
 		                         "[-C class] [-o name=value] [name...]");
+	else if (wrong != NULL)
+		status = lookup_fatal(c, "%s", wrong);
+	else if (postconf_clash(w.given, clash))
+		status = lookup_fatal(c, "%s", clash);
 	else if (is(&w, 'T'))
 		status = show_tls(c, mode);
 	else if (is(&w, 'm'))
@@ -762,7 +874,7 @@ run_postconf(struct call *c)
 	else if (is(&w, 'l'))
 		(void)puts("flock\nfcntl\ndotlock");
 	else if (is(&w, 'a') || is(&w, 'A'))
-		(void)puts("mansio");
+		(void)puts(is(&w, 'a') ? "cyrus\ndovecot" : "cyrus");
 	else if (!read_settings(&w, &more))
 		status = COMMAND_FAILED;
 	else
