@@ -203,6 +203,44 @@ def test_ldap_answers_as_postmap_does(place, slapd, what):
              b"jack@example.com"])
 
 
+MEMBERS = 1100
+DEPTHS = [1, 2, 3, 4, 5, 6]
+
+
+@pytest.fixture(scope="module")
+def groups(slapd):
+    """A group of more than a thousand, and groups in groups: c0 has c1, that has c2 ... c4 has the first of the thousand, who all have a mailbox."""
+    members = [f"uid=m{i},ou=people,{slapd.suffix}" for i in range(MEMBERS)]
+    at = f"ou=groups,{slapd.suffix}"
+    ldif = "".join(person(dn, f"m{i}@many.example", [f"m{i}@x"]) for i, dn in enumerate(members))
+    ldif += person(f"cn=many,{at}", "many@many.example", [], "".join(f"member: {dn}\n" for dn in members))
+    for i in range(5):
+        ldif += person(f"cn=c{i},{at}", f"c{i}@many.example", [f"own{i}@x"], f"member: {f'cn=c{i + 1},{at}' if i < 4 else members[0]}\n")
+    ldif += person(f"cn=ring,{at}", "ring@many.example", ["ring@x"], f"member: cn=ring,{at}\n")
+    slapd.add(ldif)
+    return slapd
+
+
+@needs_root
+@pytest.mark.parametrize("limits", ["", "expansion_limit = 1000\n", f"expansion_limit = {MEMBERS}\n", "size_limit = 1\n", "size_limit = 2\n", *(f"recursion_limit = {n}\n" for n in DEPTHS)],
+                         ids=lambda text: text.strip() or "none")
+def test_limits_of_ldap_are_those_of_postmap(place, groups, limits):
+    head = (f"server_host = ldap://127.0.0.1:{groups.port}\nversion = 3\nsearch_base = {groups.suffix}\n"
+            f"bind = yes\nbind_dn = cn=admin,{groups.suffix}\nbind_pw = secret\nquery_filter = (mail=%s)\n"
+            "result_attribute = maildrop\nspecial_result_attribute = member\n")
+    keys = [b"m0@many.example", b"m1@many.example", b"ring@many.example", *(f"c{i}@many.example".encode() for i in range(5))]
+    table = f"ldap:{cf(place, 'limits.cf', head + limits)}"
+    compare(place, table, keys + ([b"many@many.example"] if "recursion" not in limits else []))
+
+
+@needs_root
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_who_is_more_than_size_limit_is_answered_as_by_postmap(place, groups, most):
+    head = (f"server_host = ldap://127.0.0.1:{groups.port}\nversion = 3\nsearch_base = {groups.suffix}\n"
+            f"bind = yes\nbind_dn = cn=admin,{groups.suffix}\nbind_pw = secret\nquery_filter = (|(mail=%s)(mail=m2@many.example))\nresult_attribute = maildrop\nsize_limit = {most}\n")
+    compare(place, f"ldap:{cf(place, 'size.cf', head)}", [b"m1@many.example", b"m2@many.example", b"nobody@many.example"])
+
+
 def test_programs_answer_as_they_do_to_postmap(place):
     values = {k.encode(): v.encode() for k, v in ROWS} | {b"later@example.com": b"TEMP not now"}
     for kind in ("socketmap", "tcp"):
