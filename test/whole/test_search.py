@@ -6,11 +6,10 @@ A part counts as text when its type is text/* or message/*; the header of a part
 searched which a reader sees: here Python's html.parser says what that is.
 """
 
-import email
-import email.header
-import email.policy
+import base64
 import html.parser
 import imaplib
+import quopri
 import random
 import unicodedata
 
@@ -18,7 +17,11 @@ import pytest
 from kit import wait_for
 
 CHARSETS = {"gbk": "zh", "gb18030": "zh", "big5": "tw", "iso-2022-jp": "ja", "shift_jis": "ja", "euc-kr": "ko",
-            "koi8-r": "ru", "utf-8": "zh", "iso-8859-1": "fr", "us-ascii": "en"}
+            "koi8-r": "ru", "utf-8": "zh", "iso-8859-1": "fr", "us-ascii": "en", "gb2312": "zh", "euc-jp": "ja", "iso-2022-kr": "ko",
+            "windows-1251": "ru", "utf-7": "zh"}
+# In header fields.
+SPOKEN = {"zh": ["gbk", "gb2312", "gb18030"], "tw": ["big5"], "ja": ["iso-2022-jp", "shift_jis", "euc-jp"], "ko": ["euc-kr"],
+          "ru": ["koi8-r", "windows-1251"], "fr": ["iso-8859-1"], "en": ["us-ascii"]}
 WORDS = {"zh": ["会议", "项目", "北京", "报告"], "tw": ["會議", "專案", "臺北"], "ja": ["会議", "東京", "カタカナ"],
          "ko": ["회의", "서울"], "ru": ["Встреча", "отчёт", "Москва"], "fr": ["Réunion", "été", "GARÇON"],
          "en": ["Meeting", "budget", "report", "seaside"]}
@@ -28,10 +31,8 @@ CODINGS = ["8bit", "base64", "quoted-printable"]
 def encoded(text, charset, coding):
     data = text.replace("\n", "\r\n").encode(charset)
     if coding == "base64":
-        import base64
         return base64.encodebytes(data).replace(b"\n", b"\r\n")
     if coding == "quoted-printable":
-        import quopri
         return quopri.encodestring(data.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
     return data
 
@@ -89,7 +90,7 @@ def part(chance):
     words = WORDS[CHARSETS[charset]] + ([] if charset == "iso-2022-jp" else WORDS["en"])
     lines = [" ".join(chance.choice(words) for _ in range(chance.randrange(1, 8))) for _ in range(chance.randrange(1, 6))]
     text = "\n".join(lines) + "\n"
-    coding = "7bit" if charset == "iso-2022-jp" else chance.choice(CODINGS)
+    coding = "7bit" if charset in ("iso-2022-jp", "iso-2022-kr", "utf-7") else chance.choice(CODINGS)
     kind = chance.choice(["plain", "html"])
     if kind == "html":
         text = marked(chance, lines)
@@ -99,12 +100,22 @@ def part(chance):
     return head, encoded(text, charset, coding), Page(text).text() if kind == "html" else text
 
 
+def worded(chance, text, charsets):
+    """An encoded word (rfc2047:2)."""
+    charset = chance.choice(charsets + ["utf-8"])
+    data = text.encode(charset)
+    if chance.random() < .5:
+        return f"=?{charset}?B?{base64.b64encode(data).decode()}?="
+    return f"=?{charset}?q?" + "".join(f"={byte:02X}" for byte in data) + "?="
+
+
 def made(chance, depth=0):
     """(bytes, header text, body text) of a letter: the latter two as a reader would see them."""
-    subject = chance.choice(WORDS[chance.choice(list(WORDS))]) + f" {chance.randrange(100)}"
+    spoken = chance.choice(list(WORDS))
+    subject = chance.choice(WORDS[spoken]) + f" {chance.randrange(100)}"
     fields = [("From", f"P{chance.randrange(9)} <p{chance.randrange(9)}@example.org>"), ("To", "ataylor@example.com"),
               ("Subject", subject), ("X-Topic", chance.choice(WORDS["en"])), ("MIME-Version", "1.0")]
-    head = "".join(f"{n}: {v if v.isascii() else email.header.Header(v, 'utf-8').encode()}\r\n" for n, v in fields)
+    head = "".join(f"{n}: {v if v.isascii() else worded(chance, v, SPOKEN[spoken])}\r\n" for n, v in fields)
     seen = "".join(f"{n}: {v}\n" for n, v in fields)
     if chance.random() < .5:
         more, data, text = part(chance)
