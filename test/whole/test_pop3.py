@@ -242,6 +242,9 @@ def test_who_comes_over_from_dovecot_fetches_nothing_twice(own, form):
         config.write_text(DOVECOT.format(at=place, uid=owner.pw_uid, gid=owner.pw_gid, form=form, port=port))
         subprocess.run(["dovecot", "-c", config], check=True, timeout=60)
 
+        def seen():
+            return sorted(p.name[8:10] for p in (place / "mail/cur").iterdir() if "S" in p.name.partition(":2,")[2])
+
         def called():
             box = poplib.POP3("127.0.0.1", port, timeout=20)
             box.user("x")
@@ -255,6 +258,14 @@ def test_who_comes_over_from_dovecot_fetches_nothing_twice(own, form):
         box = called()
         theirs = uidls(box)
         box.quit()
+        box = called()
+        box.retr(2)
+        box.dele(2)
+        box.retr(5)
+        box.top(6, 1)
+        box.close()
+        wait_for(lambda: "Connection closed" in (place / "log").read_text())
+        assert seen() == [], "without QUIT nothing is marked"
         subprocess.run(["doveadm", "-c", config, "stop"], capture_output=True, timeout=60)
         assert len(theirs) == 10
         subprocess.run(["chown", "-R", "root:root", place / "mail"], check=True)       # we may read it, and no more
@@ -267,6 +278,15 @@ def test_who_comes_over_from_dovecot_fetches_nothing_twice(own, form):
         box.quit()
         assert d.command("message", "fetch", ME, "pop3.uidl", "mailbox", "INBOX", "-f", "tab").stdout.split()[1:] == \
             [theirs[str(n + 1).encode()].decode() for n in range(10)]
+        box = pop3(d)
+        box.retr(3)
+        box.dele(3)
+        box.retr(7)
+        box.dele(8)
+        box.close()
+        numbers = lambda: sorted(map(int, d.command("message", "search", ME, "mailbox", "INBOX", "seen", "-f", "tab").stdout.split()[3::2]))
+        wait_for(lambda: "Disconnected: Connection closed" in d.log())
+        assert numbers() == [], "here neither"
         d.command("mailbox", "convert", ME, "--to", "log")
         box = pop3(d)
         assert uidls(box) == theirs, "in the log, too"
