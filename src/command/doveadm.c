@@ -17,11 +17,9 @@
 #include "command/doveadm-password.h"
 #include "command/doveadm-path.h"
 #include "command/doveadm-user.h"
-#include "command/mailbox.h"
-#include "command/message.h"
+#include "command/doveadm.h"
 #include "command/quota.h"
 #include "command/who.h"
-#include "message/encoding.h"
 #include "role/wire.h"
 
 static int run_doveadm(struct call *);
@@ -64,219 +62,13 @@ const struct command command_doveadm = {
 	.run = run_doveadm,
 };
 
-enum { FACTS_MOST = 8, EXIT_USAGE = 64, EXIT_FAILED = 65, EXIT_LATER = 75 };
-
-/* One call, its options taken off. */
-struct dove {
-	struct call     *call;
-	enum output_form form;
-	bool             formed;           /* -f was said                     */
-	bool             on[128];          /* switches                        */
-	const char      *value[128];       /* options with a value            */
-	const char      *fact[FACTS_MOST]; /* each -x                   */
-	int              facts;
-	const char      *who;
-	int              argc;
-	char           **argv;
-};
-
-static int usage(const char *why, const char *what);
 static int do_batch(struct dove *, const char *verb);
-
-/* ---- mailboxes and messages ---- */
-
-static bool
-many(const char *who)
-{
-	return strpbrk(who, "*?") != NULL;
-}
-
-static int
-do_mailbox(struct dove *d, const char *verb)
-{
-	struct mailbox_work w = { .call = d->call,
-		                  .argc = d->argc,
-		                  .argv = d->argv,
-		                  .subscribe = d->on['s'],
-		                  .recursive = d->on['r'],
-		                  .empty = d->on['e'],
-		                  .total = d->on['t'],
-		                  .doveadm = true,
-		                  .many = many(d->who) };
-	bool                status = strcmp(verb, "status") == 0;
-
-	if (status && d->argc < 2)
-		return MAILBOX_CALLED_WRONGLY;
-	if (status) {
-		w.fields = w.argv[0];
-		w.argc--;
-		w.argv++;
-	}
-	w.form = d->formed ? d->form : OUTPUT_FLOW;
-	return mailbox_do(verb, d->who, &w);
-}
-
-static int
-do_acl(struct dove *d, const char *verb)
-{
-	struct mailbox_work w = {
-		.call = d->call, .argc = d->argc, .argv = d->argv, .rights_as_words = verb
-	};
-
-	if (d->argc > 1 && d->who != NULL && strcmp(d->argv[1], "owner") == 0)
-		d->argv[1] = (char *)(uintptr_t)d->who;
-	w.form = d->formed ? d->form : OUTPUT_TABLE;
-	return mailbox_do("acl", d->who, &w);
-}
-
-/* "metadata get": MAILBOX ENTRY [VALUE]; with -s it is the server's. */
-static int
-do_metadata(struct dove *d, const char *verb)
-{
-	static char         nothing[] = "";
-	const char         *how = verb + sizeof "metadata";
-	char               *argv[3];
-	struct mailbox_work w = { .call = d->call, .argc = d->argc, .argv = argv, .notes = how };
-
-	if (d->argc + (strcmp(how, "unset") == 0) > 3 || (how[0] == 's' && d->argc != 3) ||
-	    (how[0] != 's' && how[0] != 'l' && d->argc != 2))
-		return MAILBOX_CALLED_WRONGLY;
-	memcpy(argv, d->argv, (size_t)d->argc * sizeof *argv);
-	if (d->on['s'])
-		argv[0] = nothing;
-	if (how[0] == 'l' && d->argc > 1) /* all are told */
-		w.argc = 1;
-	if (how[0] == 'u')
-		argv[w.argc++] = nothing;
-	w.form = d->formed ? d->form : OUTPUT_FLOW;
-	return mailbox_do("metadata", d->who, &w);
-}
-
-/* A name as a client of IMAP4rev1 knows it, or with -7 back from that. */
-static int
-do_mutf7(struct dove *d, const char *verb)
-{
-	struct buffer name = { 0 };
-	int           status = COMMAND_DONE;
-
-	(void)verb;
-	for (int i = 0; i < d->argc; i++) {
-		buffer_reset(&name);
-		if (!d->on['7'])
-			utf8_to_utf7(bytes_of(d->argv[i]), &name);
-		else if (!utf7_to_utf8(bytes_of(d->argv[i]), &name)) {
-			(void)fprintf(stderr, "doveadm: \"%s\" is not modified UTF-7\n",
-			              d->argv[i]);
-			buffer_reset(&name);
-			status = COMMAND_FAILED;
-		}
-		buffer_add_char(&name, '\n');
-		command_print(buffer_bytes(&name), stdout);
-	}
-	buffer_free(&name);
-	return status;
-}
-
-static int
-do_message(struct dove *d, const char *verb)
-{
-	bool                fetch = strcmp(verb, "fetch") == 0;
-	struct message_work w = { .call = d->call,
-		                  .who = d->who,
-		                  .argc = d->argc,
-		                  .argv = d->argv,
-		                  .doveadm = true,
-		                  .many = many(d->who),
-		                  .empty = d->on['d'] };
-
-	w.form = d->formed ? d->form : fetch ? OUTPUT_PAGER : OUTPUT_FLOW;
-	return message_do(verb, &w);
-}
-
-/* As there, nothing is removed by a query that was left half said: it names mailboxes, and messages in them. */
-static int
-do_expunge(struct dove *d, const char *verb)
-{
-	struct query q;
-	bool         mailbox, messages;
-
-	if (!query_read(&q, d->argc, d->argv))
-		return COMMAND_WRONG;
-	mailbox = query_covers(&q, true);
-	messages = query_covers(&q, false);
-	query_close(&q);
-	if (!mailbox)
-		return usage(
-			"expunge: the query, or a branch of it, lacks MAILBOX; right would be mailbox INBOX ..., or "
-			"mailbox \"*\" ... for all of them",
-			"");
-	if (!messages)
-		return usage(
-			"expunge: the query, or a branch of it, says nothing besides MAILBOX; all means every "
-			"message there",
-			"");
-	return do_message(d, verb);
-}
-
-static bool
-system_flags_known(const char *flags)
-{
-	static const char *const known[] = { "\\Answered", "\\Flagged", "\\Deleted", "\\Seen",
-		                             "\\Draft" };
-	struct bytes             rest = bytes_of(flags), word;
-
-	while (bytes_split(&rest, ' ', &word)) {
-		size_t i = 0;
-		while (word.len > 0 && word.at[0] == '\\' && i < COUNT(known) &&
-		       !bytes_is(word, known[i]))
-			i++;
-		if (i < COUNT(known))
-			continue;
-		(void)fprintf(stderr,
-		              "doveadm: %.*s is not a flag; right would be \\Answered, \\Flagged, "
-		              "\\Deleted, \\Seen, \\Draft, or a keyword without \\\n",
-		              (int)word.len, word.at);
-		return false;
-	}
-	return true;
-}
-
-static int
-do_flags(struct dove *d, const char *verb)
-{
-	struct message_work w = {
-		.call = d->call, .who = d->who, .argc = d->argc, .argv = d->argv, .doveadm = true
-	};
-
-	if (!system_flags_known(d->argv[0]))
-		return COMMAND_WRONG;
-	w.how = verb[0] == 'a' ? "+FLAGS" : strcmp(verb, "remove") == 0 ? "-FLAGS" : "FLAGS";
-	return message_do("flags", &w);
-}
-
-/* copy DESTINATION [user SOURCE] QUERY: -u is whose the destination is. */
-static int
-do_transfer(struct dove *d, const char *verb)
-{
-	struct message_work w = {
-		.call = d->call, .who = d->who, .argc = d->argc, .argv = d->argv, .doveadm = true
-	};
-
-	if (d->argc > 3 && strcmp(d->argv[1], "user") == 0) {
-		w.owner = d->who;
-		w.who = d->argv[2];
-		d->argv[2] = d->argv[0];
-		w.argc -= 2;
-		w.argv += 2;
-	}
-	return message_do(verb, &w);
-}
 
 /* ---- by our own commands ---- */
 
 /* As if called by itself. */
-static int
-run_as(const struct dove *d, const struct command *command, const char *const *argv)
+int
+doveadm_run_as(const struct dove *d, const struct command *command, const char *const *argv)
 {
 	struct call c = { .command = command, .config = d->call->config };
 	char       *copy[12] = { NULL };
@@ -305,32 +97,33 @@ do_kick(struct dove *d, const char *verb)
 static int
 do_reload(struct dove *d, const char *verb)
 {
-	return run_as(d, &command_reload, (const char *const[]){ verb, NULL });
+	return doveadm_run_as(d, &command_reload, (const char *const[]){ verb, NULL });
 }
 
 static int
 do_stop(struct dove *d, const char *verb)
 {
-	return run_as(d, &command_stop, (const char *const[]){ verb, NULL });
+	return doveadm_run_as(d, &command_stop, (const char *const[]){ verb, NULL });
 }
 
 static int
 do_resync(struct dove *d, const char *verb)
 {
 	(void)verb;
-	return run_as(d, &command_store,
-	              (const char *const[]){ "store", "check", d->who, "--quiet", NULL });
+	return doveadm_run_as(d, &command_store,
+	                      (const char *const[]){ "store", "check", d->who, "--quiet", NULL });
 }
 
 static int
 do_path(struct dove *d, const char *verb)
 {
-	int status = path_print(d->call, d->who, many(d->who), d->value['t'], d->argv[0],
+	int status = path_print(d->call, d->who, doveadm_many(d->who), d->value['t'], d->argv[0],
 	                        d->formed ? d->form : OUTPUT_FLOW);
 
 	(void)verb;
-	return status == PATH_WRONG_TYPE ? usage("mailbox path: not a type: ", d->value['t'])
-	                                 : status;
+	return status == PATH_WRONG_TYPE
+	               ? doveadm_usage("mailbox path: not a type: ", d->value['t'])
+	               : status;
 }
 
 /* maildir:PATH[:...]; its path. */
@@ -351,23 +144,25 @@ do_backup(struct dove *d, const char *verb)
 	char        path[4096];
 
 	if (strcmp(verb, "sync") == 0 && !d->on['1'])
-		return usage(
+		return doveadm_usage(
 			"sync: both ways at once is not done here; right would be sync -1 (from here), sync -1 -R "
 			"(to here), or mbsync over IMAP",
 			"");
-	if (many(d->who))
-		return usage("one account at a time: -u USER, not -A for ", verb);
+	if (doveadm_many(d->who))
+		return doveadm_usage("one account at a time: -u USER, not -A for ", verb);
 	if (!maildir_of(d->argv[0], path, sizeof path))
-		return usage("a place is named by maildir:/PATH here, not ", d->argv[0]);
+		return doveadm_usage("a place is named by maildir:/PATH here, not ", d->argv[0]);
 	if (d->on['R'])
-		return run_as(d, &command_message,
-		              (const char *const[]){ "message", "import", d->who, path, "--quiet",
-		                                     mailbox != NULL ? "--mailbox" : NULL, mailbox,
-		                                     NULL });
-	return run_as(d, &command_message,
-	              (const char *const[]){ "message", "export", d->who, path, "--format",
-	                                     "maildir", "--quiet",
-	                                     mailbox != NULL ? "mailbox" : NULL, mailbox, NULL });
+		return doveadm_run_as(d, &command_message,
+		                      (const char *const[]){ "message", "import", d->who, path,
+		                                             "--quiet",
+		                                             mailbox != NULL ? "--mailbox" : NULL,
+		                                             mailbox, NULL });
+	return doveadm_run_as(d, &command_message,
+	                      (const char *const[]){ "message", "export", d->who, path, "--format",
+	                                             "maildir", "--quiet",
+	                                             mailbox != NULL ? "mailbox" : NULL, mailbox,
+	                                             NULL });
 }
 
 /* What is done by itself, or is always so: that the account is there is looked at. */
@@ -386,8 +181,9 @@ static int
 do_rescan(struct dove *d, const char *verb)
 {
 	(void)verb;
-	return run_as(d, &command_mailbox,
-	              (const char *const[]){ "mailbox", "index", d->who, "--rebuild", NULL });
+	return doveadm_run_as(d, &command_mailbox,
+	                      (const char *const[]){ "mailbox", "index", d->who, "--rebuild",
+	                                             NULL });
 }
 
 /* maildir:PATH[:...] or mbox:PATH[:...], PARENT or "", all */
@@ -401,15 +197,17 @@ do_import(struct dove *d, const char *verb)
 	(void)verb;
 	if (!bytes_split(&path, ':', &kind) ||
 	    (!bytes_is(kind, "maildir") && !bytes_is(kind, "mbox")))
-		return (void)usage("import reads maildir:PATH and mbox:PATH, not ", d->argv[0]),
+		return (void)doveadm_usage("import reads maildir:PATH and mbox:PATH, not ",
+		                           d->argv[0]),
 		       COMMAND_WRONG;
 	if (d->argc != 3 || strcasecmp(d->argv[2], "all") != 0)
-		return usage("import takes all: of a query it knows only that word", "");
+		return doveadm_usage("import takes all: of a query it knows only that word", "");
 	if (!bytes_split(&path, ':', &kind) || !bytes_string(kind, plain, sizeof plain))
-		return usage("that path is too long: ", d->argv[0]);
-	return run_as(d, &command_message,
-	              (const char *const[]){ "message", "import", d->who, plain, "--quiet",
-	                                     *into != '\0' ? "--mailbox" : NULL, into, NULL });
+		return doveadm_usage("that path is too long: ", d->argv[0]);
+	return doveadm_run_as(d, &command_message,
+	                      (const char *const[]){ "message", "import", d->who, plain, "--quiet",
+	                                             *into != '\0' ? "--mailbox" : NULL, into,
+	                                             NULL });
 }
 
 static int
@@ -420,14 +218,14 @@ do_doveconf(struct dove *d, const char *verb)
 	(void)verb;
 	for (int i = 0; i < d->argc && i < 10; i++)
 		argv[i + 1] = d->argv[i];
-	return run_as(d, &command_doveconf, argv);
+	return doveadm_run_as(d, &command_doveconf, argv);
 }
 
 static int
 do_help(struct dove *d, const char *verb)
 {
 	(void)verb;
-	return run_as(d, &command_help, (const char *const[]){ "help", "doveadm", NULL });
+	return doveadm_run_as(d, &command_help, (const char *const[]){ "help", "doveadm", NULL });
 }
 
 static int
@@ -481,53 +279,6 @@ do_password(struct dove *d, const char *verb)
 	               : EXIT_LATER;
 }
 
-/* Where it is not, none is made. */
-static int
-is_there(struct dove *d, const char *mailbox)
-{
-	struct people  people;
-	int            status = client_people(d->call, d->who, &people);
-	struct client *c = status == COMMAND_DONE ? client_open(d->call, &people.one[0]) : NULL;
-
-	if (c != NULL) {
-		buffer_add_string(client_begin(c), "STATUS ");
-		client_put_mailbox(c, mailbox);
-		buffer_add_string(client_out(c), " (MESSAGES)");
-		status = mailbox_refused(c, mailbox, client_run(c, NULL, NULL));
-	} else if (status == COMMAND_DONE)
-		status = COMMAND_FAILED;
-	client_close(&c);
-	people_close(&people);
-	return status;
-}
-
-/* What has nothing to do but for mailboxes that are there. */
-static int
-do_exists(struct dove *d, const char *verb)
-{
-	int status = COMMAND_DONE;
-
-	(void)verb;
-	for (int i = 0; i < d->argc && status == COMMAND_DONE; i++)
-		status = is_there(d, d->argv[i]);
-	return status;
-}
-
-static int
-do_save(struct dove *d, const char *verb)
-{
-	const char *mailbox = d->value['m'] != NULL ? d->value['m'] : "INBOX";
-	int         status = is_there(d, mailbox);
-
-	(void)verb;
-	if (status != COMMAND_DONE)
-		return status;
-	return run_as(d, &command_message,
-	              (const char *const[]){ "message", "append", d->who, mailbox,
-	                                     d->argc > 0 ? "--file" : NULL,
-	                                     d->argc > 0 ? d->argv[0] : NULL, NULL });
-}
-
 /* As the quota plugin's rows: STORAGE in KiB; no limit is "-". */
 static int
 do_quota(struct dove *d, const char *verb)
@@ -537,7 +288,7 @@ do_quota(struct dove *d, const char *verb)
 		{ "Type", "type", false, false },        { "Value", "value", false, true },
 		{ "Limit", "limit", false, true },       { "%", "percent", false, true }
 	};
-	bool           several = many(d->who);
+	bool           several = doveadm_many(d->who);
 	struct people  people;
 	int            status = client_people(d->call, d->who, &people);
 	bool           recount = strcmp(verb, "recalc") == 0;
@@ -583,66 +334,66 @@ static const struct name {
 	int         least, most;       /* most 0: any number           */
 	int       (*run)(struct dove *, const char *verb);
 } names[] = {
-	{ "mailbox", "list",        "78AF:S:su:",    true,  0, 0, do_mailbox  },
-	{ "mailbox", "status",      "AF:S:tu:",      true,  1, 0, do_mailbox  },
-	{ "mailbox", "create",      "AF:S:g:su:",    true,  1, 0, do_mailbox  },
-	{ "mailbox", "delete",      "AF:S:serZu:",   true,  1, 0, do_mailbox  },
-	{ "mailbox", "rename",      "AF:S:su:",      true,  2, 2, do_mailbox  },
-	{ "mailbox", "subscribe",   "AF:S:u:",       true,  1, 0, do_mailbox  },
-	{ "mailbox", "unsubscribe", "AF:S:u:",       true,  1, 0, do_mailbox  },
-	{ "mailbox", "metadata get",   "AF:S:su:",   true,  2, 2, do_metadata },
-	{ "mailbox", "metadata set",   "AF:S:su:",   true,  3, 3, do_metadata },
-	{ "mailbox", "metadata unset", "AF:S:su:",   true,  2, 2, do_metadata },
-	{ "mailbox", "metadata list",  "AF:S:psu:",  true,  1, 2, do_metadata },
-	{ "mailbox", "path",        "AF:S:t:u:",     true,  1, 1, do_path     },
-	{ "mailbox", "cache purge", "AF:S:u:",       true,  1, 0, do_exists   },
-	{ "mailbox", "mutf7",       "78",            false, 1, 0, do_mutf7    },
-	{ "acl",     "get",         "AF:S:mu:",      true,  1, 1, do_acl      },
-	{ "acl",     "rights",      "AF:S:u:",       true,  1, 1, do_acl      },
-	{ "acl",     "set",         "AF:S:u:",       true,  3, 0, do_acl      },
-	{ "acl",     "add",         "AF:S:u:",       true,  3, 0, do_acl      },
-	{ "acl",     "remove",      "AF:S:u:",       true,  3, 0, do_acl      },
-	{ "acl",     "delete",      "AF:S:u:",       true,  2, 2, do_acl      },
-	{ "acl",     "recalc",      "AF:S:u:",       true,  0, 0, do_nothing  },
-	{ "search",  "",            "AF:S:u:",       true,  1, 0, do_message  },
-	{ "fetch",   "",            "AF:S:u:",       true,  2, 0, do_message  },
-	{ "expunge", "",            "AF:S:du:",      true,  1, 0, do_expunge  },
-	{ "flags",   "add",         "AF:S:u:",       true,  2, 0, do_flags    },
-	{ "flags",   "remove",      "AF:S:u:",       true,  2, 0, do_flags    },
-	{ "flags",   "replace",     "AF:S:u:",       true,  2, 0, do_flags    },
-	{ "copy",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
-	{ "move",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
-	{ "save",    "",            "AF:S:m:u:",     true,  0, 1, do_save     },
-	{ "import",  "",            "AF:S:sU:u:",    true,  3, 3, do_import   },
-	{ "backup",  "",            "AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup },
-	{ "sync",    "",            "1AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup },
-	{ "batch",   "",            "AF:S:u:",       true,  2, 0, do_batch    },
-	{ "index",   "",            "AF:S:n:qu:",    true,  1, 1, do_nothing  },
-	{ "fts",     "rescan",      "AF:S:u:",       true,  0, 0, do_rescan   },
-	{ "fts",     "optimize",    "AF:S:u:",       true,  0, 0, do_nothing  },
-	{ "purge",   "",            "AF:S:u:",       true,  0, 0, do_nothing  },
-	{ "quota",   "get",         "AF:S:u:",       true,  0, 0, do_quota    },
-	{ "quota",   "recalc",      "AF:S:u:",       true,  0, 0, do_quota    },
-	{ "who",     "",            "1a:",           false, 0, 1, do_who      },
-	{ "kick",    "",            "a:f",           false, 1, 1, do_kick     },
-	{ "auth",    "test",        "M:a:x:",      false, 1, 2, do_auth     },
-	{ "pw",      "",            "lp:r:s:t:u:V",  false, 0, 0, do_password },
-	{ "auth",    "lookup",      "a:f:x:",        false, 1, 0, do_user     },
-	{ "user",    "",            "a:e:f:ux:",     false, 1, 0, do_user     },
-	{ "force-resync", "",       "AF:S:fu:",      true,  1, 0, do_resync   },
-	{ "reload",  "",            "",              false, 0, 0, do_reload   },
-	{ "stop",    "",            "",              false, 0, 0, do_stop     },
-	{ "log",     "find",        "",              false, 0, 1, do_log      },
-	{ "log",     "errors",      "s:",            false, 0, 0, do_log      },
-	{ "log",     "test",        "",              false, 0, 0, do_log      },
-	{ "log",     "reopen",      "",              false, 0, 0, do_log      },
-	{ "config",  "",            NULL,            false, 0, 9, do_doveconf },
-	{ "help",    "",            "",              false, 0, 1, do_help     },
+	{ "mailbox", "list",        "78AF:S:su:",    true,  0, 0, doveadm_mailbox  },
+	{ "mailbox", "status",      "AF:S:tu:",      true,  1, 0, doveadm_mailbox  },
+	{ "mailbox", "create",      "AF:S:g:su:",    true,  1, 0, doveadm_mailbox  },
+	{ "mailbox", "delete",      "AF:S:serZu:",   true,  1, 0, doveadm_mailbox  },
+	{ "mailbox", "rename",      "AF:S:su:",      true,  2, 2, doveadm_mailbox  },
+	{ "mailbox", "subscribe",   "AF:S:u:",       true,  1, 0, doveadm_mailbox  },
+	{ "mailbox", "unsubscribe", "AF:S:u:",       true,  1, 0, doveadm_mailbox  },
+	{ "mailbox", "metadata get",   "AF:S:su:",   true,  2, 2, doveadm_metadata },
+	{ "mailbox", "metadata set",   "AF:S:su:",   true,  3, 3, doveadm_metadata },
+	{ "mailbox", "metadata unset", "AF:S:su:",   true,  2, 2, doveadm_metadata },
+	{ "mailbox", "metadata list",  "AF:S:psu:",  true,  1, 2, doveadm_metadata },
+	{ "mailbox", "path",        "AF:S:t:u:",     true,  1, 1, do_path          },
+	{ "mailbox", "cache purge", "AF:S:u:",       true,  1, 0, doveadm_exists   },
+	{ "mailbox", "mutf7",       "78",            false, 1, 0, doveadm_mutf7    },
+	{ "acl",     "get",         "AF:S:mu:",      true,  1, 1, doveadm_acl      },
+	{ "acl",     "rights",      "AF:S:u:",       true,  1, 1, doveadm_acl      },
+	{ "acl",     "set",         "AF:S:u:",       true,  3, 0, doveadm_acl      },
+	{ "acl",     "add",         "AF:S:u:",       true,  3, 0, doveadm_acl      },
+	{ "acl",     "remove",      "AF:S:u:",       true,  3, 0, doveadm_acl      },
+	{ "acl",     "delete",      "AF:S:u:",       true,  2, 2, doveadm_acl      },
+	{ "acl",     "recalc",      "AF:S:u:",       true,  0, 0, do_nothing       },
+	{ "search",  "",            "AF:S:u:",       true,  1, 0, doveadm_message  },
+	{ "fetch",   "",            "AF:S:u:",       true,  2, 0, doveadm_message  },
+	{ "expunge", "",            "AF:S:du:",      true,  1, 0, doveadm_expunge  },
+	{ "flags",   "add",         "AF:S:u:",       true,  2, 0, doveadm_flags    },
+	{ "flags",   "remove",      "AF:S:u:",       true,  2, 0, doveadm_flags    },
+	{ "flags",   "replace",     "AF:S:u:",       true,  2, 0, doveadm_flags    },
+	{ "copy",    "",            "AF:S:u:",       true,  2, 0, doveadm_transfer },
+	{ "move",    "",            "AF:S:u:",       true,  2, 0, doveadm_transfer },
+	{ "save",    "",            "AF:S:m:u:",     true,  0, 1, doveadm_save     },
+	{ "import",  "",            "AF:S:sU:u:",    true,  3, 3, do_import        },
+	{ "backup",  "",            "AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup        },
+	{ "sync",    "",            "1AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup        },
+	{ "batch",   "",            "AF:S:u:",       true,  2, 0, do_batch         },
+	{ "index",   "",            "AF:S:n:qu:",    true,  1, 1, do_nothing       },
+	{ "fts",     "rescan",      "AF:S:u:",       true,  0, 0, do_rescan        },
+	{ "fts",     "optimize",    "AF:S:u:",       true,  0, 0, do_nothing       },
+	{ "purge",   "",            "AF:S:u:",       true,  0, 0, do_nothing       },
+	{ "quota",   "get",         "AF:S:u:",       true,  0, 0, do_quota         },
+	{ "quota",   "recalc",      "AF:S:u:",       true,  0, 0, do_quota         },
+	{ "who",     "",            "1a:",           false, 0, 1, do_who           },
+	{ "kick",    "",            "a:f",           false, 1, 1, do_kick          },
+	{ "auth",    "test",        "M:a:x:",      false, 1, 2, do_auth          },
+	{ "pw",      "",            "lp:r:s:t:u:V",  false, 0, 0, do_password      },
+	{ "auth",    "lookup",      "a:f:x:",        false, 1, 0, do_user          },
+	{ "user",    "",            "a:e:f:ux:",     false, 1, 0, do_user          },
+	{ "force-resync", "",       "AF:S:fu:",      true,  1, 0, do_resync        },
+	{ "reload",  "",            "",              false, 0, 0, do_reload        },
+	{ "stop",    "",            "",              false, 0, 0, do_stop          },
+	{ "log",     "find",        "",              false, 0, 1, do_log           },
+	{ "log",     "errors",      "s:",            false, 0, 0, do_log           },
+	{ "log",     "test",        "",              false, 0, 0, do_log           },
+	{ "log",     "reopen",      "",              false, 0, 0, do_log           },
+	{ "config",  "",            NULL,            false, 0, 9, do_doveconf      },
+	{ "help",    "",            "",              false, 0, 1, do_help          },
 };
 /* clang-format on */
 
-static int
-usage(const char *why, const char *what)
+int
+doveadm_usage(const char *why, const char *what)
 {
 	(void)fprintf(stderr, "doveadm: %s%s\n", why, what);
 	(void)fputs("mansio help doveadm lists what there is\n", stderr);
@@ -662,16 +413,16 @@ take_options(struct dove *d, const char *options)
 		for (const char *o = word + 1; *o != '\0'; o++) {
 			const char *known = *o == ':' ? NULL : strchr(options, *o);
 			if (known == NULL)
-				return usage("not an option here: ", word);
+				return doveadm_usage("not an option here: ", word);
 			if (known[1] != ':') {
 				d->on[(unsigned char)*o & 127] = true;
 				continue;
 			}
 			if (o[1] == '\0' && d->argc == 0)
-				return usage("a value is missing behind ", word);
+				return doveadm_usage("a value is missing behind ", word);
 			d->value[(unsigned char)*o & 127] = o[1] != '\0' ? o + 1 : d->argv[0];
 			if (*o == 'x' && d->facts == FACTS_MOST)
-				return usage("too many of ", word);
+				return doveadm_usage("too many of ", word);
 			if (*o == 'x')
 				d->fact[d->facts++] = d->value['x'];
 			d->argc -= o[1] == '\0';
@@ -704,7 +455,7 @@ take_form(struct dove *d)
 			d->form = forms[i].form;
 			return 0;
 		}
-	(void)usage("not a formatter: ", name);
+	(void)doveadm_usage("not a formatter: ", name);
 	return EXIT_LATER;
 }
 
@@ -725,16 +476,16 @@ run_named(struct dove *d, const struct name *n)
 	if (status != 0)
 		return status;
 	if (d->argc < n->least || (n->most > 0 && d->argc > n->most))
-		return usage("too few or too many words behind ", n->name);
+		return doveadm_usage("too few or too many words behind ", n->name);
 	if (d->value['F'] != NULL || d->value['S'] != NULL || d->value['g'] != NULL)
-		return usage("-F, -S and -g mean nothing here", "");
+		return doveadm_usage("-F, -S and -g mean nothing here", "");
 	if (n->user) {
 		d->who = d->on['A'] ? "*" : d->value['u'] != NULL ? d->value['u'] : getenv("USER");
 		if (d->who == NULL || *d->who == '\0')
-			return usage("whose? -u USER, or -A for everybody", "");
+			return doveadm_usage("whose? -u USER, or -A for everybody", "");
 	}
 	status = n->run(d, *n->verb != '\0' ? n->verb : n->name);
-	return status < 0 ? usage("too few words behind ", n->name) : status_of(status);
+	return status < 0 ? doveadm_usage("too few words behind ", n->name) : status_of(status);
 }
 
 /* Of how many words its name is, if the arguments begin with it; else 0. */
@@ -779,10 +530,10 @@ batch_one(const struct dove *d, int from, int count, bool run)
 	const struct name *n;
 
 	if (count == 0)
-		return usage("batch: nothing stands between two of ", d->argv[0]);
+		return doveadm_usage("batch: nothing stands between two of ", d->argv[0]);
 	n = name_taken(&one);
 	if (n == NULL || !n->user || n->run == do_batch)
-		return usage("batch: not a command about somebody's mail: ", d->argv[from]);
+		return doveadm_usage("batch: not a command about somebody's mail: ", d->argv[from]);
 	one.on['A'] = d->on['A'];
 	one.value['u'] = d->who;
 	return run ? run_named(&one, n) : 0;
@@ -826,5 +577,5 @@ run_doveadm(struct call *c)
 		(void)fprintf(stderr, "doveadm: %s: not done so here; %s\n", d.argv[0], elsewhere);
 		return EXIT_USAGE;
 	}
-	return usage("there is no such command: ", d.argc > 0 ? d.argv[0] : "");
+	return doveadm_usage("there is no such command: ", d.argc > 0 ? d.argv[0] : "");
 }
