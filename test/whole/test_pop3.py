@@ -172,6 +172,23 @@ def test_apop_where_a_plain_secret_is_kept(own):
             apop(ME, secret)
 
 
+@pytest.mark.skipif(not shutil.which("fetchmail"), reason="no fetchmail")
+def test_fetchmail_logs_in_by_apop(own, tmp_path):
+    d = own("--set", "pop3_apop=yes").start()
+    who, subject = "apo@example.com", word()
+    d.command("account", "add", who, "--keep-plain-secret", input="a plain secret\n")
+    d.send(letter(subject, to=who), to=who)
+    wait_for(lambda: d.command("message", "search", who, "mailbox", "INBOX", "subject", subject).stdout.strip())
+    rc, got = tmp_path / "rc", tmp_path / "got"
+    rc.write_text(f'poll 127.0.0.1 service {d.port("pop3")} protocol APOP user "{who}" password "a plain secret" sslproto "" mda "cat >>{got}"\n')
+    rc.chmod(0o600)
+    done = subprocess.run(["fetchmail", "-f", rc, "--pidfile", tmp_path / "pid", "-N"], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert subject in got.read_text()
+    assert f"user=<{who}>, method=APOP" in d.log()
+
+
 def test_apop_is_not_offered_otherwise(demo):
     box = poplib.POP3("127.0.0.1", demo.port("pop3"), timeout=20)
     assert b"<" not in box.welcome
