@@ -124,7 +124,11 @@ enter_ready(struct folder *f)
 			return false; /* all was loaded anew: f is no more */
 		if (why == 0)
 			continue;
-		if (x->file != NULL && why != ENOENT)
+		if (why == EBUSY) {
+			/* Locked just now by another program: the next look finds it once more, and soon. */
+			f->stamped = 0;
+			(void)folder_locked(f);
+		} else if (x->file != NULL && why != ENOENT)
 			unreadable(f, x->file, why);
 	}
 	return true;
