@@ -2,11 +2,11 @@
  * queue-notice -- what cannot be delivered goes back to its sender as a notice (rfc3464),
  * itself a letter in the log, durable before the sender counts as told
  */
+#include "role/queue-notice.h"
 #include "base/clock.h"
 #include "message/digest.h"
 #include "message/envelope.h"
 #include "message/notice.h"
-#include "role/queue.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,8 +14,6 @@
 
 enum {
 	HEADER_RETURNED_MOST = 64 << 10,
-	GATHER_MS = 100,
-	GATHER_MOST_MS = 60000,
 	NOTICE_AGAIN_MS = 5000,
 	NOTICE_AGAIN_MOST_MS = 15 * 60 * 1000
 };
@@ -44,23 +42,6 @@ static void returning_try(struct returning *);
 
 /* ---- whom it concerns -------------------------------------------------------------- */
 
-/* At rest, with what else became of it meanwhile. */
-static void
-look_again(struct queue_role *k, struct letter *l)
-{
-	if (l->gathered)
-		return;
-	for (size_t i = 0; i < k->returnings; i++)
-		if (k->returning[i] == l)
-			return;
-	if (k->returnings == k->returning_room) {
-		k->returning_room = k->returning_room == 0 ? 16 : k->returning_room * 2;
-		k->returning =
-			memory_resize(k->returning, k->returning_room * sizeof *k->returning);
-	}
-	k->returning[k->returnings++] = l;
-}
-
 void
 queue_ended(void *house, struct recipient *r)
 {
@@ -77,7 +58,7 @@ queue_ended(void *house, struct recipient *r)
 		        "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
 		queue_tell_order(house, r->letter, r, "expired, returned to sender");
 	}
-	look_again(k, r->letter);
+	notice_look_again(k, r->letter);
 }
 
 /* What goes through a list with an owner comes back to the owner.  With VERP that is so of what failed alone: whoever counts
@@ -493,8 +474,8 @@ second_bounce(const struct queue_role *k, const struct letter *l, const struct r
 
 /* One notice for all recipients of a letter that ended alike in this turn and have one sender; true: there are
    more. */
-static bool
-letter_return(struct house *h, struct letter *l)
+bool
+notice_return(struct house *h, struct letter *l)
 {
 	struct returning *n = memory_take(sizeof *n);
 	struct buffer     silent = { 0 }, unsaid = { 0 }, none = { 0 };
@@ -539,8 +520,8 @@ letter_return(struct house *h, struct letter *l)
 	return more;
 }
 
-static bool
-was_put_off(const struct recipient *r, const void *which)
+bool
+notice_was_put_off(const struct recipient *r, const void *which)
 {
 	(void)which;
 	return (r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW) && r->status[0] == '4';
@@ -548,8 +529,8 @@ was_put_off(const struct recipient *r, const void *which)
 
 /* sendmail -v: all that became of its recipients, once each was tried.  Who hears of nothing else is told with it, so that their letter
    stays until it is on the disk. */
-static void
-letter_report(struct house *h, struct letter *l)
+void
+notice_report(struct house *h, struct letter *l)
 {
 	struct returning *n = memory_take(sizeof *n);
 	struct buffer     held = { 0 };
@@ -561,7 +542,7 @@ letter_report(struct house *h, struct letter *l)
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		bool over = r->state == RECIPIENT_DONE && (r->refused || r->reported);
 
-		if (r->opened != OPENED_NOT || !(over || was_put_off(r, NULL)))
+		if (r->opened != OPENED_NOT || !(over || notice_was_put_off(r, NULL)))
 			continue;
 		buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
 		if (!over || r->told || r->returning || sender_wants(l, r, kind_of(r)))
@@ -579,8 +560,8 @@ letter_report(struct house *h, struct letter *l)
 }
 
 /* Once, and the letter goes on: all its recipients that are meant and have the same sender in one notice. */
-static void
-letter_warn(struct house *h, struct letter                                    *l,
+void
+notice_warn(struct house *h, struct letter                                    *l,
             bool (*meant)(const struct recipient *, const void *), const void *which)
 {
 	struct returning *n = memory_take(sizeof *n);
@@ -630,102 +611,7 @@ is_this(const struct recipient *r, const void *which)
 void
 queue_delayed(struct house *h, struct recipient *r)
 {
-	letter_warn(h, r->letter, is_this, r);
-}
-
-/* A letter whose sender is to be warned, when those of it that are in hand are not any more, or then. */
-struct lingering {
-	uint64_t id;
-	int64_t  until_ms;
-};
-
-void
-queue_put_off(struct house *h, struct recipient *r)
-{
-	struct queue_role *k = queue_of(h);
-	int64_t            age_ms = queue_letter_age(k->queue, r->letter, queue_now_ms());
-
-	if (queue_wants_report(r->letter) && !r->letter->reporting)
-		look_again(k, r->letter);
-	if (!r->warned && k->rows.warning_ms > 0 && age_ms >= k->rows.warning_ms &&
-	    !r->letter->delayed) {
-		r->letter->delayed = true;
-		buffer_add(&k->delayed,
-		           (struct bytes){ (const char *)&r->letter->id, sizeof r->letter->id });
-	}
-}
-
-static void
-warn_letter(struct house *h, struct letter *l)
-{
-	bool more = true;
-
-	l->delayed = false;
-	for (size_t i = 0; more && i < l->recipients; i++) {
-		more = false;
-		letter_warn(h, l, was_put_off, NULL);
-		for (const struct recipient *r = l->first; r != NULL; r = r->next)
-			more = more || (!r->warned && was_put_off(r, NULL));
-	}
-}
-
-static bool
-has_some_in_hand(const struct letter *l)
-{
-	int64_t now_ms = queue_now_ms();
-
-	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		if (queue_in_hand(r, now_ms))
-			return true;
-	return false;
-}
-
-/* When the turn is over, so that those put off together are told of together; and others of the letter may be put off in a
-   moment: as Postfix does, who sent it hears of all of them at once.  Whose letter has gone meanwhile need not be told. */
-static void
-warn_delayed(struct house *h)
-{
-	struct queue_role *k = queue_of(h);
-	struct lingering   g = { .until_ms = clock_patient_ms() + GATHER_MOST_MS };
-
-	for (size_t at = 0; at < k->delayed.len; at += sizeof g.id) {
-		struct letter *l;
-
-		memcpy(&g.id, k->delayed.at + at, sizeof g.id);
-		if ((l = queue_find(k->queue, g.id)) == NULL)
-			continue;
-		if (has_some_in_hand(l))
-			buffer_add(&k->lingering, (struct bytes){ (const char *)&g, sizeof g });
-		else
-			warn_letter(h, l);
-	}
-	if (k->delayed.len > 0 && k->lingering.len > 0)
-		timer_set(k->linger, GATHER_MS);
-	buffer_reset(&k->delayed);
-}
-
-static void
-lingering_look(void *house)
-{
-	struct queue_role *k = queue_of(house);
-	struct lingering   g;
-	size_t             kept = 0;
-
-	for (size_t at = 0; at < k->lingering.len; at += sizeof g) {
-		struct letter *l;
-
-		memcpy(&g, k->lingering.at + at, sizeof g);
-		l = queue_find(k->queue, g.id);
-		if (l != NULL && clock_patient_ms() < g.until_ms && has_some_in_hand(l)) {
-			memcpy(k->lingering.at + kept, &g, sizeof g);
-			kept += sizeof g;
-		} else if (l != NULL) {
-			warn_letter(house, l);
-		}
-	}
-	k->lingering.len = kept;
-	if (kept > 0)
-		timer_set(k->linger, GATHER_MS);
+	notice_warn(h, r->letter, is_this, r);
 }
 
 void
@@ -783,114 +669,6 @@ queue_post(struct house *h, const char *report, const char *from, const char *to
 	returning_try(n);
 }
 
-/* ---- one notice for those that end one after the other -------------------------------- */
-
-/* A letter some of whose recipients have ended, one that had not when it was looked at last, and when enough is waited. */
-struct gathered {
-	struct letter    *letter;
-	struct recipient *at;
-	int64_t           until_ms;
-	uint32_t          trims; /* of the letter, when `at` was found */
-};
-
-/* Nobody is in hand any more.  Each is looked at once, and at the end all again, for an alias puts its targets in front. */
-static bool
-all_here(struct gathered *g)
-{
-	int64_t now_ms = queue_now_ms();
-
-	if (g->trims != g->letter->trims)
-		g->at = g->letter->first; /* it may have left memory */
-	g->trims = g->letter->trims;
-	for (int round = 0; round < 2; round++) {
-		for (; g->at != NULL; g->at = g->at->next)
-			if (queue_in_hand(g->at, now_ms))
-				return false;
-		g->at = g->letter->first;
-	}
-	return true;
-}
-
-static void
-letter_tell(struct house *h, struct letter *l, bool all)
-{
-	if (all && queue_wants_report(l) && !l->reporting)
-		letter_report(h, l);
-	while (letter_return(h, l))
-		continue;
-}
-
-static void
-gathered_look(void *house)
-{
-	struct queue_role *k = queue_of(house);
-
-	for (size_t i = 0; i < k->gathereds;) {
-		struct gathered *g = &k->gathered[i];
-		struct letter   *l = g->letter;
-		bool             all = all_here(g);
-
-		if (clock_patient_ms() < g->until_ms && !all) {
-			i++;
-			continue;
-		}
-		*g = k->gathered[--k->gathereds];
-		l->gathered = false;
-		letter_tell(house, l, all);
-	}
-	if (k->gathereds > 0)
-		timer_set(k->gather, GATHER_MS);
-}
-
-/* Others may end in a moment: who sent it hears of all of them at once.  The letter stays, for some of it is not told. */
-static void
-letter_gather(struct house *h, struct letter *l)
-{
-	struct queue_role *k = queue_of(h);
-	struct gathered    g = { l, l->first, clock_patient_ms() + GATHER_MOST_MS, l->trims };
-
-	if (l->gathered)
-		return;
-	if (all_here(&g)) {
-		letter_tell(h, l, true);
-		return;
-	}
-	if (k->gathereds == k->gathered_room) {
-		k->gathered_room = k->gathered_room == 0 ? 16 : k->gathered_room * 2;
-		k->gathered = memory_resize(k->gathered, k->gathered_room * sizeof *k->gathered);
-	}
-	if (k->gathereds == 0)
-		timer_set(k->gather, GATHER_MS);
-	k->gathered[k->gathereds++] = g;
-	l->gathered = true;
-}
-
-/* One that waits for its first tries alone may go while it waits: an administrator deletes it. */
-void
-queue_notice_letter_ends(struct queue_role *k, const struct letter *l)
-{
-	for (size_t i = 0; l->gathered && i < k->gathereds; i++)
-		if (k->gathered[i].letter == l) {
-			k->gathered[i] = k->gathered[--k->gathereds];
-			break;
-		}
-	for (size_t i = 0; (l->flags & ENVELOPE_REPORT) != 0 && i < k->returnings; i++)
-		if (k->returning[i] == l) {
-			k->returning[i] = k->returning[--k->returnings];
-			break;
-		}
-}
-
-void
-queue_notices(void *house)
-{
-	struct queue_role *k = queue_of(house);
-
-	warn_delayed(house);
-	while (k->returnings > 0)
-		letter_gather(house, k->returning[--k->returnings]);
-}
-
 /* ---- the writer: segments of our own spool ----------------------------------------------------- */
 
 static void
@@ -937,9 +715,7 @@ queue_notice_open(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
 
-	k->gather = timer_open(h->loop, gathered_look, h);
-	k->linger = timer_open(h->loop, lingering_look, h);
-	loop_at_rest(h->loop, queue_notices, h);
+	notice_gather_open(h);
 	k->writer = writer_open(&writer_needs, h);
 	loop_at_rest(h->loop, writer_rest, k->writer);
 }

@@ -6,6 +6,7 @@
  *     queue-log.c        lines of the log
  *     queue-spool.c      segments lent and taken back; recovery after a crash
  *     queue-notice.c     what cannot be delivered goes back to its sender
+ *     queue-gather.c     when that is told: of all recipients at once
  *     queue-speech.c     in which language, and in whose words
  *     queue-compact.c    space comes back
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
