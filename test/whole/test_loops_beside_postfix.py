@@ -305,3 +305,21 @@ def test_two_servers_that_send_to_each_other_have_done_after_one_round(how):
     finally:
         user.remove()
         sink.close()
+
+
+def test_the_way_a_copy_came_is_known_after_a_restart(request):
+    """What waits for another host lies in queue.db with the names it came by."""
+    user, ready = User(), []
+    request.addfinalizer(user.remove)
+    user.write(".forward", "bob@far.example\n", 0o644)
+    with tables_of({"aliases": f"al: {user.name}\n"}) as at, Sink(lambda verb, *_: "450 4.2.0 later" if verb == "RCPT" and not ready else None) as sink:
+        with House(mydestination="here.example", myhostname="mail.here.example", myorigin="here.example", home_mailbox="ours/", alias_maps=f"hash:{at}/aliases",
+                   relayhost=f"[127.0.0.1]:{sink.port}", minimal_backoff_time="1s", maximal_backoff_time="1s") as house:
+            with house.smtp() as smtp:
+                smtp.sendmail("sender@test.example", ["al@here.example"], "Subject: x\r\n\r\nx\r\n")
+            wait_for(lambda: "status=deferred" in house.text())
+            assert house.stop() == 0
+            house.start()
+            ready.append(True)
+            wait_for(lambda: sink.letters)
+            assert email.message_from_bytes(sink.letters[0][2]).get_all("Delivered-To") == ["al@here.example"]
