@@ -96,9 +96,17 @@ bool
 clerk_owner(struct house *h, struct bytes address, struct bytes fields, struct arena *a,
             const struct mail_owner **out)
 {
+	static const char unused[] =
+		"a back end says uids, which are not used: letters of the letter log belong to our own accounts; "
+		"write mail_location, and mailboxes are files that belong to whom it says";
+	struct bytes uid;
+
 	*out = NULL;
-	return !clerk_lies_outside(h, address, fields, false) ||
-	       choose(h, address, said_by(fields, a), h->common.first_valid_uid, a, out);
+	if (clerk_lies_outside(h, address, fields, false))
+		return choose(h, address, said_by(fields, a), h->common.first_valid_uid, a, out);
+	if (credential_field(fields, "uid", &uid) && uid.len > 0 && is_news(clerk_of(h), unused))
+		note("clerk: %s", unused);
+	return true;
 }
 
 /* ---- whether it can be ---- */

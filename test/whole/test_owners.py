@@ -341,6 +341,7 @@ def test_letters_of_the_letter_log_belong_to_nobody_else(place):
         send(house, EVA)
         wait_for(house.queue_is_empty)
         assert imap_login(house, "geheim", EVA) is True and UID not in keepers(house)
+        assert house.count("a back end says uids, which are not used: letters of the letter log belong to our own accounts") == 1
 
 
 def test_a_name_that_is_no_users_is_said_before_the_mail_is_taken(place):
@@ -497,3 +498,17 @@ def test_virtual_uid_maps_that_another_server_keeps(place, slapd):
         send(house, "eva@elsewhere.example")
         wait_for(house.queue_is_empty)
         assert owners(place / "vmail/elsewhere.example/eva") == {(UID, GID)}
+
+
+def test_a_uid_of_the_operating_system_that_owners_have_is_nobodys_mailbox():
+    """Keepers of owners are called by the numbers from 0x7ffe0000 on."""
+    name = f"m{os.getpid()}"
+    subprocess.run(["useradd", "-M", "-u", str(0x7ffe0001), name], check=True, capture_output=True)
+    try:
+        with village(mydestination="mail.example.com") as house:
+            assert rcpt(house, f"{name}@mail.example.com") == 550
+            assert f"{name} is a user, and uid {0x7ffe0001} is too large for a mailbox" in house.command("address", "test", f"{name}@mail.example.com", check=False).stdout
+            done = house.command("account", "set", "jack@example.com", "system-user", name, check=False)
+            assert done.returncode == 1 and f"uid {0x7ffe0001} is too large: right would be one below {0x7ffe0000}" in done.stderr
+    finally:
+        subprocess.run(["userdel", name], capture_output=True)
