@@ -1,5 +1,5 @@
 /*
- * inside -- what directory.c (tables) and resolve.c (who gets the mail) share
+ * inside -- what directory.c (tables), accounts.c and aliases.c (their rows) and resolve.c (who gets the mail) share
  */
 #ifndef DIRECTORY_INSIDE_H
 #define DIRECTORY_INSIDE_H
@@ -50,7 +50,10 @@ bool directory_simply(struct directory *, enum directory_query);
 enum directory_outcome directory_change_end(struct directory *, enum directory_outcome o);
 /* Accounts and aliases have names that need no quotes. */
 bool directory_key_to_keep(struct bytes text, const char *origin, struct arena *, struct directory_key *out);
+/* The two columns that choose rows: an address, a domain, or everything. */
+bool directory_choose(struct arena *, struct bytes only, struct bytes domain, struct directory_key *out);
 struct bytes directory_column(sqlite3_stmt *, int at);
+void directory_bind(sqlite3_stmt *, int at, struct bytes text);
 /* owner.c: in a transaction, whose the files of this new account are to be. */
 enum directory_outcome directory_own(struct directory *, const struct directory_key *, const struct mail_owner *);
 
