@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/journal.h"
 #include "base/random.h"
 #include "directory/inside.h"
