@@ -20,6 +20,9 @@
    after a crash, and must hear that it came before. */
 enum { ROW_LEAST_S = 3600 };
 
+/* All that is mentioned is read for it, in one turn: with more messages than so many not more often than so. */
+enum { ROWS_MANY = 200 * 1000, ROWS_AGAIN_MS = 3600 * 1000 };
+
 /* Messages in the snapshots of one turn, where there is more than one. */
 enum { SNAPSHOTS_A_TURN = 50 * 1000 };
 
@@ -263,6 +266,8 @@ drop_rows(struct account *a, int64_t before)
 		memory_free(living.id);
 		return why;
 	}
+	if (living.count > ROWS_MANY)
+		a->rows_again_ms = clock_patient_ms() + ROWS_AGAIN_MS;
 	ids_sort(&living);
 	one.message = &id;
 	if ((s = index_ready(a->index, MESSAGE_AFTER)) == NULL) {
@@ -339,7 +344,8 @@ sweep_rest(struct account *a, int64_t now, int64_t keep)
 	if (a->damaged)
 		return 0;
 	why = drop_deleted(a, now - keep, &a->sweep_forgot);
-	if (why == 0 && a->sweep_forgot) {
+	if (why == 0 && a->sweep_forgot && clock_patient_ms() >= a->rows_again_ms) {
+		a->sweep_forgot = false;
 		why = drop_rows(a, now - (keep > ROW_LEAST_S ? keep : ROW_LEAST_S));
 		if (why == EBADMSG)
 			why = 0; /* said already; nothing is forgotten */
@@ -379,11 +385,9 @@ account_sweep(struct account *a)
 		a->sweeping = false;
 		return true;
 	}
-	if (!a->sweeping) {
-		a->sweep_forgot = false;
+	if (!a->sweeping)
 		for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
 			m->swept = false;
-	}
 	if ((why = account_flush(a)) == 0)
 		why = account_meta_put(a, "modseq", a->modseq);
 	if (why == 0)

@@ -120,7 +120,8 @@ struct account {
 	int      failed;                 /* why the last one failed; until its barriers were told */
 	int      lost;                   /* the same, of what is gathered now        */
 	int64_t  used_ms, swept_ms;
-	bool     sweeping, sweep_forgot; /* some mailboxes still wait; history went  */
+	bool     sweeping, sweep_forgot; /* some mailboxes still wait; history went, its rows not yet */
+	int64_t  rows_again_ms;          /* not before that is looked for rows nobody mentions */
 	struct account *newer, *older;   /* idle ones, by last use                   */
 	struct account *next;            /* of all open ones                         */
 	struct account *next_dirty;
