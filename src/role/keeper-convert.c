@@ -51,7 +51,8 @@ convert_end(struct moving_house *m, int why)
 	else
 		caller_complain(
 			m->caller, "mansio: %s: cannot be converted: %s\n", m->user,
-			why == EBUSY      ? "somebody has a mailbox open all the time"
+			why == EBUSY
+				? "somebody has a mailbox open, or an mbox locked, all the time"
 			: why == EALREADY ? "its mailboxes lie there"
 			: why == EEXIST
 				? "letters lie there already, of an earlier stay perhaps, and would come into its mailboxes beside "
@@ -183,6 +184,8 @@ convert_turn(void *ctx)
 		try_switch(m);
 	else if (why == ENOSYS)
 		append_letter(m);
+	else if (why == EBUSY && ++m->busy < BUSY_MOST)
+		timer_set(m->turn, BUSY_MS); /* another program has an mbox locked */
 	else
 		convert_end(m, why);
 }

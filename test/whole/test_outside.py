@@ -16,7 +16,7 @@ import threading
 
 import pytest
 
-from kit import Demo, letter, open_to_all, wait_for, word
+from kit import BINARY, Demo, letter, open_to_all, wait_for, word
 
 BODY = "From: eva@example.org\nTo: jack@example.com\nSubject: %s\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n\nFrom here\nend\n"
 
@@ -219,6 +219,33 @@ def test_a_place_where_letters_lie_is_not_moved_into(tmp_path, kind):
         demo.stop()
 
 
+def test_a_move_waits_for_the_lock_of_another_program(tmp_path):
+    demo = demo_with(tmp_path, f"mail_location_directories = {tmp_path}/other")
+    to, kept = f"mbox:{tmp_path}/other/%n", tmp_path / "other/jack/Kept"
+    try:
+        box = demo.imap("jack")
+        assert box.append("INBOX", None, None, (BODY % "one").replace("\n", "\r\n").encode())[0] == "OK"
+        box.create("Kept")
+        box.select()
+        assert box.copy("1", "Kept")[0] == "OK"
+        box.logout()
+        assert demo.command("mailbox", "convert", "jack@example.com", "--to", to).returncode == 0
+        assert demo.command("mailbox", "convert", "jack@example.com", "--to", "log").returncode == 0
+        before = state(demo)
+        for path in (tmp_path / "other/jack").glob("*"):
+            path.unlink() if path.is_file() else None
+        lock = kept.with_name("Kept.lock")
+        lock.write_text("1\n")
+        asked = subprocess.Popen([BINARY, "-c", demo.config, "mailbox", "convert", "jack@example.com", "--to", to], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            asked.wait(2)
+        lock.unlink()
+        assert "messages converted" in asked.communicate(timeout=60)[0] and state(demo) == before
+    finally:
+        demo.stop()
+
+
 def test_a_damaged_file_is_refused_alone(place):
     demo, folders, _ = place
     if not isinstance(folders, Maildir):
@@ -398,7 +425,6 @@ def test_a_letter_comes_before_its_reader(tmp_path):
     ("mbox_write_locks = lockf", "dotlock"),
 ])
 def test_a_bad_location_is_refused_with_what_would_be_right(tmp_path, line, right):
-    from kit import BINARY
     (tmp_path / "main.cf").write_text(f"mail_directory = {tmp_path}/mail\n{line}\n")
     done = subprocess.run([BINARY, "-c", tmp_path / "main.cf", "config", "check"], capture_output=True, text=True)
     assert done.returncode != 0 and right in done.stderr + done.stdout
