@@ -109,6 +109,10 @@ create_run(struct imap *s)
 		why = account_create(at.account, at.name,
 		                     at.whose.account == 0 ? w->use : USE_NONE);
 	reach_drop(&at);
+	if (why == EINVAL)
+		return imap_no(
+			s,
+			"[CANNOT] That is no name for a new mailbox: it is empty, a level of it is, or it is kept for something else.");
 	return after(s, why == ENOENT ? EACCES : why);
 }
 
