@@ -502,6 +502,15 @@ settings_has_row(const struct settings *s, struct bytes name)
 	return setting_row_find(s, name) != NULL;
 }
 
+bool
+setting_table_has(const struct setting_table *t, const char *name)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (strcmp(t->row[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 struct asked {
 	struct map   *names;
 	struct entry *by;

@@ -106,6 +106,7 @@ void settings_complain(const struct settings *, struct buffer *to, const char *n
 /* Every $name a value asks for, those within ${name?...} too; and whether a name is a setting of some table. */
 void settings_asks(struct bytes value, void (*each)(void *ctx, struct bytes name), void *ctx);
 bool settings_has_row(const struct settings *, struct bytes name);
+bool setting_table_has(const struct setting_table *, const char *name);
 /* Names set in the file, in its order, for `config show -n`: false at the end. */
 struct setting_entry { const char *name, *value; int line; };
 bool settings_entry(const struct settings *, size_t index, struct setting_entry *);

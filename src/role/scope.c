@@ -31,22 +31,13 @@ static const char *const selves[] = { "mynetworks", "syslog_name", "myhostname",
 /* Of rules that ask others: what was learned, and how it is asked for, belongs to all listeners. */
 static const char *const shared[] = { "dnsbl_", "address_verify_", "greylist_limit" };
 
-static bool
-has_row(const struct setting_table *t, const char *name)
-{
-	for (size_t i = 0; i < t->count; i++)
-		if (strcmp(t->row[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 /* Learned for all listeners: said of one it would be wrong. */
 static bool
 is_shared(const char *name)
 {
 	for (size_t i = 0; i < COUNT(shared); i++)
 		if (strncmp(name, shared[i], strlen(shared[i])) == 0)
-			return has_row(&witness_setting_table, name);
+			return setting_table_has(&witness_setting_table, name);
 	return false;
 }
 
@@ -58,7 +49,7 @@ is_whole(const char *name)
 		if (strcmp(name, selves[i]) == 0)
 			return false;
 	for (size_t i = 0; i < COUNT(whole); i++)
-		if (has_row(whole[i], name))
+		if (setting_table_has(whole[i], name))
 			return true;
 	return false;
 }
@@ -98,7 +89,7 @@ is_of_transport(const struct settings *s, struct bytes name, const char *setting
 
 	while ((one = transports_name(s, false, &place)) != NULL)
 		if (bytes_is(name, one))
-			return has_row(&transport_setting_table, setting);
+			return setting_table_has(&transport_setting_table, setting);
 	return false;
 }
 

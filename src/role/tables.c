@@ -79,35 +79,29 @@ is_of_clients(const char *setting)
 
 /* Who looks in the local tables of a setting. */
 static bool
-has_row(const struct setting_table *t, const char *name)
-{
-	for (size_t i = 0; i < t->count; i++)
-		if (strcmp(t->row[i].name, name) == 0)
-			return true;
-	return false;
-}
-
-static bool
 is_of_senders(const char *name)
 {
-	return has_row(&sender_setting_table, name) || has_row(sender_lmtp_setting_table(), name);
+	return setting_table_has(&sender_setting_table, name) ||
+	       setting_table_has(sender_lmtp_setting_table(), name);
 }
 
 static unsigned
 roles_of(const struct setting *row)
 {
-	if (has_row(&checks_setting_table, row->name))
+	if (setting_table_has(&checks_setting_table, row->name))
 		return FROM(VERIFIER);
-	if (has_row(&debug_setting_table, row->name))
+	if (setting_table_has(&debug_setting_table, row->name))
 		return FROM(RECEIVER) | FROM(LOGIN) | FROM(KEEPER);
-	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
-	    has_row(&witness_setting_table, row->name) || has_row(&milter_setting_table, row->name))
+	if (row->kind == SETTING_RULES || setting_table_has(&policy_setting_table, row->name) ||
+	    setting_table_has(&witness_setting_table, row->name) ||
+	    setting_table_has(&milter_setting_table, row->name))
 		return FROM(POLICY) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 	if (strcmp(row->name, "bounce_template_file") == 0 ||
 	    strcmp(row->name, "bounce_language_maps") == 0)
 		return FROM(QUEUE);
 	/* Passwords for other hosts, and how these are spoken to. */
-	if (has_row(&sender_setting_table, row->name) && strstr(row->name, "_checks") != NULL)
+	if (setting_table_has(&sender_setting_table, row->name) &&
+	    strstr(row->name, "_checks") != NULL)
 		return FROM(VERIFIER);
 	if (is_of_senders(row->name))
 		return FROM(SENDER);
