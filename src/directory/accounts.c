@@ -14,9 +14,8 @@ bind_credential(sqlite3_stmt *s, const struct credential *c)
 	directory_bind(s, 7, bytes_of(c->scram_server));
 }
 
-/* The id its mailboxes are kept under. */
-static enum directory_outcome
-lives(struct directory *d, const struct directory_key *k, uint64_t *id)
+enum directory_outcome
+directory_lives(struct directory *d, const struct directory_key *k, uint64_t *id)
 {
 	sqlite3_stmt          *s = directory_query(d, ACCOUNT_LIVES, k->local, k->domain);
 	enum directory_outcome o = directory_row(d, s);
@@ -57,7 +56,7 @@ directory_account_add(struct directory *d, struct bytes address, const struct cr
 		*id = (uint64_t)sqlite3_last_insert_rowid(d->db);
 	if (o == DIRECTORY_OK && c->owner != NULL &&
 	    (o = directory_own(d, &k, c->owner)) == DIRECTORY_OK)
-		o = lives(d, &k, id);
+		o = directory_lives(d, &k, id);
 	o = directory_change_end(d, o);
 out:
 	arena_close(&a);
@@ -91,7 +90,7 @@ directory_account_delete(struct directory *d, struct bytes address, uint64_t *id
 	struct directory_key   k;
 
 	if (directory_key(address, NULL, a, &k)) {
-		o = lives(d, &k, id);
+		o = directory_lives(d, &k, id);
 		if (o == DIRECTORY_OK)
 			o = directory_simply(d, BEGIN)
 			            ? directory_change_end(d, account_gone(d, &k, *id))

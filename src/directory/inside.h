@@ -44,6 +44,8 @@ sqlite3_stmt *directory_query(struct directory *, enum directory_query, struct b
 enum directory_outcome directory_row(struct directory *, sqlite3_stmt *);
 /* A change: `unchanged` is what it means when no row was touched. */
 enum directory_outcome directory_change(struct directory *, sqlite3_stmt *, enum directory_outcome unchanged);
+/* The id an account's mailboxes are kept under. */
+enum directory_outcome directory_lives(struct directory *, const struct directory_key *, uint64_t *id);
 /* Several changes are one: BEGIN, then all of them when `o` is OK, else none.  The end's outcome is `o`, or LATER when
    the database could not keep it. */
 bool directory_simply(struct directory *, enum directory_query);

@@ -47,18 +47,6 @@ directory_own(struct directory *d, const struct directory_key *k, const struct m
 }
 
 static enum directory_outcome
-lives(struct directory *d, const struct directory_key *k, uint64_t *id)
-{
-	sqlite3_stmt          *s = directory_query(d, ACCOUNT_LIVES, k->local, k->domain);
-	enum directory_outcome o = directory_row(d, s);
-
-	if (o == DIRECTORY_OK)
-		*id = (uint64_t)sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
-	return o;
-}
-
-static enum directory_outcome
 change_ids(struct directory *d, enum directory_query q, uint64_t first, uint64_t second)
 {
 	sqlite3_stmt *s = directory_query(d, q, BYTES(""), BYTES(""));
@@ -82,7 +70,7 @@ owned_move(struct directory *d, const struct directory_key *k, const struct mail
 	if (o == DIRECTORY_OK)
 		o = directory_own(d, k, owner);
 	if (o == DIRECTORY_OK)
-		o = lives(d, k, &now);
+		o = directory_lives(d, k, &now);
 	if (o == DIRECTORY_OK)
 		o = change_ids(d, OWNED_BOUNDS, was, now);
 	if (o == DIRECTORY_OK)
@@ -102,7 +90,7 @@ directory_account_own(struct directory *d, struct bytes address, const struct ma
 	struct directory_key   k;
 
 	if (directory_key(address, NULL, a, &k))
-		o = lives(d, &k, was);
+		o = directory_lives(d, &k, was);
 	if (o == DIRECTORY_OK && !is_owned_account(*was))
 		o = DIRECTORY_FOREIGN;
 	if (o == DIRECTORY_OK)

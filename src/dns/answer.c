@@ -246,3 +246,20 @@ answer_strings(const struct answer_record *record, struct buffer *out)
 	}
 	return true;
 }
+
+struct answer
+answer_keep(struct arena *a, const struct answer *from)
+{
+	struct answer         to = *from;
+	struct answer_record *record = arena_take_array(a, from->records, sizeof *record);
+
+	for (size_t i = 0; i < from->records; i++) {
+		record[i] = from->record[i];
+		record[i].data = arena_keep(a, from->record[i].data);
+		record[i].name = arena_keep(a, from->record[i].name);
+	}
+	to.record = record;
+	to.name = arena_keep(a, from->name);
+	to.why = from->why != NULL ? arena_copy(a, bytes_of(from->why)) : "";
+	return to;
+}

@@ -11,6 +11,7 @@
  *     (no more than ANSWER_ALIASES).  False: the packet is broken, or has more than ANSWER_RECORDS; but of exchangers and
  *     addresses ANSWER_CHOICE are enough to bring mail there (rfc5321:5.1), and the others are left out.
  * answer_strings() the texts of a TXT record, one behind the other.
+ * answer_keep()    a copy with all it points to in the arena; its `why` is never NULL.
  *
  * The record's `data` is as on the wire, names in it uncompressed; where the record begins with a name, or
  * with a preference and a name (PTR CNAME NS, MX), those are ready made; so are the priority and the target of SRV.
@@ -53,5 +54,6 @@ struct answer {
 bool answer_parse(struct bytes packet, struct bytes name, uint16_t type, struct arena *, struct answer *out)
 	__attribute__((warn_unused_result));
 bool answer_strings(const struct answer_record *, struct buffer *out) __attribute__((warn_unused_result));
+struct answer answer_keep(struct arena *, const struct answer *);
 
 #endif

@@ -4,23 +4,6 @@
 #include "policy/dnsfilter.h"
 #include "role/sender.h"
 
-static struct answer
-answer_keep(struct arena *a, const struct answer *from)
-{
-	struct answer         to = *from;
-	struct answer_record *record = arena_take_array(a, from->records, sizeof *record);
-
-	for (size_t i = 0; i < from->records; i++) {
-		record[i] = from->record[i];
-		record[i].data = arena_keep(a, from->record[i].data);
-		record[i].name = arena_keep(a, from->record[i].name);
-	}
-	to.record = record;
-	to.name = arena_keep(a, from->name);
-	to.why = from->why != NULL ? arena_copy(a, bytes_of(from->why)) : "";
-	return to;
-}
-
 /* The first table that has the record decides (smtp_dns_reply_filter). */
 static enum dnsfilter_found
 find_record(void *ctx, struct bytes line, struct arena *a, struct bytes *value)
