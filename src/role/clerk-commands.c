@@ -455,18 +455,29 @@ run_account_id(struct order *e)
 
 /* Its keeper removes its mailboxes and what was granted to it; it is a member of no group any more. */
 static void
-account_gone_say(struct order *e, uint64_t id)
+account_gone_say(struct order *e, uint64_t id, const char *address)
 {
-	struct arena   *a = arena_open(NULL);
 	struct link    *l = house_link(e->house, KEEPER, house_keeper_of(e->house, id));
-	struct gone_row row = { .id = id, .at = clock_wall() };
+	struct gone_row row = { .id = id, .address = address, .at = clock_wall() };
 
-	row.address = arena_copy(a, arena_lower(a, e->first));
 	if (l != NULL) {
 		clerk_say_gone(l, &row);
 		clerk_tell_people(e->house, house_keeper_of(e->house, id));
 	}
-	arena_close(&a);
+}
+
+/* Its name as it is kept, which is how it stands in what was granted to it. */
+struct leaving {
+	struct arena *life;
+	const char   *address;
+};
+
+static void
+leaving_is(void *ctx, const struct account_row *r)
+{
+	struct leaving *l = ctx;
+
+	l->address = arena_copy(l->life, bytes_of(r->address));
 }
 
 static int
@@ -475,10 +486,14 @@ run_account_delete(struct order *e)
 	enum directory_outcome o;
 	uint64_t               id = 0;
 	uint32_t               keepers = house_peers(e->house, KEEPER);
+	struct leaving         l = { arena_open(NULL), "" };
 
+	(void)directory_account_each(e->clerk->directory, e->first, (struct bytes){ NULL, 0 },
+	                             leaving_is, &l);
 	o = directory_account_delete(e->clerk->directory, e->first, &id);
 	if (o == DIRECTORY_OK && keepers > 0)
-		account_gone_say(e, id);
+		account_gone_say(e, id, l.address);
+	arena_close(&l.life);
 	return order_finish(e, o, "account");
 }
 

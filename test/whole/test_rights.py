@@ -431,6 +431,16 @@ def test_who_comes_under_the_same_address_inherits_nothing(house):
     assert mole.select('"Other Users/jack/Secret"', readonly=True)[0] == "OK"
 
 
+def test_nor_where_the_name_is_written_in_capitals_of_its_script(house):
+    house.command("account", "add", "ärger@example.com", input=PASSWORD + "\n")
+    jack = house.imap("jack")
+    jack.create("Troubles")
+    house.command("mailbox", "acl", "jack@example.com", "Troubles", "ärger@example.com", "lr")
+    assert "ärger@example.com" in house.command("mailbox", "acl", "jack@example.com", "Troubles").stdout
+    house.command("account", "delete", "ÄRGER@example.com")
+    wait_for(lambda: "rger@" not in house.command("mailbox", "acl", "jack@example.com", "Troubles").stdout)
+
+
 def test_what_was_answered_ok_survives_a_kill(house):
     """Rights, notes and limits: whatever dies right behind the OK, they are there."""
     jill, done = None, 0
