@@ -350,16 +350,37 @@ clerk_owner_of(struct work *w, struct directory_target *t, const struct mail_own
 
 /* ---- account set ADDRESS owner UID[:GID] ---- */
 
+/* As it was written: whoever says the same once more makes nothing new, and loses no passwords. */
+static bool
+is_his(struct clerk *c, const struct credential *who, const struct mail_owner *o)
+{
+	uint32_t number;
+
+	return directory_owner_number(c->directory, o, &number) == DIRECTORY_OK &&
+	       number == account_owner(who->account);
+}
+
 static int
 own(struct work *w, const struct mail_owner *o)
 {
 	struct clerk          *c = clerk_of(w->house);
 	struct gone_row        row = { .address = "", .at = clock_wall() };
 	enum directory_outcome done;
+	struct credential      who;
 	struct link           *l;
 
-	clerk_sessions_end(w->house, w->address,
-	                   "The mailboxes of this account belong to another uid now");
+	if (directory_credential(c->directory, w->address, c->origin, w->life, &who) ==
+	            DIRECTORY_OK &&
+	    is_owned_account(who.account)) {
+		if (is_his(c, &who, o)) {
+			caller_say(w->caller, "the mailboxes of %.*s belong to %s%s%s already\n",
+			           (int)w->address.len, w->address.at, o->uid,
+			           *o->gid != '\0' ? ":" : "", o->gid);
+			return 0;
+		}
+		clerk_sessions_end(w->house, w->address,
+		                   "The mailboxes of this account belong to another uid now");
+	}
 	done = directory_account_own(c->directory, w->address, o, &row.id);
 	if (done == DIRECTORY_FOREIGN) {
 		caller_complain(

@@ -323,6 +323,27 @@ def test_another_owner_later_is_told_of_and_given_by_a_command(place):
         wait_for(lambda: imap_login(house, "geheim", EVA) is True)
 
 
+def test_who_says_the_same_owner_once_more_changes_nothing(place):
+    """No session ends, no app password is void, and readers need not begin anew; nor where there is nobody to take them from."""
+    for directory in (place / "vmail", place / "vmail/example.com"):
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o777)
+    with village(**kept(place, auth_backends=users(place, (EVA, f"{UID}:{GID}")))) as house:
+        send(house, EVA, "jack@example.com")
+        wait_for(house.queue_is_empty)
+        device = house.command("account", "app-password", "add", EVA, "phone").stdout.split()[-1]
+        with reader(house, EVA, device) as eva, reader(house, "jack@example.com", PASSWORD) as jack:
+            before = eva.status("INBOX", "(UIDVALIDITY MESSAGES)")[1]
+            done = house.command("account", "set", EVA, "owner", f"{UID}:{GID}")
+            assert f"the mailboxes of {EVA} belong to {UID}:{GID} already" in done.stdout
+            done = house.command("account", "set", "jack@example.com", "owner", f"{UID}:{GID}", check=False)
+            assert done.returncode != 0 and "belong to no uid but the keepers' own" in done.stderr, done
+            for c in (eva, jack):
+                assert c.noop()[0] == "OK"
+        with reader(house, EVA, device) as eva:
+            assert eva.status("INBOX", "(UIDVALIDITY MESSAGES)")[1] == before and b"MESSAGES 1" in before[0]
+
+
 def test_mail_uid_is_for_all_that_come_after_it(place):
     os.chown(place / "vmail", UID, UID)
     with village(**kept(place, mail_uid=UID)) as house:
