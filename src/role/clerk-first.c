@@ -2,6 +2,7 @@
  * clerk-first -- the account of who logs in before a letter has come: it is what the first letter would have made it, its place and
  * to whom it belongs too (clerk-resolve.c); where no letter would reach it, what the back end says
  */
+#include "message/casefold.h"
 #include "role/clerk-login.h"
 #include "role/clerk-resolve.h"
 #include "role/owner.h"
@@ -21,7 +22,8 @@ static struct directory_target *
 target_of(const struct work *w, const struct resolve_answer *found)
 {
 	return found->count == 1 && found->target[0].shadow &&
-	                       bytes_equal_nocase(found->target[0].address, w->address)
+	                       bytes_equal(casefold(w->life, found->target[0].address),
+	                                   casefold(w->life, w->address))
 	               ? &found->target[0]
 	               : NULL;
 }

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "message/casefold.h"
 #include "role/clerk-resolve.h"
 #include "role/keeper.h"
 #include "role/tables.h"
@@ -59,7 +60,8 @@ mailbox_fields(struct work *w, struct buffer *b)
 		return o;
 	if (o == DIRECTORY_OK && found.count == 1)
 		t = &found.target[0];
-	if (t == NULL || !bytes_equal_nocase(t->address, w->address) ||
+	if (t == NULL ||
+	    !bytes_equal(casefold(w->life, t->address), casefold(w->life, w->address)) ||
 	    (t->account == 0 && !t->shadow) ||
 	    (is_system_account(t->account) && system_kind_of(t->account) > SYSTEM_OWN_MAILBOX))
 		return o == DIRECTORY_FOREIGN ? o : DIRECTORY_NONE;

@@ -404,6 +404,20 @@ def test_who_logs_in_before_the_first_letter_has_the_same_place_and_owner(place)
             assert c.select("INBOX")[1] == [b"2"]
 
 
+def test_who_logs_in_first_in_capitals_of_another_script_has_them_too(place):
+    (place / "vmail").chmod(0o777)
+    (place / "vmail/virtual.example").mkdir(mode=0o777)
+    (place / "vmail/virtual.example").chmod(0o777)
+    more = virtual(place, virtual_uid_maps=f"texthash:{place}/uids")
+    (place / "boxes").write_text("ärger@virtual.example virtual.example/box/\n")
+    (place / "uids").write_text(f"ärger@virtual.example {UID + 3}\n")
+    with village(**more, auth_backends=users(place, ("ärger@virtual.example", f"{UID + 7}:{GID}")), smtputf8_enable="yes") as house:
+        with imaplib.IMAP4_SSL("127.0.0.1", house.ports["imaps"], ssl_context=trusting(), timeout=PATIENCE) as c:
+            c.authenticate("PLAIN", lambda _: "\0ÄRGER@virtual.example\0geheim".encode())
+            assert c.append("INBOX", None, None, b"Subject: ours\r\n\r\nx\r\n")[0] == "OK"
+        assert owners(place / "vmail/virtual.example/box") == {(UID + 3, GID)}
+
+
 def test_the_back_end_tells_the_owner_of_who_is_in_a_table(place):
     """virtual_mailbox_maps say who there is, and Dovecot's users whose the mail is: as both stand side by side."""
     backends = users(place, ("info@virtual.example", f"{UID}:{GID}"))
