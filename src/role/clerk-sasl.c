@@ -3,6 +3,7 @@
  * becomes of their outcomes
  */
 #include "base/clock.h"
+#include "message/casefold.h"
 #include "role/clerk-login.h"
 #include "role/house.h"
 #include "role/tables.h"
@@ -49,7 +50,7 @@ verifier_of_nobody(struct clerk *c, struct bytes user, bool sha1, struct arena *
 {
 	size_t len = sha1 ? 20 : 32;
 
-	user = arena_lower(a, user);
+	user = casefold(a, user);
 	*out = (struct sasl_verifier){
 		.iterations = arena_printf(a, "%d", SCRAM_ITERATIONS),
 		.salt = bytes_for(c, sha1 ? "salt1" : "salt", user, 16, a),

@@ -244,6 +244,21 @@ def test_a_client_that_saw_no_binding_offered_is_refused(house, service):
     assert "channel binding was taken out of the offer" in house.text()
 
 
+def test_nobody_has_one_salt_however_the_name_is_written(house):
+    """As somebody has: else who asks twice knows who there is."""
+    house.command("account", "add", "ärger@example.com", input=PASSWORD + "\n")
+    for pair in (("ärger@example.com", "ÄRGER@example.com"), ("öde@example.com", "ÖDE@example.com"), ("nobody@example.com", "NOBODY@example.com")):
+        salts = []
+
+        def keep(challenge):
+            salts.append(dict(p.split("=", 1) for p in challenge.decode().split(","))["s"])
+            return "*"
+        for name in pair:
+            with Talk(house, "imap") as t:
+                t.auth("SCRAM-SHA-256", keep, initial=f"n,,n={name},r=fyko+d2lbbFgONRv9qkxdawL".encode())
+        assert len(salts) == 2 and salts[0] == salts[1], pair
+
+
 # ---- NTLM, ANONYMOUS, OTP ------------------------------------------------------------------------
 
 def md4(data):
