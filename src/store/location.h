@@ -41,6 +41,8 @@ bool location_expand(const char *text, const char *home, struct bytes user, stru
 bool location_read(const char *text, struct arena *, struct location *out);
 bool location_folder(const struct location *, const char *folder, struct buffer *out);
 bool location_prefix(const char *text, const char *home, unsigned which, struct buffer *out);
+/* A link in this directory that only root can make, move or remove (store/place.c). */
+bool path_is_link_of_root(int dir, const char *name);
 /* Is it this directory, or below it? */
 bool path_is_within(struct bytes path, struct bytes directory);
 

@@ -34,8 +34,8 @@ sync_above(int dir)
 }
 
 /* One that only root can make, move or remove: nobody can put another in its place meanwhile. */
-static bool
-is_link_of_root(int dir, const char *name)
+bool
+path_is_link_of_root(int dir, const char *name)
 {
 	struct stat above, st;
 
@@ -64,7 +64,7 @@ step_down(int dir, const char *name, bool make)
 		errno = why;
 	if (errno != ELOOP && errno != ENOTDIR)
 		return -1;
-	if (!is_link_of_root(dir, name)) {
+	if (!path_is_link_of_root(dir, name)) {
 		errno = ELOOP;
 		return -1;
 	}
@@ -79,7 +79,7 @@ pass_down(int dir, const char *name)
 
 	if (fd >= 0 || (errno != ELOOP && errno != ENOTDIR))
 		return fd;
-	if (!is_link_of_root(dir, name)) {
+	if (!path_is_link_of_root(dir, name)) {
 		errno = ELOOP;
 		return -1;
 	}

@@ -345,6 +345,38 @@ def test_maildirmake_beside_theirs(tmp_path, theirs, rows):
     assert made[0] == made[1]
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes them for others")
+def test_maildirmake_gives_away_nothing_behind_links_of_the_owner(tmp_path):
+    tmp_path.chmod(0o755)
+    program, home, victim = tmp_path / "maildirmake", tmp_path / "home", tmp_path / "victim"
+    os.symlink(BINARY, program)
+    home.mkdir()
+    shutil.chown(home, "mail", "mail")
+    victim.write_text("secret")
+    (tmp_path / "root" / "tmp").mkdir(parents=True)
+
+    def owners(*paths):
+        return [p.owner() for p in paths]
+
+    def make(*words):
+        return subprocess.run([program, *words], capture_output=True, text=True, timeout=30)
+
+    box = home / "box"
+    assert make(box, "mail").returncode == make("-f", "Sent", box, "mail").returncode == 0
+    assert owners(box, box / "tmp", box / ".Sent", box / ".Sent/maildirfolder") == ["mail"] * 4
+    (box / ".Sent/maildirfolder").unlink()
+    os.symlink(victim, box / ".Sent/maildirfolder")
+    make("-f", "Sent", box, "mail")
+    assert (victim.read_text(), victim.owner()) == ("secret", "root")
+    os.symlink("../root", home / "link")
+    for words in ([home / "link"], [home / "link/tmp"], ["-f", "x", home / "link"]):
+        done = make(*words, "mail")
+        assert done.returncode == 1 and "links of root" in done.stderr, words
+    assert owners(tmp_path / "root", tmp_path / "root/tmp") == ["root"] * 2 and os.listdir(tmp_path / "root") == ["tmp"]
+    os.symlink("home", tmp_path / "by-root")
+    assert make(tmp_path / "by-root/other", "mail").returncode == 0 and owners(home / "other/cur") == ["mail"]
+
+
 def test_maildirmake_keeps_no_quota(tmp_path):
     os.symlink(BINARY, tmp_path / "maildirmake")
     done = subprocess.run([tmp_path / "maildirmake", "-q", "1000S", tmp_path / "box"], capture_output=True, text=True)
