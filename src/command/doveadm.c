@@ -35,8 +35,8 @@ const struct command command_doveadm = {
 		"doveadm [-f FORM] quota get|recalc [-u USER | -A]\n"
 		"doveadm acl get|rights|set|add|remove|delete|recalc [-u USER | -A] MAILBOX [ID [RIGHT ...]]\n"
 		"doveadm import [-u USER] maildir:PATH|mbox:PATH PARENT all\n"
-		"doveadm backup [-R] [-m MAILBOX] [-u USER] maildir:PATH\n"
-		"doveadm sync -1 [-R] [-m MAILBOX] [-u USER] maildir:PATH\n"
+		"doveadm backup [-R | -m MAILBOX] [-u USER] maildir:PATH\n"
+		"doveadm sync -1 [-R | -m MAILBOX] [-u USER] maildir:PATH\n"
 		"doveadm [-f FORM] batch [-u USER | -A] SEP COMMAND ... [SEP COMMAND ...]\n"
 		"doveadm index|purge|fts rescan|fts optimize [-u USER | -A] [MAILBOX]\n"
 		"doveadm pw [-s SCHEME] [-p PASSWORD] [-u USER] [-r ROUNDS] [-V] | -l | -t HASH\n"
@@ -126,14 +126,15 @@ do_path(struct dove *d, const char *verb)
 	               : status;
 }
 
-/* maildir:PATH[:...]; its path. */
+/* maildir:PATH, as LAYOUT=maildir++ has its folders; its path. */
 static bool
 maildir_of(const char *place, char *path, size_t room)
 {
 	struct bytes rest = bytes_of(place), kind;
 
 	return bytes_split(&rest, ':', &kind) && bytes_is(kind, "maildir") &&
-	       bytes_split(&rest, ':', &kind) && bytes_string(kind, path, room) && path[0] == '/';
+	       bytes_split(&rest, ':', &kind) && bytes_string(kind, path, room) && path[0] == '/' &&
+	       (rest.len == 0 || bytes_is(rest, "LAYOUT=maildir++"));
 }
 
 /* One way, and nothing is removed where it comes from or where it goes to. */
@@ -151,13 +152,15 @@ do_backup(struct dove *d, const char *verb)
 	if (doveadm_many(d->who))
 		return doveadm_usage("one account at a time: -u USER, not -A for ", verb);
 	if (!maildir_of(d->argv[0], path, sizeof path))
-		return doveadm_usage("a place is named by maildir:/PATH here, not ", d->argv[0]);
+		return doveadm_usage(
+			"a place is named by maildir:/PATH here, its folders as LAYOUT=maildir++ has them, not ",
+			d->argv[0]);
+	if (d->on['R'] && mailbox != NULL)
+		return doveadm_usage("with -R all folders come, not only -m ", mailbox);
 	if (d->on['R'])
 		return doveadm_run_as(d, &command_message,
 		                      (const char *const[]){ "message", "import", d->who, path,
-		                                             "--quiet",
-		                                             mailbox != NULL ? "--mailbox" : NULL,
-		                                             mailbox, NULL });
+		                                             "--quiet", NULL });
 	return doveadm_run_as(d, &command_message,
 	                      (const char *const[]){ "message", "export", d->who, path, "--format",
 	                                             "maildir", "--quiet",

@@ -396,7 +396,9 @@ def test_backups_go_into_a_maildir_and_come_back(pair):
         for _ in range(2):
             assert ours.run(["backup", "-R", "-u", JILL, f"maildir:{place}/theirs"]).returncode == 0
         assert had | set(subjects(theirs, JILL)) == set(subjects(ours, JILL)), "what is there already is not taken twice"
-    for words in (["backup", "-u", JACK, "imapc:"], ["backup", "-A", "maildir:/tmp/x"], ["backup", "-u", JACK]):
+    for words in (["backup", "-u", JACK, "imapc:"], ["backup", "-A", "maildir:/tmp/x"], ["backup", "-u", JACK],
+                  ["backup", "-u", JACK, "maildir:/nowhere/x:LAYOUT=fs"],  # its folders would lie otherwise than was asked for
+                  ["backup", "-R", "-m", "Sent", "-u", JACK, "maildir:/nowhere/x"]):  # and what is not Sent would come into it
         assert ours.run(words).returncode == 64
 
 
