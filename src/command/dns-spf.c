@@ -403,11 +403,16 @@ gather(struct mending *m, struct bytes text, struct bytes domain, int depth)
 	const char      *wrong;
 	struct bytes     where;
 	size_t           terms;
+	bool             has_all = false;
 
 	if (!spf_parse(text, term, &terms, &wrong, &where))
 		return;
 	for (size_t i = 0; i < terms; i++)
-		gather_term(m, &term[i], domain, depth);
+		has_all = has_all || term[i].kind == SPF_ALL;
+	/* rfc7208:6.1  Where all is there nobody goes by redirect, and we did not look how far that leads. */
+	for (size_t i = 0; i < terms; i++)
+		if (term[i].kind != SPF_REDIRECT || !has_all)
+			gather_term(m, &term[i], domain, depth);
 }
 
 /* rfc7208:4.6.4  While it takes too many lookups: own names first, for whose networks the administrator answers; then the dearest. */

@@ -129,6 +129,11 @@ FAULTS = {
                        ("SPF", DOMAIN), "wrong", "takes 12 lookups", None),
     "an include of many": ([(f"{DOMAIN}.", "TXT")], [f'{TEXT} "v=spf1 mx include:_s.isp.example -all"', f'_s.isp.example. TXT "v=spf1 {ELEVEN} -all"',
                                                      *(f"h{i}.{DOMAIN}. A 198.51.100.{i + 1}" for i in range(11))], ("SPF", DOMAIN), "wrong", "takes 13 lookups", None),
+    # rfc7208:6.1: all is there, so nobody goes by redirect.
+    "an include of many, and a redirect that is void": (
+        [(f"{DOMAIN}.", "TXT")], [f'{TEXT} "v=spf1 mx include:_s.isp.example -all"', f'_s.isp.example. TXT "v=spf1 {ELEVEN} -all redirect=_x.isp.example"',
+                                  '_x.isp.example. TXT "v=spf1 ip4:203.0.113.0/24 -all"', *(f"h{i}.{DOMAIN}. A 198.51.100.{i + 1}" for i in range(11))],
+        ("SPF", DOMAIN), "wrong", "takes 13 lookups", None),
     "no SPF": ([(f"{DOMAIN}.", "TXT")], [f'{TEXT} "site=1"'], ("SPF", DOMAIN), "missing", "", {(f"{DOMAIN}.", "TXT"): ["site=1", SPF]}),
     "two DMARC": ([], [f'_dmarc.{DOMAIN}. TXT "v=DMARC1; p=reject"'], ("DMARC", f"_dmarc.{DOMAIN}"), "wrong", "There are 2", None),
     "DMARC without p": ([(f"_dmarc.{DOMAIN}.", "TXT")], [f'_dmarc.{DOMAIN}. TXT "v=DMARC1; rua=mailto:a@{DOMAIN}"'], ("DMARC", f"_dmarc.{DOMAIN}"), "wrong", "p must be", None),
@@ -194,6 +199,7 @@ def test_R94_R96_R356_who_does_what_the_check_says_has_a_zone_that_is_right(worl
     if key[0] == "SPF":         # nobody who may send today may not tomorrow, and the record is one that costs at most ten lookups
         [text] = [t for t in zones.at(f"{DOMAIN}.", "TXT") if t.startswith("v=spf1")]
         assert len(re.findall(r"\b(?:mx|a:|include:)", text)) <= 10
+        assert "203.0.113." not in text, text   # nor anybody who may not today
         for address in re.findall(r"h\d+\.example\.org\. A (\S+)", "\n".join(more)):
             host = next(line.split(".")[0] for line in more if line.endswith(f" A {address}"))
             assert f"a:{host}." in text or f"ip4:{address}" in text or "include:_s" in text, (text, host)
