@@ -633,7 +633,7 @@ store_sweep(struct store *s)
 		if (!a->dirty && !a->syncing)
 			tallies_rest(a);
 		if (a->refused != 0 || a->syncing || !wants_care(a, now)) {
-			more |= a->sweeping;
+			more |= a->sweeping && a->refused == 0;
 			continue;
 		}
 		if (swept)
