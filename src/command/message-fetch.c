@@ -619,22 +619,38 @@ fetch_chosen(void *ctx, const struct chosen *chosen)
 	return good ? COMMAND_DONE : message_complain(chosen->client, chosen->mailbox);
 }
 
+/* What UIDL calls a message: asked for by that field alone. */
+static bool
+read_uidl_format(struct fetching *w, struct settings **sp)
+{
+	struct common_settings common;
+	struct pop3_settings   pop3;
+	struct buffer          errors = { 0 };
+	bool                   good = false;
+
+	if ((*sp = command_settings(w->work->call, &common)) != NULL) {
+		good = settings_fill(*sp, &pop3_setting_table, NULL, &pop3, &errors);
+		command_print(buffer_bytes(&errors), stderr);
+		buffer_free(&errors);
+	}
+	w->uidl_format = good ? pop3.uidl_format : NULL;
+	return good;
+}
+
 int
 message_fetch_run(struct message_work *work)
 {
-	struct fetching        w = { .work = work };
-	struct selection       s = { .each = fetch_chosen, .ctx = &w };
-	struct bytes           rest = bytes_of(work->argv[0]), name;
-	int                    status = COMMAND_FAILED;
-	struct common_settings common;
-	struct settings       *settings = command_settings(work->call, &common);
-	struct pop3_settings   pop3;
-	bool                   good =
-		settings != NULL && settings_fill(settings, &pop3_setting_table, NULL, &pop3, NULL);
+	struct fetching  w = { .work = work };
+	struct selection s = { .each = fetch_chosen, .ctx = &w };
+	struct bytes     rest = bytes_of(work->argv[0]), name;
+	int              status = COMMAND_FAILED;
+	struct settings *settings = NULL;
+	bool             good = true;
 
-	w.uidl_format = pop3.uidl_format;
 	while (good && bytes_split(&rest, ' ', &name))
 		good = name.len == 0 || field_read(&w, name);
+	for (size_t i = 0; good && settings == NULL && i < w.fields; i++)
+		good = w.field[i].row->print != print_uidl || read_uidl_format(&w, &settings);
 	if (good && work->doveadm && w.large && work->form == OUTPUT_TABLE) {
 		(void)fputs(
 			"doveadm: a table has no values of several lines; right would be -f pager, flow, tab or json\n",

@@ -176,6 +176,15 @@ def test_the_uidl_is_what_pop3_says(jack):
     drop.pass_(PASSWORD)
     said = drop.uidl()[1][0].split()[1].decode()
     assert rows(jack, "message", "fetch", JACK, "pop3.uidl", "all") == [{"pop3.uidl": said}]
+    # A line for POP3 that is not as it should be: who asks for this field hears of it, nobody else needs it.
+    before = jack.config.read_text()
+    try:
+        jack.config.write_text(before + "pop3_expire = soon\n")
+        done = jack.command("message", "fetch", JACK, "pop3.uidl", "all", check=False)
+        assert done.returncode == 1 and "pop3_expire = soon" in done.stderr
+        assert rows(jack, "message", "fetch", JACK, "uid", "all") == [{"uid": "1"}]
+    finally:
+        jack.config.write_text(before)
 
 
 def test_a_large_letter_passes_through(jack):
