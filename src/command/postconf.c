@@ -214,16 +214,15 @@ warn_unused(void *call, const struct setting_entry *e)
 	lookup_warn(c, "%s: unused parameter: %s=%s", c->config, e->name, e->value);
 }
 
+/* Without those in `unused`. */
 static void
-show_all(const struct wish *w)
+show_all(const struct wish *w, const struct map *unused)
 {
 	const struct setting_table *t;
 	struct setting_entry        e;
 	const char                 *name[WORDS_MOST];
-	struct map                 *unused = map_open();
 	size_t                      count = 0;
 
-	postconf_unused(w->settings, w->lines, put_unused, unused);
 	for (size_t i = 0; !is(w, 'n') && (t = house_setting_table(i)) != NULL; i++)
 		for (size_t r = 0; r < t->count && count < WORDS_MOST; r++)
 			if (in_class(w, t->row[r].name))
@@ -233,22 +232,26 @@ show_all(const struct wish *w)
 		    in_class(w, e.name) && (is(w, 'n') || row_named(e.name) == NULL) &&
 		    map_get(unused, bytes_of(e.name)) == NULL)
 			name[count++] = e.name;
-	map_close(&unused);
 	qsort(name, count, sizeof *name, by_name);
 	for (size_t i = 0; i < count; i++)
 		(void)show_name(w, name[i]);
 }
 
+/* What is set and unused is as unknown as what is not set. */
 static int
 show(struct wish *w, int argc, char **argv)
 {
+	struct map *unused = map_open();
+
+	postconf_unused(w->settings, w->lines, put_unused, unused);
 	if (argc == 0)
-		show_all(w);
+		show_all(w, unused);
 	for (int i = 0; i < argc; i++)
 		if (strcmp(argv[i], "config_directory") == 0)
 			show_directory(w);
-		else if (!show_name(w, argv[i]))
+		else if (map_get(unused, bytes_of(argv[i])) != NULL || !show_name(w, argv[i]))
 			lookup_warn(w->call, "%s: unknown parameter", argv[i]);
+	map_close(&unused);
 	if (!is(w, 'd'))
 		postconf_unused(w->settings, w->lines, warn_unused, w->call);
 	return COMMAND_DONE;

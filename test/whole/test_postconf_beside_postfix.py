@@ -82,6 +82,14 @@ def test_the_same_words_come_to_the_same(place, words):
     assert ours == theirs
 
 
+@pytest.mark.parametrize("words", [["nobody_asks"], ["nobody_asks", "smtpd_banner", "somebody_does"], ["-h", "nobody_asks"], ["-n", "nobody_asks"], ["-x", "nobody_asks"], ["-C", "user"],
+                                   ["-o", "nobody_asks=new", "somebody_does"]], ids=" ".join)
+def test_what_is_set_and_nobody_asks_for_is_unknown(place, words):
+    (place / "main.cf").write_text("nobody_asks = x\nsomebody_does = y\nsmtpd_banner = $somebody_does ESMTP\n")
+    theirs, ours = both(place, *words)
+    assert ours == theirs
+
+
 def test_a_service_comes_and_goes(place):
     """Postfix's is in master.cf, ours in main.cf."""
     before = (place / "main.cf").read_text()
