@@ -179,6 +179,8 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR mail_location<>'' OR ?1<>'') AND (?1='' OR local||'@'||domain=?1)",
 	[LIMITS_ONE]       = "SELECT " WHOSE ", local||'@'||domain, quota_bytes, quota_messages, mail_location FROM account"
 	                     " WHERE local=?1 AND domain=?2",
+	[LIMIT_OF]         = "SELECT CASE WHEN a.quota_bytes>=0 THEN a.quota_bytes ELSE coalesce(d.quota_bytes, -1) END FROM account a"
+	                     " LEFT JOIN domain d ON d.name=a.domain WHERE a.local=?1 AND a.domain=?2",
 	[GROUP_MAKE]       = "UPDATE account SET kind=1, enabled=0 WHERE local=?1 AND domain=?2",
 	[GROUP_FIND]       = "SELECT id FROM account WHERE local=?1 AND domain=?2 AND kind=1",
 	[MEMBER_ADD]       = "INSERT OR IGNORE INTO member(account, address) VALUES(?1, ?2)",

@@ -201,6 +201,8 @@ enum directory_outcome directory_limits_set(struct directory *, struct bytes add
 	const char *location);   /* NULL: as before */
 /* Those that say something; `only` "" all. */
 enum directory_outcome directory_limits_each(struct directory *, struct bytes only, void (*each)(void *, const struct limits_row *), void *);
+/* The bytes that one account may hold, by itself or its domain; -1: neither says. */
+enum directory_outcome directory_limit_of(struct directory *, struct bytes address, int64_t *bytes);
 /* Which of its limits a back end of credentials said last; -1: none, so it is the administrator's. */
 enum directory_outcome directory_limits_said(struct directory *, struct bytes address, int64_t *bytes, int64_t *messages);
 enum directory_outcome directory_limits_say(struct directory *, struct bytes address, int64_t bytes, int64_t messages);

@@ -77,6 +77,24 @@ directory_limits_each(struct directory *d, struct bytes                      onl
 }
 
 enum directory_outcome
+directory_limit_of(struct directory *d, struct bytes address, int64_t *bytes)
+{
+	struct arena          *a = arena_open(NULL);
+	enum directory_outcome o = DIRECTORY_BAD;
+	struct directory_key   k;
+
+	*bytes = -1;
+	if (directory_key(address, NULL, a, &k)) {
+		sqlite3_stmt *s = directory_query(d, LIMIT_OF, k.local, k.domain);
+		if ((o = directory_row(d, s)) == DIRECTORY_OK)
+			*bytes = sqlite3_column_int64(s, 0);
+		sqlite3_reset(s);
+	}
+	arena_close(&a);
+	return o;
+}
+
+enum directory_outcome
 directory_limits_said(struct directory *d, struct bytes address, int64_t *bytes, int64_t *messages)
 {
 	struct arena          *a = arena_open(NULL);

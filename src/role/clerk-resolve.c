@@ -249,12 +249,28 @@ make_accounts(struct work *w, struct resolve_answer *found)
 	return o;
 }
 
+/* What an account would have room for if nothing were in it: its keeper may not have told more yet.
+   UINT64_MAX: for any letter that is taken. */
+static uint64_t
+room_at_most(const struct clerk *c, struct bytes address)
+{
+	int64_t limit;
+
+	if (directory_limit_of(c->directory, address, &limit) != DIRECTORY_OK || limit < 0)
+		limit = c->storage;
+	if (limit == 0 || (c->largest != 0 && c->largest <= limit))
+		return UINT64_MAX;
+	return (uint64_t)limit + (uint64_t)limit / 100 * (uint64_t)c->grace;
+}
+
 /* An account of ours that has no room for the letter (rfc1870:6.1, 6.2).  What depends on the size is not kept. */
 static void
 look_for_room(const struct work *w, const struct clerk *c, struct word_resolved *answer)
 {
 	uint64_t room = clerk_room(c, answer->target[0].account);
 
+	if (room == UINT64_MAX)
+		room = room_at_most(c, answer->target[0].address);
 	if (room == UINT64_MAX)
 		return;
 	answer->passing = true;

@@ -7,6 +7,7 @@
 #include "role/keeper.h"
 #include "role/settings.h"
 #include "role/tables.h"
+#include "smtp/receiver/settings.h"
 #include <unistd.h>
 
 #define AT(f) offsetof(struct clerk_settings, f)
@@ -124,13 +125,18 @@ settings_new(struct house *h)
 	struct common_settings   common;
 	struct keeper_settings   keeper;
 	struct proxymap_settings proxymap;
+	struct receiver_settings receiver;
 
 	if (!house_settings(h, &clerk_setting_table, NULL, &c->rows) ||
 	    !house_settings(h, &proxymap_setting_table, NULL, &proxymap) ||
 	    !house_settings(h, &keeper_setting_table, NULL, &keeper) ||
+	    !house_settings(h, &receiver_setting_table, NULL, &receiver) ||
 	    !house_settings(h, &common_setting_table, NULL, &common))
 		return; /* the postmaster checks before it tells; said there */
 	c->full_later = keeper.quota_tempfail;
+	c->storage = keeper.quota_storage;
+	c->grace = keeper.quota_grace;
+	c->largest = receiver.message_size;
 	c->limits =
 		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);

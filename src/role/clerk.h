@@ -31,6 +31,8 @@ struct clerk {
 	struct map         *exchanges;
 	struct map         *full;             /* accounts that have not room for any letter: the room + 1 */
 	bool                full_later;       /* quota_full_tempfail             */
+	int64_t             storage, grace;   /* quota_storage, quota_grace      */
+	int64_t             largest;          /* letter that is taken; 0: any    */
 	unsigned char       secret[DIRECTORY_SECRET];    /* SCRAM for names that do not exist */
 	struct clerk_settings rows;
 	char                origin[256];

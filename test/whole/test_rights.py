@@ -299,6 +299,33 @@ def test_an_announced_size_is_held_against_what_one_account_may_hold(house):
     wait_for(lambda: at_rcpt(200_000)[0] == 250)
 
 
+@pytest.mark.parametrize("tempfail, code", [("no", 552), ("yes", 452)])
+def test_a_size_beyond_the_limit_itself_is_refused_before_the_keeper_has_told(house, tempfail, code):
+    """rfc1870:6.1: nobody has opened this account yet, and its keeper knows nothing of it."""
+    def at_rcpt(size):
+        with house.smtp() as s:
+            s.ehlo("client.example")
+            assert s.mail("eve@example.com", [f"SIZE={size}"])[0] == 250
+            return s.rcpt(f"{who}+detail@example.com")[0], s.rcpt(f"{who}@example.com")[0]
+    who = "new" + tempfail
+    house.write_settings(quota_full_tempfail=tempfail, recipient_delimiter="+")
+    house.command("reload")
+    house.command("account", "add", f"{who}@example.com", input="secret\n")
+    wait_for(lambda: at_rcpt(200_000) == (250, 250))
+    house.command("account", "set", f"{who}@example.com", "--quota-storage", "100K")
+    wait_for(lambda: at_rcpt(113_000) == (code, code))
+    assert at_rcpt(112_000) == (250, 250), "within quota_grace"
+    house.command("account", "set", f"{who}@example.com", "--quota-storage", "none")
+    wait_for(lambda: at_rcpt(113_000) == (250, 250))
+    house.command("domain", "set", "example.com", "--quota-storage", "200K")
+    assert at_rcpt(300_000) == (250, 250), "the account says otherwise"
+    house.command("account", "set", f"{who}@example.com", "--quota-storage", "default")
+    wait_for(lambda: at_rcpt(300_000) == (code, code))
+    assert at_rcpt(200_000) == (250, 250)
+    house.command("domain", "set", "example.com", "--quota-storage", "default")
+    wait_for(lambda: at_rcpt(300_000) == (250, 250))
+
+
 def test_setquota_is_for_those_named_in_main_cf(house):
     """rfc9208:4.1.3: what is not named is not limited any more; it is in the directory before OK."""
     eve, jack, adam = house.imap("eve"), house.imap("jack"), house.imap("adam")
