@@ -633,6 +633,7 @@ mail_end(struct session *s)
 
 	s->letter = NULL;
 	s->refused = 0;
+	s->overshot = 0;
 	origin_drop(s);
 	if (l == NULL)
 		return;

@@ -70,6 +70,7 @@ struct session {
 	int64_t        since, heard;   /* this command began; the last byte came    */
 	uint32_t       errors, errors_before, junk;
 	uint32_t       refused;        /* recipients of this transaction            */
+	uint32_t       overshot;       /* of those, past smtpd_recipient_limit      */
 	uint64_t       taken;          /* bytes of a letter since this command      */
 	uint64_t       chunk_size, chunk_left;  /* of BDAT: announced, still to come */
 	const char    *chunk_reply;    /* it is not wanted: what to say when it has come */

@@ -143,7 +143,7 @@ static const struct setting rows[] = {
 	{ "header_total_limit", SETTING_SIZE, AT(header_total), "1M",
 	  "The largest header section of a letter; 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "smtpd_recipient_limit", SETTING_NUMBER, AT(recipients), "1000",
-	  "Recipients of one letter; 0: no limit but 50000.", NULL, 0, 0, "0.1" },
+	  "Recipients of one letter, without those refused; 0: no limit but 50000.", NULL, 0, 0, "0.1" },
 	{ "smtpd_recipient_limit_stranger", SETTING_NUMBER, AT(recipients_stranger), "100",
 	  "The same for clients that may not relay (rfc5321:4.5.3.1.8 asks for 100).", NULL, 0, 0, "0.1" },
 	{ "smtpd_recipient_overshoot_limit", SETTING_NUMBER, AT(overshoot), "1000",

@@ -68,6 +68,7 @@ outcome(struct letter *l, const char *reply)
 		say_outcome(s, l, reply);
 		s->letter = NULL;
 		s->refused = 0;
+		s->overshot = 0;
 		origin_drop(s);
 		filters_over(s);
 		s->room = s->over ? s->room : room_command;

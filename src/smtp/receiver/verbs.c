@@ -757,13 +757,14 @@ rcpt_check(struct session *s)
 	const struct receiver_settings *set = &s->config->set;
 	int64_t                         most = recipients_most(s);
 
-	if (s->letter->rcpts + s->refused >= most) {
-		if (s->letter->rcpts + s->refused == most)
+	/* Of those taken, as Postfix counts: the letter may have as many as are good. */
+	if (s->letter->rcpts >= most) {
+		if (s->overshot == 0)
 			warn_as(s->config->service, "too many recipients from %s: more than %lld",
 			        client_of(s), (long long)most);
 		s->refused++;
 		say(s, "452 4.5.3 Error: too many recipients");
-		if (s->letter->rcpts + s->refused - most <= set->overshoot)
+		if (s->overshot++ < set->overshoot)
 			s->errors--; /* rfc5321:4.5.3.1.10: it is no mistake to try */
 		return false;
 	}

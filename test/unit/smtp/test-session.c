@@ -100,6 +100,8 @@ static const struct session_case {
 	  HI OK OK OK "421 4.7.0 mail.example.com Error: too many errors\r\n" },
 	{ "rfc5321:4.5.3.1.10 too many recipients", KIND_SMTP, "smtpd_recipient_limit_stranger = 1\n", MAIL RCPT RCPT "DATA\r\n.\r\n",
 	  HI MAIL_OK RCPT_OK "452 4.5.3 Error: too many recipients\r\n" GO QUEUED },
+	{ "nor do those refused count", KIND_SMTP, "smtpd_recipient_limit_stranger = 1\n", MAIL "RCPT TO:<joe@example.com>\r\n" RCPT RCPT,
+	  HI MAIL_OK "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n" RCPT_OK "452 4.5.3 Error: too many recipients\r\n" },
 	{ "rates: messages", KIND_SMTP, "smtpd_client_message_rate_limit = 1\n", MAIL, HI "450 4.7.1 Error: too much mail from 192.0.2.7\r\n" },
 	{ "rates: recipients", KIND_SMTP, "smtpd_client_recipient_rate_limit = 1\n", MAIL RCPT,
 	  HI MAIL_OK "450 4.7.1 Error: too many recipients from 192.0.2.7\r\n" },
