@@ -61,27 +61,37 @@ is_of_home(const char *location)
 	return strchr(location, '~') != NULL || strstr(location, "%h") != NULL;
 }
 
+/* A slash at the end makes it Maildirs, as with Postfix's local(8). */
+static bool
+is_of_maildirs(const char *setting)
+{
+	size_t n = strlen(setting);
+
+	return n > 0 && setting[n - 1] == '/';
+}
+
 /* mail_location, where it speaks of homes; else as Postfix's local delivery finds the mailbox. */
 static void
 location_of(struct keeper *k, struct buffer *out)
 {
 	const struct common_settings *s = &k->common;
 	const struct system_user     *u = k->user->who;
-	size_t                        n = strlen(s->home_mailbox);
+	const char                   *place = s->home_mailbox, *spool = s->mail_spool_directory;
 	struct buffer                 home = { 0 };
 
 	add_plain(&home, u->home);
 	buffer_add_char(&home, '\0');
 	if (is_of_home(s->mail_location) &&
 	    location_expand(s->mail_location, home.at, bytes_of(u->name), out))
-		n = 0;
-	else if (n > 0 && s->home_mailbox[n - 1] == '/')
-		buffer_printf(out, "maildir:%s/%s", u->home, s->home_mailbox);
-	else if (n > 0)
-		buffer_printf(out, "mbox:%s/mail:INBOX=%s/%s", u->home, u->home, s->home_mailbox);
+		;
+	else if (is_of_maildirs(place))
+		buffer_printf(out, "maildir:%s/%s", u->home, place);
+	else if (*place != '\0')
+		buffer_printf(out, "mbox:%s/mail:INBOX=%s/%s", u->home, u->home, place);
+	else if (is_of_maildirs(spool))
+		buffer_printf(out, "maildir:%s%s", spool, u->name);
 	else
-		buffer_printf(out, "mbox:%s/mail:INBOX=%s/%s", u->home, s->mail_spool_directory,
-		              u->name);
+		buffer_printf(out, "mbox:%s/mail:INBOX=%s/%s", u->home, spool, u->name);
 	buffer_free(&home);
 	buffer_add_char(out, '\0');
 }

@@ -83,7 +83,7 @@ static const struct setting rows[] = {
 	  "mail_spool_directory if empty.", NULL, 0, 0, "0.2" },
 	{ "forward_path", SETTING_LIST, AT(forward_path), "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "Files in which operating-system users say where their mail goes; the first that is there counts.", .since = "0.2" },
 	{ "mail_spool_directory", SETTING_WORD, AT(mail_spool_directory), "/var/mail",
-	  "The directory of operating-system users' mailboxes, a file for each, where home_mailbox says nothing.", NULL, 0, 0, "0.2" },
+	  "The directory of operating-system users' mailboxes, where home_mailbox says nothing: a file for each, or with a slash behind it (/var/mail/) a Maildir.", NULL, 0, 0, "0.2" },
 	{ "mail_privileged_group", SETTING_WORD, AT(mail_privileged_group), "mail",
 	  "The group that may make files in mail_spool_directory; operating-system users' keepers have it besides the user's own.", NULL, 0, 0, "0.2" },
 	{ "first_valid_uid", SETTING_NUMBER, AT(first_valid_uid), "1000",

@@ -35,7 +35,7 @@ def case(to, aliases="", settings=(), forward=(), files=(), sender="joe@away.exa
 
 A, B = "a@sink.example", "b@sink.example"
 LIST = f"list: {A}, {B}\nowner-list: boss@sink.example\n"
-# {t}: a directory of the side.  EVA, TOM: users.
+# {t}: a directory of the side.  EVA, TOM, MAX: users, of whom MAX has mail in one case alone, for mail stays where it first lay.
 CASES = {
     "an address": case("x", f"x: {A}"),
     "several": case("x", f"x: {A}, {B}, EVA"),
@@ -113,6 +113,7 @@ CASES = {
     "no forward_path": case("EVA", settings={"forward_path": ""}, forward={"EVA": f"{A}\n"}),
     "an alias and .forward": case("x", "x: EVA", forward={"EVA": f"{A}\n"}),
     "a list and .forward": case("list", "list: EVA\nowner-list: boss@sink.example\n", forward={"EVA": f"{A}\n"}),
+    "mail_spool_directory with a slash": case("MAX+tag", settings={"mail_spool_directory": "{t}/"}),
     "mailbox_command": case(["EVA", "EVA+tag"], settings={"mailbox_command": "{t}/save"}),
     "mailbox_command with names": case("EVA+tag", settings={"mailbox_command": "{t}/save \"$EXTENSION\" $USER"}),
     "mailbox_command and .forward": case("EVA", settings={"mailbox_command": "{t}/save"}, forward={"EVA": f"\\EVA, {A}\n"}),
@@ -169,8 +170,9 @@ def end_of(side, sink, domain, users):
     boxes = {str(p.relative_to(side)).replace(users["EVA"].name, "EVA").replace(users["TOM"].name, "TOM"): [named(str(m["X-Original-To"])) for m in mailbox.mbox(p, create=False)]
              for p in [side / "box", side / "evas/box"] if p.is_file() and p.stat().st_size > 0}
     for name, user in users.items():
-        box = side.parent.parent / f"mail-{side.name}" / user.name
+        box, maildir = side.parent.parent / f"mail-{side.name}" / user.name, side / user.name
         boxes[name] = [named(str(m["X-Original-To"])) for m in (mailbox.mbox(box, create=False) if box.exists() else []) if m["Subject"] == domain]
+        boxes[f"{name}/"] = sorted(named(str(m["X-Original-To"])) for m in (mailbox.Maildir(maildir, create=False) if (maildir / "new").exists() else []))
     dirs = len(list((side / "boxes/new").glob("*")))
     return {"went": went, "said": said, "boxes": boxes, "dirs": dirs}
 
@@ -179,7 +181,7 @@ class Place:
     """What both read: a directory for each case, one of each side within."""
 
     def __init__(self):
-        self.users = {"EVA": User(), "TOM": User()}
+        self.users = {"EVA": User(), "TOM": User(), "MAX": User()}
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="beside-local-"))
         self.dir.chmod(0o755)
         for who in ("postfix", "ours"):
@@ -229,7 +231,7 @@ class Place:
     def clear(self, i, sink):
         """What one try of ours has left."""
         side = self.dir / f"{i}" / "ours"
-        for path in [*side.glob("said.*"), side / "box", side / "evas/box", *(side / "boxes/new").glob("*"), *(self.dir / "mail-ours").glob("*")]:
+        for path in [*side.glob("said.*"), side / "box", side / "evas/box", *(side / "boxes/new").glob("*"), *side.glob(f"{self.users['MAX'].name}/new/*"), *(self.dir / "mail-ours").glob("*")]:
             path.unlink(missing_ok=True)
         with sink.lock:
             sink.letters.clear()

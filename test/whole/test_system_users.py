@@ -4,6 +4,7 @@
 import mailbox
 import os
 import pathlib
+import poplib
 import pwd
 import shutil
 import signal
@@ -235,6 +236,24 @@ def test_var_mail_is_an_mbox_that_mail_reads(served, user):
     assert subject in shown.stdout, shown
     with demo.imap() as box:
         assert box.select()[1] == [b"1"]
+
+
+def test_var_mail_with_a_slash_is_a_maildir_for_each(served, user):
+    demo = served(mail_spool_directory="/var/mail/")
+    subject = word()
+    demo.send(letter(subject))
+    [found] = lands_in(lambda: mailbox.Maildir(user.spool, create=False) if (user.spool / "new").exists() else [])
+    assert found["Subject"] == subject and user.spool.stat().st_uid == user.uid
+    wait_for(lambda: "status=sent (delivered to maildir)" in demo.log())
+    with demo.imap() as box:
+        assert box.select()[1] == [b"1"]
+        assert box.append("Drafts", "", None, letter("small").as_bytes())[0] == "OK"
+        pop = poplib.POP3_SSL("127.0.0.1", demo.port("pop3s"), timeout=30, context=demo.local())
+        pop.user("jill@example.com")
+        pop.pass_(demo.password)
+        assert f"Subject: {subject}".encode() in pop.top(1, 0)[1]
+        pop.quit()
+    assert [m["Subject"] for m in mailbox.Maildir(user.spool / ".Drafts", create=False)] == ["small"]
 
 
 def test_a_letter_waits_for_a_locked_mbox(served, user):
