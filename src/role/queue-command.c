@@ -239,6 +239,8 @@ order_letter(struct queue_walk *w, struct letter *l)
 		if (!c->dry)
 			obey(h, r, o);
 	}
+	if (o == ORDER_DELETE && !c->dry && !last)
+		queue_notice_fewer(queue_of(h), l);
 	return w->count > before;
 }
 

@@ -218,6 +218,19 @@ queue_notice_letter_ends(struct queue_role *k, const struct letter *l)
 		}
 }
 
+/* Some of its recipients have been taken out, and nobody is told of them: those that waited for a report with them may be all there are. */
+void
+queue_notice_fewer(struct queue_role *k, struct letter *l)
+{
+	bool waits = false;
+
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		waits = waits || notice_was_put_off(r, NULL) ||
+		        (r->state == RECIPIENT_DONE && (r->refused || r->reported) && !r->told);
+	if (waits && queue_wants_report(l) && !l->reporting)
+		notice_look_again(k, l);
+}
+
 void
 queue_notices(void *house)
 {

@@ -336,6 +336,7 @@ bool hear_alert(struct house *, struct bytes body);
 void queue_post(struct house *, const char *report, const char *from, const char *to, struct buffer *content);
 void queue_notice_open(struct house *);
 void queue_notice_letter_ends(struct queue_role *, const struct letter *);
+void queue_notice_fewer(struct queue_role *, struct letter *);
 void queue_ended(void *house, struct recipient *);
 /* It was put off: perhaps its sender has not heard of that for so long, or all of its letter have been tried once. */
 void queue_put_off(struct house *, struct recipient *);

@@ -10,6 +10,7 @@ import shutil
 import smtplib
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -160,6 +161,24 @@ def test_a_letter_may_go_while_its_report_waits():
         reports = [email.message_from_bytes(text) for _, to, text in sink.letters if to == ["ann@one.example"]]
         told = [[g["Action"] for g in r.get_payload()[1].get_payload()[1:]] for r in reports]
         assert sorted(told) == [["delayed"], ["relayed"], ["relayed"]]
+
+
+def test_a_report_comes_though_who_was_waited_for_is_deleted():
+    """-v: one recipient stands in line for so long that the report is not waited for any more (a minute), and is deleted then: who sent it
+    hears of the other, and the letter does not stay where nobody sees it."""
+    with Sink() as slow, House(mynetworks="127.0.0.0/8", dns_resolver="none", relayhost=f"[127.0.0.1]:{slow.port}", smtp_destination_rate_delay="1h") as house:
+        wait_for(house.smtp)
+        house.command("domain", "add", "here.example")
+        for name in ("ann", "mia"):
+            house.command("account", "add", f"{name}@here.example", input="secret-of-hers\n")
+        assert sendmail(house, "-f", "ann@here.example", "a@slow.example", given="Subject: x\n\nx\n").returncode == 0
+        wait_for(lambda: slow.letters)
+        assert sendmail(house, "-v", "-f", "ann@here.example", "mia@here.example", "b@slow.example", given="Subject: x\n\nx\n").returncode == 0
+        wait_for(lambda: house.count("to=<mia@here.example>") == 1)
+        time.sleep(61)
+        assert "1 recipient of 1 letter" in house.command("queue", "delete", "--recipient", "b@slow.example").stdout
+        wait_for(lambda: house.count("to=<ann@here.example>") == 1)
+        wait_for(lambda: house.count(": removed") == 3)
 
 
 def test_a_report_is_of_all_recipients_however_long_some_take():
