@@ -240,11 +240,12 @@ account_remove(struct store *s, uint64_t id)
 {
 	struct account *a = map_get(s->open, map_number(&id));
 
+	/* At once: what it showed would hide what the next account of its address shows. */
+	shares_forget(s, id);
 	if (a != NULL && busy(a))
 		return EBUSY;
 	if (a != NULL)
 		let_go(a);
-	shares_forget(s, id);
 	return index_remove(s->accounts, id);
 }
 

@@ -4,6 +4,7 @@
 #include "store/quota.h"
 #include "store/rights.h"
 #include "store/seen.h"
+#include "store/shares.h"
 #include "unit.h"
 #include <errno.h>
 
@@ -489,6 +490,34 @@ test_a_copy_into_another_account(void **state)
 	kit_remove(&k);
 }
 
+/* The next account of its address is there before the last session of the old one has gone. */
+static void
+test_what_a_deleted_account_shows_is_nobodys(void **state)
+{
+	struct kit      k;
+	struct account *old;
+	struct share    of_old = { 7, "jack@example.com", false }, found;
+	struct share    of_new = { 9, "jack@example.com", false };
+	(void)state;
+
+	kit_folder(&k);
+	kit_open(&k);
+	old = kit_take(&k, 7);
+	assert_int_equal(shares_note(k.store, &of_old, "jill@example.com"), 0);
+	HOLDS("shown", shares_find(k.store, "jack@example.com", false, &found));
+	HOLDS("a session has it", account_remove(k.store, 7) == EBUSY);
+	HOLDS("and yet it shows nothing",
+	      !shares_find(k.store, "jack@example.com", false, &found));
+	assert_int_equal(shares_note(k.store, &of_new, "jill@example.com"), 0);
+	account_drop(&old);
+	settle(&k);
+	HOLDS("removed", account_remove(k.store, 7) == 0);
+	HOLDS("the next is found", shares_find(k.store, "jack@example.com", false, &found));
+	assert_int_equal(found.account, 9);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
 UNIT(test_letters_of_rights, test_who_may_do_what, test_notes, test_usage_follows_every_change,
      test_each_reader_has_its_own_seen, test_marks_equal_a_plain_array,
-     test_a_copy_into_another_account)
+     test_a_copy_into_another_account, test_what_a_deleted_account_shows_is_nobodys)
