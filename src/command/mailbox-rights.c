@@ -2,8 +2,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "command/mailbox.h"
+#include "role/wire.h"
 
 static void
 gather(struct client *c, struct buffer *out)
@@ -190,16 +192,47 @@ acl_by_words(struct client *c, struct mailbox_work *w)
 	return status;
 }
 
+/* An identifier may be anybody's to come, as one's of a back end who was never here (rfc4314:1): it is said, and no more. */
+static void
+look_who(struct client *c, struct call *call, const char *who)
+{
+	const char   *domain = strrchr(client_user(c), '@'), *name = who + (who[0] == '-');
+	bool          group = name[0] == '$';
+	struct buffer whole = { 0 }, said = { 0 };
+
+	buffer_printf(&whole, "%s%s", name + group,
+	              strchr(name, '@') == NULL && domain != NULL ? domain : "");
+	buffer_add_char(&whole, '\0');
+	const char *ask[] = { group ? "group" : "account", group ? "list" : "id", whole.at };
+	if (domain != NULL && strcasecmp(name, "anyone") != 0 &&
+	    strcasecmp(name, "authenticated") != 0 &&
+	    command_hear(call, "clerk", &(struct word_ask){ ask, COUNT(ask), { NULL, 0 } },
+	                 &said) == COMMAND_FAILED)
+		(void)fprintf(
+			stderr,
+			"mansio: warning: there is no %s %s; the rights are for who will have "
+			"that name; \"none\" instead of them takes them back\n",
+			ask[0], whole.at);
+	buffer_free(&whole);
+	buffer_free(&said);
+}
+
 /* MAILBOX [WHO RIGHTS]; the rights "none" take WHO out of the list. */
 int
 mailbox_acl(struct client *c, struct mailbox_work *w)
 {
+	const char *who = w->argc > 1 ? w->argv[1] : NULL;
+	bool        gives = w->argc > 2 && strcmp(w->argv[2], "none") != 0;
+	int         status;
+
 	if (w->rights_as_words != NULL)
 		return acl_by_words(c, w);
 	if (w->argc != 1 && w->argc != 3)
 		return MAILBOX_CALLED_WRONGLY;
-	return run_acl(c, w, w->argc > 1 ? w->argv[1] : NULL,
-	               w->argc > 1 && strcmp(w->argv[2], "none") != 0 ? w->argv[2] : NULL);
+	status = run_acl(c, w, who, gives ? w->argv[2] : NULL);
+	if (gives && status == COMMAND_DONE)
+		look_who(c, w->call, who);
+	return status;
 }
 
 /* ---- metadata ---- */

@@ -403,6 +403,20 @@ def test_acl(jack):
         assert done.returncode == 1 and f"{words[0]}: " in done.stderr
 
 
+def test_acl_of_who_is_not_there_is_warned_of(jack):
+    """rfc4314 lets an identifier be of nobody yet, and doveadm takes it in silence; one that is written wrongly is seen so."""
+    jack.command("mailbox", "create", JACK, "Club")
+    jack.command("group", "add", "readers@example.com")
+    for who, nobody in [("jil@example.com", "account jil@example.com"), ("-jil", "account jil@example.com"), ("$reader", "group reader@example.com"), (JILL, None), ("jill", None),
+                        ("$readers", None), ("anyone", None), ("-Anyone", None), ("authenticated", None)]:
+        done = jack.command("mailbox", "acl", JACK, "Club", who, "lr")
+        assert done.stderr.startswith(f"mansio: warning: there is no {nobody};") if nobody else done.stderr == "", (who, done.stderr)
+        assert done.stdout == ""
+        assert jack.command("mailbox", "acl", JACK, "Club", who, "none").stderr == ""
+    assert len(rows(jack, "mailbox", "acl", JACK, "Club")) == 1
+    jack.command("group", "delete", "readers@example.com")
+
+
 def test_acl_in_the_words_of_doveadm(jack):
     jack.command("mailbox", "create", JACK, "Club")
     assert doveadm(jack, "acl", "set", "-u", JACK, "Club", f"user={JILL}", "lookup", "read").returncode == 0
