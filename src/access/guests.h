@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { BAD_ROWS_MOST = 100 };          /* rows of bad commands, as long as may be, that a session is worth in all */
+
 struct guest {
 	struct guest *before, *next;   /* all sessions of the service             */
 	struct turn   turn;

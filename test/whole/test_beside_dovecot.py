@@ -226,3 +226,32 @@ def test_thread_gives_the_same_trees(both, how):
     if how == "REFS":             # they come in another order; the draft never became an RFC
         a, b = sorted(a), sorted(b)
     assert a == b
+
+
+# ---- commands that are none --------------------------------------------------
+
+BAD = b"x FOO\r\n"
+ROWS = {
+    "nineteen and one understood, twice": (BAD * 19 + b"x NOOP\r\n") * 2 + b"x LOGOUT\r\n",
+    "nineteen and one refused, twice": (BAD * 19 + b"x SELECT nowhere\r\n") * 2 + b"x LOGOUT\r\n",
+    "twenty": BAD * 20,
+    "twenty after one understood": BAD * 19 + b"x NOOP\r\n" + BAD * 20,
+    "twenty of arguments": b"x LIST\r\n" * 20,
+}
+
+
+def said_of(box, words):
+    """The first words of each tagged answer, and BYE, until the server ends it."""
+    box.send(words)
+    said = []
+    while line := box.readline():
+        said += [w for w in [line.split()[1]] if line.startswith(b"x ") or w == b"BYE"]
+    box.shutdown()
+    return said
+
+
+@pytest.mark.parametrize("words", ROWS.values(), ids=ROWS)
+def test_bad_commands_in_a_row_end_the_session(demo, tmp_path_factory, words):
+    folder = tmp_path_factory.mktemp("dovecot")
+    open_to_all(folder)
+    assert said_of(demo.imap("ataylor"), words) == said_of(Dovecot(folder), words)

@@ -18,7 +18,7 @@ static const struct setting imap_rows[] = {
 	{ "imap_literal_limit", SETTING_SIZE, AT(literal_most), "64K",
 	  "Most bytes in the literals of one IMAP command; APPEND is bounded by message_size_limit instead.", NULL, 1024, 16 << 20, "0.1" },
 	{ "imap_error_limit", SETTING_NUMBER, AT(errors_most), "20",
-	  "Commands answered BAD before the session is ended; 0: no limit.", NULL, 0, 250, "0.1" },
+	  "Commands answered BAD one after the other before the session is ended; one that is understood begins the count anew, but a hundred times as many in all end it too. 0: no limit.", NULL, 0, 250, "0.1" },
 	{ "imap_metadata_size_limit", SETTING_SIZE, AT(metadata_most), "16K",
 	  "Largest value of one METADATA entry.", NULL, 1024, 1 << 20, "0.1" },
 	{ "imap_append_eightbit", SETTING_BOOL, AT(append_eightbit), "yes",

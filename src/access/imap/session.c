@@ -106,7 +106,7 @@ imap_bad(struct imap *s, const char *form, ...)
 {
 	va_list args;
 
-	s->errors++;
+	s->wrong = true;
 	va_start(args, form);
 	imap_answer(s, "BAD", form, args);
 	va_end(args);
@@ -330,18 +330,25 @@ command_over(struct imap *s)
 	s->command = NULL;
 	s->work = NULL;
 	s->answer = NULL;
-	s->uid = s->waiting = s->answered = s->barrier_over = false;
+	s->uid = s->waiting = s->answered = s->barrier_over = s->wrong = false;
 	s->tag = (struct bytes){ 0 };
 	arena_close(&s->scratch);
 	input_done(s->input);
 }
 
+/* One that is understood ends a row of bad ones, but they stay counted: who says nothing else is not heard for ever. */
 static void
-count_errors(struct imap *s)
+count_command(struct imap *s, bool bad)
 {
 	int64_t most = imap_config_of(s)->rows.errors_most;
 
-	if (most > 0 && s->errors >= most)
+	if (!bad) {
+		s->bad_in_row = 0;
+		return;
+	}
+	s->bad++;
+	s->bad_in_row++;
+	if (most > 0 && (s->bad_in_row >= most || s->bad >= most * BAD_ROWS_MOST))
 		imap_bye(s, "Too many invalid IMAP commands.", "Too many invalid IMAP commands.");
 }
 
@@ -351,11 +358,10 @@ imap_complain(struct imap *s, struct bytes line, const char *words)
 	struct scan  r = scan_of(line);
 	struct bytes tag = scan_while(&r, is_tag_char);
 
-	s->errors++;
 	if (tag.len == 0 || tag.len > 64 || !scan_skip(&r, ' '))
 		tag = BYTES("*");
 	stream_printf(s->stream, "%.*s BAD %s\r\n", (int)tag.len, tag.at, words);
-	count_errors(s);
+	count_command(s, true);
 }
 
 static const struct imap_command *
@@ -516,6 +522,7 @@ command_step(struct imap *s)
 {
 	const struct imap_command *command = s->command;
 	enum imap_step             step = STEP_DONE;
+	bool                       wrong;
 
 	if (!s->answered) {
 		s->woken = false;
@@ -554,8 +561,9 @@ command_step(struct imap *s)
 			stream_end_compression(s->stream);
 		imap_end(s, "Unauthenticated");
 	}
+	wrong = s->wrong;
 	command_over(s);
-	count_errors(s);
+	count_command(s, wrong);
 	return STEP_DONE;
 }
 

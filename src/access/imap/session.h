@@ -99,7 +99,7 @@ struct imap {
 	bool           compress;               /* once this command is answered */
 	bool           leaves;                 /* for a login, when answered    */
 	bool           rekeyed;                /* URLs of the selected mailbox hold no more: to be told */
-	uint8_t        errors;
+	uint16_t       bad, bad_in_row;        /* commands answered BAD         */
 	const char    *end;                    /* why the session ends, for the log */
 
 	/* The command under way; all of it NULL between commands. */
@@ -112,6 +112,7 @@ struct imap {
 	bool           barrier_over;           /* and `why` it failed           */
 	int            why;
 	bool           answered;               /* only news and the tagged line remain */
+	bool           wrong;                  /* with BAD                      */
 	void          *work;
 	const char    *answer;
 	struct imap_promise *promise;          /* a barrier to come             */

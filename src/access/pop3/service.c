@@ -10,7 +10,7 @@ static const struct setting pop3_rows[] = {
 	{ "pop3_autologout", SETTING_TIME, AT(autologout_ms), "10m",
 	  "Silence after which a POP3 session is ended, without deleting (rfc1939:3 asks for 10 minutes at least).", NULL, 1000, 7 * 86400000LL, "0.1" },
 	{ "pop3_error_limit", SETTING_NUMBER, AT(errors_most), "20",
-	  "Commands answered -ERR before the POP3 session is ended; 0: no limit.", NULL, 0, 1000000, "0.1" },
+	  "Commands answered -ERR one after the other before the POP3 session is ended; one that is answered +OK begins the count anew, but a hundred times as many in all end it too. 0: no limit.", NULL, 0, 1000000, "0.1" },
 	{ "pop3_no_flag_updates", SETTING_BOOL, AT(no_flag_updates), "no",
 	  "Leave messages unseen that were fetched with RETR.", NULL, 0, 0, "0.1" },
 	{ "pop3_lock_session", SETTING_BOOL, AT(lock_session), "no",

@@ -37,7 +37,9 @@ pop3_error(struct pop3 *s, const char *words)
 	int64_t most = s->service->config.rows.errors_most;
 
 	pop3_say(s, "-ERR %s", words);
-	if (most > 0 && ++s->errors >= most) {
+	s->bad++;
+	s->bad_in_row++;
+	if (most > 0 && (s->bad_in_row >= most || s->bad >= most * BAD_ROWS_MOST)) {
 		pop3_say(s, "-ERR Too many invalid commands.");
 		pop3_end(s, "Too many invalid commands");
 	}
@@ -238,6 +240,7 @@ hear(struct pop3 *s)
 	struct bytes line;
 	size_t       used;
 	bool         bare;
+	int64_t      bad = s->bad;
 
 	switch (line_read(input_peek(s), LINE_MOST, &line, &used, &bare)) {
 	case LINE_SHORT: return false;
@@ -252,6 +255,8 @@ hear(struct pop3 *s)
 	line.at = copy;
 	input_eat(s, used);
 	command_run(s, line);
+	if (s->bad == bad) /* one that is understood ends a row of bad ones */
+		s->bad_in_row = 0;
 	return true;
 }
 

@@ -48,7 +48,7 @@ struct pop3 {
 	bool            settled, settling;     /* all that lies in files is in the mailbox; is being read */
 	bool            welcoming;             /* until all are: then "+OK"       */
 	uint64_t        size, deleted_size;
-	int64_t         errors;
+	int64_t         bad, bad_in_row;       /* commands answered -ERR          */
 	const char     *end;
 	bool            utf8;                  /* rfc6856:2                       */
 	bool            waiting;               /* for the barrier of QUIT         */

@@ -150,6 +150,9 @@ struct answer_case { const char *why, *said, *wanted; };
 static const struct answer_case answers[] = {
 	{ "threats: 20 bad commands end it", "x\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\n",
 	  "* BYE Too many invalid IMAP commands.\r\n" },
+	{ "Dovecot: a command that is understood ends a row of bad ones",
+	  "x\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\n"
+	  "a NOOP\r\nx\r\nx\r\nx\r\nx\r\nx\r\nb NOOP\r\n", "b OK" },
 	{ "a literal too big is refused before it comes", "a LIST \"\" {70000}\r\nb NOOP\r\n", "a BAD [TOOBIG]" },
 	{ "and the session goes on", "a LIST \"\" {70000}\r\nb NOOP\r\n", "b OK" },
 	{ "rfc7888:4 too big to be skipped", "a LIST \"\" {99999999999+}\r\n", "* BYE [TOOBIG]" },
