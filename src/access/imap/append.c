@@ -171,6 +171,15 @@ append_bad_url(struct imap *s, struct append_work *w)
 	return append_over(s, w, STEP_DONE);
 }
 
+/* rfc3502:3: a message of nothing is answered NO, and is how a client calls off what came before it in the command. */
+static enum imap_step
+append_nothing(struct imap *s, struct append_work *w)
+{
+	(void)imap_no(s, w->count > 0 ? "Called off by a message of zero bytes; none was saved."
+	                              : "[CANNOT] A message of zero bytes cannot be saved.");
+	return append_over(s, w, STEP_DONE);
+}
+
 /* ---- the house ------------------------------------------------------------------- */
 
 static void
@@ -396,9 +405,8 @@ append_head(struct imap *s, struct append_work *w)
 		size = read_data(w);
 	if (!scan_ok(r))
 		return append_bad(s, w);
-	/* An empty letter is none; among others it calls the command off (rfc3502:3). */
 	if (!w->pieces && size == 0)
-		return append_refuse(s, w, EINVAL);
+		return append_nothing(s, w);
 	if ((why = too_big(s, w, size)) == 0)
 		why = letter_opens(s, w, size);
 	if (why != 0)
@@ -566,7 +574,7 @@ append_behind(struct imap *s, struct append_work *w)
 	if (!scan_ok(r))
 		return append_bad(s, w);
 	if (w->now->size == 0)
-		return append_refuse(s, w, EINVAL);
+		return append_nothing(s, w);
 	if (w->now->eightbit && !imap_speaks_utf8(s) && !imap_config_of(s)->rows.append_eightbit)
 		return append_refuse(s, w, EILSEQ);
 	letter_ends(s, w);
