@@ -40,8 +40,8 @@ const struct command command_doveadm = {
 		"doveadm [-f FORM] batch [-u USER | -A] SEP COMMAND ... [SEP COMMAND ...]\n"
 		"doveadm index|purge|fts rescan|fts optimize [-u USER | -A] [MAILBOX]\n"
 		"doveadm pw [-s SCHEME] [-p PASSWORD] [-u USER] [-r ROUNDS] [-V] | -l | -t HASH\n"
-		"doveadm who [-1] [USER | ADDRESS]\n"
-		"doveadm kick USER | ADDRESS\n"
+		"doveadm who [-1] [USER] [ADDRESS]\n"
+		"doveadm kick USER | ADDRESS | USER ADDRESS\n"
 		"doveadm auth test [-a SOCKET] [-M MASTER] [-x service=NAME] [-x rip=ADDRESS] USER [PASSWORD]\n"
 		"doveadm auth lookup [-f FIELD] USER...\n"
 		"doveadm user [-u] [-f FIELD] USER... | MASK\n"
@@ -82,16 +82,22 @@ doveadm_run_as(const struct dove *d, const struct command *command, const char *
 static int
 do_who(struct dove *d, const char *verb)
 {
+	const char *misfit = who_misfit(d->argc, d->argv);
+
 	(void)verb;
-	return who_readers(d->call, d->argc > 0 ? d->argv[0] : "", d->on['1'],
+	if (misfit != NULL)
+		return doveadm_usage("", misfit);
+	return who_readers(d->call, d->argc, d->argv, d->on['1'],
 	                   d->formed ? d->form : OUTPUT_TABLE);
 }
 
 static int
 do_kick(struct dove *d, const char *verb)
 {
+	const char *misfit = who_misfit(d->argc, d->argv);
+
 	(void)verb;
-	return who_kick(d->call, d->argv[0]);
+	return misfit != NULL ? doveadm_usage("", misfit) : who_kick(d->call, d->argc, d->argv);
 }
 
 static int
@@ -377,8 +383,8 @@ static const struct name {
 	{ "purge",   "",            "AF:S:u:",       true,  0, 0, do_nothing       },
 	{ "quota",   "get",         "AF:S:u:",       true,  0, 0, do_quota         },
 	{ "quota",   "recalc",      "AF:S:u:",       true,  0, 0, do_quota         },
-	{ "who",     "",            "1a:",           false, 0, 1, do_who           },
-	{ "kick",    "",            "a:f",           false, 1, 1, do_kick          },
+	{ "who",     "",            "1a:",           false, 0, 2, do_who           },
+	{ "kick",    "",            "a:f",           false, 1, 2, do_kick          },
 	{ "auth",    "test",        "M:a:x:",      false, 1, 2, do_auth          },
 	{ "pw",      "",            "lp:r:s:t:u:V",  false, 0, 0, do_password      },
 	{ "auth",    "lookup",      "a:f:x:",        false, 1, 0, do_user          },

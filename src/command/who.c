@@ -19,18 +19,20 @@ static int run_kick(struct call *);
 
 const struct command command_who = {
 	.name = "who",
-	.forms = "who [USER | ADDRESS | NETWORK] [--json | -f FORM]",
+	.forms = "who [USER] [ADDRESS | NETWORK] [--json | -f FORM]",
 	.about =
 		"Shows who is reading mail: user, protocol, address, since when, and what they are at.",
 	.more = "USER may hold * and ?; NETWORK is an address and a width, 192.0.2.0/24. FORM is table, flow, tab, "
-		"pager, json or values.",
+		"pager, json or values. With both a user and where from, only sessions that fit both are shown.",
 	.run = run_who,
 };
 
 const struct command command_kick = {
 	.name = "kick",
-	.forms = "kick USER | ADDRESS | NETWORK | SESSION",
-	.about = "Ends the sessions of a user, of an address, or one session, with BYE.",
+	.forms = "kick USER [ADDRESS | NETWORK]\n"
+		 "kick ADDRESS | NETWORK | SESSION",
+	.about =
+		"Ends the sessions of a user, of an address, of a user from there, or one session, with BYE.",
 	.more = "Nothing keeps them from coming back: account set ADDRESS enabled no does. The exit status is 1 "
 		"when there was no such session.",
 	.run = run_kick,
@@ -92,18 +94,42 @@ network_of(const char *what, struct network *n)
 	return network_parse(bytes_of(what), n, &why);
 }
 
-/* Whether `what` means this session: "" all. */
+/* Whether this word means this session. */
 static bool
-row_fits(const struct bytes field[static SESSION_FIELDS], const char *what)
+word_fits(const struct bytes field[static SESSION_FIELDS], const char *what)
 {
 	char           user[512];
 	struct network n;
 
-	if (*what == '\0' || bytes_equal(field[FIELD_SESSION], bytes_of(what)))
+	if (bytes_equal(field[FIELD_SESSION], bytes_of(what)))
 		return true;
 	if (network_of(what, &n))
 		return in_network(&n, field[FIELD_ADDRESS]);
 	return bytes_string(field[FIELD_USER], user, sizeof user) && mask_fits(what, user);
+}
+
+/* Whether all words mean this session. */
+static bool
+row_fits(const struct bytes field[static SESSION_FIELDS], int n, char *const *whom)
+{
+	for (int i = 0; i < n; i++)
+		if (!word_fits(field, whom[i]))
+			return false;
+	return true;
+}
+
+const char *
+who_misfit(int n, char *const *whom)
+{
+	struct network from;
+	int            networks = 0;
+
+	for (int i = 0; i < n; i++)
+		networks += network_of(whom[i], &from);
+	return networks > 1 ? "one address or network is enough"
+	       : n - networks > 1
+	               ? "one user is enough, who may hold * and ?; the other word is an address or a network"
+	               : NULL;
 }
 
 static void
@@ -130,17 +156,18 @@ run_who(struct call *c)
 	enum output_form         form;
 	struct output           *o;
 	char                     since[24];
+	const char              *misfit;
 	int                      status;
 
 	if (!output_option(c, OUTPUT_TABLE, &form))
 		return COMMAND_WRONG;
-	if (c->argc > 2)
-		return command_wrong(c, "\"%s\" is too much", c->argv[2]);
+	if ((misfit = who_misfit(c->argc - 1, c->argv + 1)) != NULL)
+		return command_wrong(c, "%s", misfit);
 	status = keepers_ask(c, 1, ask, &said);
 	rest = buffer_bytes(&said);
 	o = output_open(form, columns, COUNT(columns));
 	while (bytes_split(&rest, '\n', &line)) {
-		if (!split_row(line, field) || !row_fits(field, c->argc > 1 ? c->argv[1] : ""))
+		if (!split_row(line, field) || !row_fits(field, c->argc - 1, c->argv + 1))
 			continue;
 		since_text(field[FIELD_SINCE], since);
 		for (size_t i = 0; i < SESSION_FIELDS; i++)
@@ -198,7 +225,7 @@ row_of(struct reader_rows *all, const struct bytes field[static SESSION_FIELDS])
 }
 
 int
-who_readers(struct call *c, const char *what, bool apart, enum output_form form)
+who_readers(struct call *c, int n, char *const *whom, bool apart, enum output_form form)
 {
 	static const struct output_column columns[] = { { .title = "username" },
 		                                        { "#", "connections", false, false },
@@ -225,7 +252,7 @@ who_readers(struct call *c, const char *what, bool apart, enum output_form form)
 	rest = buffer_bytes(&said);
 	while (bytes_split(&rest, '\n', &line)) {
 		struct reader_row *r;
-		if (!split_row(line, field) || !row_fits(field, what))
+		if (!split_row(line, field) || !row_fits(field, n, whom))
 			continue;
 		if (apart) {
 			output_value(o, field[FIELD_USER]);
@@ -258,7 +285,7 @@ who_readers(struct call *c, const char *what, bool apart, enum output_form form)
 
 /* Each session by its own name, so that those are ended that were seen; *users hears whose they were. */
 static int
-kick(struct call *c, const char *what, unsigned *count, struct buffer *users)
+kick(struct call *c, int n, char *const *whom, unsigned *count, struct buffer *users)
 {
 	static const char *const who[] = { "who" };
 	struct buffer            said = { 0 }, ended = { 0 };
@@ -270,7 +297,7 @@ kick(struct call *c, const char *what, unsigned *count, struct buffer *users)
 	rest = buffer_bytes(&said);
 	while (status == COMMAND_DONE && bytes_split(&rest, '\n', &line)) {
 		const char *ask[] = { "kick", "session", session };
-		if (!split_row(line, field) || !row_fits(field, what) ||
+		if (!split_row(line, field) || !row_fits(field, n, whom) ||
 		    !bytes_string(field[FIELD_SESSION], session, sizeof session))
 			continue;
 		status = keepers_ask(c, 3, ask, &ended);
@@ -287,11 +314,14 @@ run_kick(struct call *c)
 {
 	struct buffer users = { 0 };
 	unsigned      n = 0;
+	const char   *misfit;
 	int           status;
 
-	if (c->argc != 2)
+	if (c->argc < 2)
 		return command_wrong(c, "kick wants to know whom");
-	status = kick(c, c->argv[1], &n, &users);
+	if ((misfit = who_misfit(c->argc - 1, c->argv + 1)) != NULL)
+		return command_wrong(c, "%s", misfit);
+	status = kick(c, c->argc - 1, c->argv + 1, &n, &users);
 	buffer_free(&users);
 	if (status != COMMAND_DONE)
 		return status;
@@ -300,13 +330,13 @@ run_kick(struct call *c)
 }
 
 int
-who_kick(struct call *c, const char *what)
+who_kick(struct call *c, int n, char *const *whom)
 {
 	struct buffer users = { 0 };
-	unsigned      n = 0;
-	int           status = kick(c, what, &n, &users);
+	unsigned      ended = 0;
+	int           status = kick(c, n, whom, &ended, &users);
 
-	if (status == COMMAND_DONE && n == 0) {
+	if (status == COMMAND_DONE && ended == 0) {
 		(void)puts("no users kicked");
 		status = COMMAND_NOT_FOUND;
 	} else if (status == COMMAND_DONE)

@@ -71,6 +71,25 @@ def test_kick_by_user_and_by_session(house):
     assert (done.returncode, done.stdout) == (1, "0 sessions ended\n")
 
 
+def test_kick_of_a_user_from_one_network(house):
+    jack, jill = house.imap("jack"), house.imap("jill")
+    wait_for(lambda: len(who(house)) == 2)
+    assert [r["user"] for r in who(house, "ja*", "127.0.0.0/8")] == ["jack@example.com"]
+    assert who(house, "ja*", "192.0.2.0/24") == []
+    done = house.command("kick", "jack@example.com", "192.0.2.0/24", check=False)
+    assert (done.returncode, done.stdout) == (1, "0 sessions ended\n")
+    for wrong in (["jack@example.com", "jill@example.com"], ["127.0.0.1", "127.0.0.0/8"], ["jack@example.com", "127.0.0.1", "jill@example.com"]):
+        done = house.command("kick", *wrong, check=False)
+        assert done.returncode not in (0, 1) and "is enough" in done.stderr, done
+    assert jack.noop()[0] == jill.noop()[0] == "OK"
+    assert house.command("kick", "127.0.0.0/8", "jack@example.com").stdout == "1 session ended\n"
+    assert ended(jack).startswith(b"* BYE ")
+    assert jill.noop()[0] == "OK"
+    done = house.command("doveadm", "kick", "jill@*", "127.0.0.1")
+    assert done.stdout == "kicked connections from the following users:\njill@example.com \n"
+    assert ended(jill).startswith(b"* BYE ")
+
+
 def test_a_disabled_account_is_sent_away(house):
     box, drop, other = house.imap("eve"), pop3(house, "eve"), house.imap("jack")
     house.command("account", "set", "eve@example.com", "enabled", "no")
