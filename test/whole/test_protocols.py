@@ -123,3 +123,47 @@ def test_the_log_tells_of_a_login_and_its_end_as_dovecot_does():
         mpid = re.search(r"mpid=(\d+)", line)[1]
         end = wait_for(lambda: re.search(rf"imap\(jack@example.com\)<{mpid}><{session}>: Disconnected(.*)", house.text()))[1]
         assert re.match(r" in IDLE in=\d+ out=\d+ ", end), end
+
+
+BIG = b"Subject: big\r\n\r\n" + (b"x" * 70 + b"\r\n") * 200000
+
+
+@pytest.fixture(scope="module")
+def big():
+    """A house with one letter that no buffer on the way holds."""
+    with Village("jack") as house:
+        box = house.imap()
+        assert box.append("INBOX", None, None, BIG)[0] == "OK"
+        box.logout()
+        yield house
+
+
+@pytest.mark.parametrize("said, named", [
+    (b"x FETCH 1 BODY[]\r\n", "FETCH"),
+    (b"x UID FETCH 1:* (BODY[] FLAGS)\r\n", "UID FETCH"),
+    (b"x APPEND INBOX {100+}\r\nabc", "APPEND"),
+], ids=["FETCH", "UID FETCH", "APPEND"])
+def test_the_log_names_the_command_that_was_cut_off(big, said, named):
+    """Catalogue R370: the client goes in the midst of it; Dovecot, too, names the command in the line of the end."""
+    before = len(big.text())
+    box = big.imap()
+    box.select("INBOX")
+    box.send(said)
+    if "FETCH" in named:
+        assert box.read(1000)
+    box.shutdown()
+    line = wait_for(lambda: re.search(r"imap\(jack@example.com\)<\d+><\w+>: Disconnected(.*)", big.text()[before:]))[1]
+    assert re.match(rf" in {named}: Connection closed(: [\w ]+)? in=\d+ out=\d+ ", line), line
+
+
+def test_the_log_names_no_command_between_commands(big):
+    before = len(big.text())
+    box = big.imap()
+    box.select("INBOX")
+    box.shutdown()
+    line = wait_for(lambda: re.search(r"imap\(jack@example.com\)<\d+><\w+>: Disconnected(.*)", big.text()[before:]))[1]
+    assert line.startswith(": Connection closed"), line
+    before = len(big.text())
+    big.imap().logout()
+    line = wait_for(lambda: re.search(r"imap\(jack@example.com\)<\d+><\w+>: Disconnected(.*)", big.text()[before:]))[1]
+    assert line.startswith(": Logged out in="), line

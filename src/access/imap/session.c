@@ -685,14 +685,16 @@ session_log(struct imap *s)
 {
 	uint64_t                 in, out;
 	const struct imap_tally *t = &s->tally;
-	bool                     idle = s->command != NULL && (s->command->effect & PATIENT);
+	const char              *in_what = s->command != NULL ? s->command->name : NULL;
+	bool                     idle = in_what != NULL && (s->command->effect & PATIENT);
 	bool                     silent = bytes_is(bytes_of(s->end), "for inactivity");
 
 	stream_counts(s->stream, &in, &out);
 	note_as("mansio/imap",
-	        "imap(%s)<%d><%s>: Disconnected%s%s%s in=%llu out=%llu deleted=%llu expunged=%llu "
+	        "imap(%s)<%d><%s>: Disconnected%s%s%s%s%s in=%llu out=%llu deleted=%llu expunged=%llu "
 	        "trashed=%llu hdr_count=%llu hdr_bytes=%llu body_count=%llu body_bytes=%llu",
-	        s->facts.user, (int)getpid(), s->facts.session, idle ? " in IDLE" : "",
+	        s->facts.user, (int)getpid(), s->facts.session, in_what != NULL ? " in " : "",
+	        in_what != NULL && s->uid ? "UID " : "", in_what != NULL ? in_what : "",
 	        silent ? " "
 	        : idle ? ""
 	               : ": ",
