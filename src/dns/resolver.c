@@ -50,8 +50,14 @@ static const struct { const char *name, *value; } options[] = {
 	{ "use-syslog:", "no" },       { "cache-max-negative-ttl:", "600" },
 	{ "rrset-roundrobin:", "no" }, /* the order is the answer's, not one of each second */
 };
-/* Built into libunbound as empty; the networks of loopback have names too, where somebody gives them. */
-static const char *const built_in[] = { "127.in-addr.arpa." };
+/* Built into libunbound as empty, and asked of our servers nevertheless: the names of a house (rfc8375:4), of tests, which
+   are no names to be special to (rfc6761:6.2), and of the networks of loopback, where somebody gives them.  What stays are
+   localhost., invalid. (rfc6761:6.3, 6.4) and onion. (rfc7686:2), which nobody is to be asked of.  No signature can
+   be had of what a network gives itself. */
+static const struct { const char *zone; bool unsigned_here; } built_in[] = {
+	{ "home.arpa.", true }, { "test.", true }, { "127.in-addr.arpa.", false },
+	{ "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.", false },
+};
 /* clang-format on */
 
 bool
@@ -131,6 +137,9 @@ set_options(struct resolver *r, const struct resolver_settings *set, struct buff
 	(void)ub_ctx_debuglevel(r->ctx, 0);
 	for (size_t i = 0; i < COUNT(options) && why == 0; i++)
 		why = ub_ctx_set_option(r->ctx, options[i].name, options[i].value);
+	for (size_t i = 0; i < COUNT(built_in) && why == 0; i++)
+		if (built_in[i].unsigned_here)
+			why = ub_ctx_set_option(r->ctx, "domain-insecure:", built_in[i].zone);
 	if (why == 0 && set->anchors == 0)
 		why = ub_ctx_set_option(r->ctx, "module-config:", "iterator");
 	if (why != 0)
@@ -154,7 +163,7 @@ resolver_open(struct loop *loop, const struct resolver_settings *set, struct buf
 		resolver_close(&r);
 	else
 		for (size_t i = 0; i < COUNT(built_in); i++)
-			(void)ub_ctx_zone_remove(r->ctx, built_in[i]);
+			(void)ub_ctx_zone_remove(r->ctx, built_in[i].zone);
 	return r;
 }
 

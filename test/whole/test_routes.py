@@ -22,6 +22,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import free_ports, make_certificate, wait_for
+from nameservers import Nsd
 from test_sending import LETTER, Sink, empty, house, names, send  # noqa: F401
 
 OFFERS = ("SIZE 10000000",)
@@ -51,6 +52,27 @@ def test_aliases_that_lead_nowhere(names):  # noqa: F811
         send(h, ["x@ring.example", "y@nowhere-at-all.example"], sender="")
         wait_for(lambda: re.search(r"to=<x@ring\.example>.*status=(deferred|bounced)", h.text()) and
                  re.search(r"to=<y@nowhere-at-all\.example>.*dsn=5\.1\.2, status=bounced", h.text()))
+
+
+@pytest.mark.parametrize("proved", [False, True], ids=["as they come", "with DNSSEC"])
+def test_names_of_a_network_of_its_own_are_asked_for(proved):
+    """rfc8375:4, rfc6761:6.1, 6.2: who keeps a resolver for home.arpa, .test and the addresses of a private network has mail there; the root, which is
+    signed, knows nothing of them.  rfc6761:6.3, 6.4, rfc7686:2: of what nobody is to be asked nobody is, whatever he would say."""
+    ours = ["box.home.arpa", "there.test", "box.10.in-addr.arpa"]
+    nobodys = ["hidden.onion", "there.invalid"]
+    zones = {".": "ns.example. A 127.0.0.1\n"}
+    for domain in ours + nobodys:
+        zone = domain.partition(".")[2] + "."
+        zones[zone] = f"{domain}. MX 10 mx.{zone}\nmx.{zone} A 127.0.0.5\n"
+    port = free_ports(1)[0]
+    with Nsd(zones, sign=["."]) as server, Sink(host="127.0.0.5", port=port) as sink:
+        by = {"dns_validation": "yes", "dns_trust_anchor_file": str(server.anchor)} if proved else {"dns_validation": "no"}
+        with house(inet_interfaces="127.0.0.1", dns_resolver=f"127.0.0.1:{server.port}", smtp_tcp_port=str(port), **by) as h:
+            send(h, [f"x@{domain}" for domain in ours + nobodys], sender="")
+            wait_for(lambda: empty(h), 60)
+            assert sorted(sink.got()) == sorted(f"x@{domain}" for domain in ours)
+            for domain in nobodys:
+                assert re.search(rf"to=<x@{re.escape(domain)}>.*dsn=5\.1\.2, status=bounced", h.text()), domain
 
 
 # ---- hosts that are ourselves ---------------------------------------------------------------------
