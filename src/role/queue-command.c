@@ -210,6 +210,21 @@ order_after(struct queue_walk *w)
 		buffer_printf(&w->said, "%s\t%zu\n", id, w->count);
 }
 
+/* Where it is led belongs to what was done. */
+static void
+tell_order(struct queue_walk *w, const struct letter *l, const struct recipient *r)
+{
+	struct buffer text = { 0 };
+	const char   *to = w->choice.route;
+
+	buffer_add_string(&text, order_words[w->order]);
+	if (w->order == ORDER_REROUTE)
+		buffer_printf(&text, ", to %s", *to != '\0' ? to : "where the tables say");
+	buffer_add_char(&text, '\0');
+	queue_tell_order(w->house, l, r, text.at);
+	buffer_free(&text);
+}
+
 /* The letter may be gone then. */
 static bool
 order_letter(struct queue_walk *w, struct letter *l)
@@ -235,7 +250,7 @@ order_letter(struct queue_walk *w, struct letter *l)
 			queue_change(queue_of(h)->queue, l);
 		}
 		if (!c->dry)
-			queue_tell_order(h, l, r, order_words[o]);
+			tell_order(w, l, r);
 		if (!c->dry)
 			obey(h, r, o);
 	}

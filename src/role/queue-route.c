@@ -367,18 +367,18 @@ queue_is_filtered(const struct recipient *r)
 	return r->letter->handling.filter.len > 0 && !is_verified_only(r->letter);
 }
 
-/* "smtp:[127.0.0.1]:10025" */
+/* "smtp:[127.0.0.1]:10025"; "smtp:" leads to the recipient's domain, as in transport_maps, and as Postfix's FILTER does. */
 static void
 send_to_filter(struct house *h, struct recipient *r)
 {
 	struct arena      *a = arena_open(NULL);
 	struct bytes       rest = r->letter->handling.filter, name = { NULL, 0 };
 	struct word_routed w = { .scope = ROUTED_ADDRESS, .sender = "" };
+	const char        *at = strrchr(r->address, '@');
 
 	(void)bytes_split(&rest, ':', &name);
 	w.transport = arena_copy(a, name);
-	w.nexthop = rest.len > 0 ? arena_copy(a, rest)
-	                         : arena_copy(a, bytes_of(queue_of(h)->common.myhostname));
+	w.nexthop = rest.len > 0 ? arena_copy(a, rest) : at != NULL ? at + 1 : r->address;
 	routed(h, r, &w);
 	arena_close(&a);
 }

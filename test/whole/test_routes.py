@@ -75,6 +75,19 @@ def test_names_of_a_network_of_its_own_are_asked_for(proved):
                 assert re.search(rf"to=<x@{re.escape(domain)}>.*dsn=5\.1\.2, status=bounced", h.text()), domain
 
 
+def test_a_letter_led_another_way_without_a_host_goes_to_its_domain(names):  # noqa: F811
+    """transport(5): "smtp:" is the domain of the recipient, as with Postfix's content filters that name no next hop; and it is told where it was led."""
+    port, closed = free_ports(2)
+    with Sink(host="127.0.0.5", port=port) as sink, by_names(names, port, transport_maps=f"inline:{{plain.example=smtp:[127.0.0.1]:{closed}}}",
+                                                             minimal_backoff_time="300s") as h:
+        send(h, ["p@plain.example"])
+        wait_for(lambda: h.count("status=deferred"))
+        h.command("queue", "reroute", "--to", "smtp:", "ALL")
+        wait_for(lambda: empty(h))
+        assert sink.got() == ["p@plain.example"]
+        assert "led another way by an administrator, to smtp:\n" in wait_for(lambda: (t := h.command("trace", "p@plain.example").stdout) and "done: " in t and t)
+
+
 # ---- hosts that are ourselves ---------------------------------------------------------------------
 
 def named(name):
