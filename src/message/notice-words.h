@@ -3,6 +3,7 @@
  *
  * notice_words()    by its tag, "en", "zh", with or without a region behind it ("zh-CN", "zh_CN.UTF-8"); NULL: not spoken.
  * notice_explain()  what a status (rfc3463) means for the person, and what may be done; never NULL.
+ *                   `told`: another host has said it; else nobody is blamed for it.
  * notice_language() the number'th tag there is, NULL at the end.
  */
 #ifndef MESSAGE_NOTICE_WORDS_H
@@ -23,7 +24,7 @@ struct notice_words {
 	const char *number;                     /* of the letter here                 */
 };
 const struct notice_words *notice_words(struct bytes tag);
-const char *notice_explain(const struct notice_words *, struct bytes status);
+const char *notice_explain(const struct notice_words *, struct bytes status, bool told);
 const char *notice_language(size_t number);
 
 #endif

@@ -395,6 +395,8 @@ put_header(struct writer *w, bool eight)
 static void
 put_person(struct writer *w, const struct notice_words *words, const struct notice_recipient *r)
 {
+	/* "host mx said: 550 ...", or that it refused to talk; what begins otherwise are words of ours. */
+	bool   told = r->said.len > 0 || bytes_starts(r->diagnostic, BYTES("host "));
 	size_t from;
 	char   date[48];
 
@@ -416,7 +418,7 @@ put_person(struct writer *w, const struct notice_words *words, const struct noti
 	    r->what != NOTICE_UNDELIVERABLE)
 		return;
 	put(w, "    ");
-	put_folded(w, bytes_of(notice_explain(words, r->status)), 4, "    ");
+	put_folded(w, bytes_of(notice_explain(words, r->status, told)), 4, "    ");
 	put(w, "\r\n");
 	if (r->what == NOTICE_FAILED && r->status.len > 0 && r->status.at[0] == '4') {
 		put(w, "    ");

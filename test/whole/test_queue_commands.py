@@ -209,6 +209,7 @@ def test_a_letter_returned_tells_its_sender(house):
     notice = wait_for(lambda: [r for r in rows(house, "--recipient", "carl@*")])[0]
     text = house.command("queue", "show", notice["id"], "--content").stdout
     assert "Action: failed" in text and "Status: 5.7.0" in text
+    assert "The message did not go on" in text and "The other" not in text         # nobody else has refused it
     house.command("queue", "bounce", "--sender", "<>")
     wait_for(lambda: who(house) == {"b", "c"})        # nothing is said to nobody
 

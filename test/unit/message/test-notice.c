@@ -282,8 +282,8 @@ test_languages(void **state)
 	HOLDS("the subject is words of rfc2047", says(&b, "\r\nSubject: =?utf-8?B?6YCA5L+h"));
 	HOLDS("nobody speaks that", notice_words(BYTES("xx")) == NULL && notice_words(BYTES("english")) == NULL);
 	for (size_t i = 0; notice_language(i) != NULL; i++)
-		HOLDS("each has words for everything", *notice_explain(notice_words(bytes_of(notice_language(i))), BYTES("")) != '\0' &&
-		      *notice_explain(notice_words(bytes_of(notice_language(i))), BYTES("5.99.99")) != '\0');
+		HOLDS("each has words for everything", *notice_explain(notice_words(bytes_of(notice_language(i))), BYTES(""), true) != '\0' &&
+		      *notice_explain(notice_words(bytes_of(notice_language(i))), BYTES("5.99.99"), false) != '\0');
 	buffer_free(&b);
 	arena_close(&a);
 }
@@ -291,19 +291,30 @@ test_languages(void **state)
 static void
 test_explained(void **state)
 {
-	static const struct { const char *why, *status, *begins; } rows[] = {
-		{ "rfc3463:3.2 X.1.1", "5.1.1", "There is no such mailbox" },
-		{ "rfc7505:4.2 X.1.10", "5.1.10", "That domain takes no mail" },
-		{ "rfc3463:3.3 X.2.2", "4.2.2", "The mailbox is full" },
-		{ "rfc3463:3.8 X.7.1", "5.7.1", "The other side does not want" },
-		{ "X.7.26 is of its class", "5.7.26", "The other side did not take" },
-		{ "no status", "", "The reason" },
-		{ "broken", "5", "The reason" },
+	static const struct { const char *why, *status, *begins; bool own; } rows[] = {
+		{ "rfc3463:3.2 X.1.1", "5.1.1", "There is no such mailbox", false },
+		{ "rfc7505:4.2 X.1.10", "5.1.10", "That domain takes no mail", false },
+		{ "rfc3463:3.3 X.2.2", "4.2.2", "The mailbox is full", false },
+		{ "rfc3463:3.8 X.7.1", "5.7.1", "The other side does not want", false },
+		{ "X.7.26 is of its class", "5.7.26", "The other side did not take", false },
+		{ "rfc3463:3.8 X.7.4, another's", "5.7.4", "The other side did not take", false },
+		{ "ours: no STARTTLS where it must be", "4.7.4", "No connection that is secure", true },
+		{ "ours: no handshake, or DANE without DNSSEC", "4.7.5", "No connection that is secure", true },
+		{ "rfc8689:4.2.1 X.7.30, ours: no REQUIRETLS there", "5.7.30", "No connection that is secure", true },
+		{ "ours: an administrator returned it", "5.7.0", "The message did not go on", true },
+		{ "rfc3463:3.4 X.3.5, another's", "4.3.5", "The other host cannot take", false },
+		{ "ours: no such transport", "4.3.5", "A setting of the server", true },
+		{ "ours: a table cannot be asked", "4.3.0", "The message could not be passed on", true },
+		{ "rfc2852:4.1.4: it has no DELIVERBY", "5.3.3", "The other host cannot do", true },
+		{ "its SIZE was known before", "5.3.4", "The message is too large for the other host", true },
+		{ "rfc6531:3.7.4.2 X.6.7: in the Subject, perhaps", "5.6.7", "The message has letters, in an address or in its header", true },
+		{ "no status", "", "The reason", false },
+		{ "broken", "5", "The reason", false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
-		HOLDS(rows[i].why, bytes_starts(bytes_of(notice_explain(notice_words(BYTES("en")), bytes_of(rows[i].status))), bytes_of(rows[i].begins)));
+		HOLDS(rows[i].why, bytes_starts(bytes_of(notice_explain(notice_words(BYTES("en")), bytes_of(rows[i].status), !rows[i].own)), bytes_of(rows[i].begins)));
 }
 
 /* The copy says whose it is, and nothing of a template but its subject (bounce(5)). */
