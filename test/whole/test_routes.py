@@ -22,7 +22,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import free_ports, make_certificate, wait_for
-from nameservers import Nsd
+from nameservers import Nsd, Unbound
 from test_sending import LETTER, Sink, empty, house, names, send  # noqa: F401
 
 OFFERS = ("SIZE 10000000",)
@@ -65,9 +65,10 @@ def test_names_of_a_network_of_its_own_are_asked_for(proved):
         zone = domain.partition(".")[2] + "."
         zones[zone] = f"{domain}. MX 10 mx.{zone}\nmx.{zone} A 127.0.0.5\n"
     port = free_ports(1)[0]
-    with Nsd(zones, sign=["."]) as server, Sink(host="127.0.0.5", port=port) as sink:
+    lines = "".join(f'  local-zone: "{zone}" nodefault\n' for zone in zones if zone != ".")
+    with Nsd(zones, sign=["."]) as server, Unbound(server, lines) as resolver, Sink(host="127.0.0.5", port=port) as sink:
         by = {"dns_validation": "yes", "dns_trust_anchor_file": str(server.anchor)} if proved else {"dns_validation": "no"}
-        with house(inet_interfaces="127.0.0.1", dns_resolver=f"127.0.0.1:{server.port}", smtp_tcp_port=str(port), **by) as h:
+        with house(inet_interfaces="127.0.0.1", dns_resolver=f"127.0.0.1:{resolver.port}", smtp_tcp_port=str(port), **by) as h:
             send(h, [f"x@{domain}" for domain in ours + nobodys], sender="")
             wait_for(lambda: empty(h), 60)
             assert sorted(sink.got()) == sorted(f"x@{domain}" for domain in ours)
