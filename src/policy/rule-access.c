@@ -619,7 +619,8 @@ check_sender(struct rule_work *w, const struct rule_step *s)
 	if (w->facts->sender.len == 0)
 		return rule_access_key(w, s, bytes_of(w->rules->null_key), true, w->facts->sender,
 		                       rule_class_sender, &found);
-	return look_at_address(w, s, w->facts->sender_whole, w->facts->sender, rule_class_sender);
+	return look_at_address(w, s, rule_meant(w, w->facts->sender_whole),
+	                       rule_meant(w, w->facts->sender), rule_class_sender);
 }
 
 static enum rule_result
@@ -627,8 +628,8 @@ check_recipient(struct rule_work *w, const struct rule_step *s)
 {
 	if (!w->facts->has_recipient || w->facts->recipient.len == 0)
 		return RULE_DUNNO;
-	return look_at_address(w, s, w->facts->recipient_whole, w->facts->recipient,
-	                       rule_class_recipient);
+	return look_at_address(w, s, rule_meant(w, w->facts->recipient_whole),
+	                       rule_meant(w, w->facts->recipient), rule_class_recipient);
 }
 
 /* clang-format off */

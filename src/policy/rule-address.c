@@ -32,7 +32,7 @@ refuse_short(struct rule_work *w, struct bytes address, const char *class)
 {
 	if (address.len == 0 || is_full(address))
 		return RULE_DUNNO;
-	return rule_reject_of(w, (int)w->set->non_fqdn, "5.5.2", address, class,
+	return rule_reject_of(w, (int)w->set->non_fqdn, "5.5.2", rule_meant(w, address), class,
 	                      "need fully-qualified address");
 }
 
@@ -96,7 +96,7 @@ refuse_destination(struct rule_work *w, const struct rule_step *s, int64_t code,
 		return rule_unsure(w, w->facts->recipient);
 	if (!is_ours(w))
 		return rule_reject(w, (int)code, status, "<%s>: Relay access denied",
-		                   rule_shown(w, w->facts->recipient));
+		                   rule_shown(w, rule_meant(w, w->facts->recipient)));
 	rule_tell(w, "%s: the recipient's domain is ours", s->name);
 	return RULE_DUNNO;
 }
@@ -115,7 +115,7 @@ check_relay(struct rule_work *w, const struct rule_step *s)
 
 	if (r != RULE_DUNNO || !w->facts->has_recipient)
 		return r;
-	return rule_reject_of(w, (int)w->set->relay, "5.7.1", w->facts->recipient,
+	return rule_reject_of(w, (int)w->set->relay, "5.7.1", rule_meant(w, w->facts->recipient),
 	                      rule_class_recipient, "Relay access denied");
 }
 
@@ -144,8 +144,8 @@ refuse_unknown(struct rule_work *w, struct bytes address, struct bytes table, co
 	for (size_t i = 0; i < POLICY_UNKNOWN_TABLES; i++)
 		if (bytes_is(table, names[i]))
 			code = w->set->unknown_code[i];
-	return rule_reject_of(w, (int)code, class == rule_class_sender ? "5.1.0" : "5.1.1", address,
-	                      class,
+	return rule_reject_of(w, (int)code, class == rule_class_sender ? "5.1.0" : "5.1.1",
+	                      rule_meant(w, address), class,
 	                      arena_printf(w->life, "User unknown in %s", rule_shown(w, table)));
 }
 
@@ -170,7 +170,7 @@ refuse_in_words(struct rule_work *w, int code, struct bytes address, struct byte
 	if (class == rule_class_sender &&
 	    bytes_equal(bytes_cut(status, 1, SIZE_MAX), BYTES(".1.1")))
 		status = status.at[0] == '4' ? BYTES("4.1.0") : BYTES("5.1.0");
-	return rule_reject_of(w, code, arena_copy(w->life, status), address, class,
+	return rule_reject_of(w, code, arena_copy(w->life, status), rule_meant(w, address), class,
 	                      rule_shown(w, rest));
 }
 
@@ -202,11 +202,11 @@ rule_recipient_refused(struct rule_work *w)
 	case RECIPIENT_FULL_NOW: /* rfc3463:3.3: X.2.2 mailbox full */
 		return rule_reject(w, 452, "4.2.2",
 		                   "<%s>: Quota exceeded (mailbox for user is full)",
-		                   rule_shown(w, f->recipient));
+		                   rule_shown(w, rule_meant(w, f->recipient)));
 	case RECIPIENT_FULL:
 		return rule_reject(w, 552, "5.2.2",
 		                   "<%s>: Quota exceeded (mailbox for user is full)",
-		                   rule_shown(w, f->recipient));
+		                   rule_shown(w, rule_meant(w, f->recipient)));
 	case RECIPIENT_FOREIGN: /* the transport that has it takes nothing: error:5.1.1 words */
 		return begins_with_status(f->recipient_why) && !borne
 		               ? refuse_in_words(w, 550, f->recipient, f->recipient_why,

@@ -128,6 +128,8 @@ know(void *ctx, struct bytes name, struct bytes *value)
 	const struct reply      *r = ctx;
 	const struct rule_facts *f = r->work->facts;
 	struct arena            *a = r->work->life;
+	struct bytes             sender = rule_meant(r->work, f->sender);
+	struct bytes             recipient = rule_meant(r->work, f->recipient);
 	const struct {
 		const char  *name;
 		struct bytes value;
@@ -144,12 +146,12 @@ know(void *ctx, struct bytes name, struct bytes *value)
 		{ "client_name", f->name },
 		{ "reverse_client_name", f->reverse },
 		{ "helo_name", f->helo },
-		{ "sender", f->sender.len > 0 ? f->sender : BYTES("<>") },
-		{ "sender_name", f->sender.len > 0 ? part_of(f->sender, false) : BYTES("<>") },
-		{ "sender_domain", part_of(f->sender, true) },
-		{ "recipient", f->recipient },
-		{ "recipient_name", part_of(f->recipient, false) },
-		{ "recipient_domain", part_of(f->recipient, true) },
+		{ "sender", sender.len > 0 ? sender : BYTES("<>") },
+		{ "sender_name", sender.len > 0 ? part_of(sender, false) : BYTES("<>") },
+		{ "sender_domain", part_of(sender, true) },
+		{ "recipient", recipient },
+		{ "recipient_name", part_of(recipient, false) },
+		{ "recipient_domain", part_of(recipient, true) },
 	};
 
 	for (size_t i = 0; i < COUNT(known); i++)
@@ -295,7 +297,9 @@ reject_sender(struct rule_work *w, const struct rule_step *s)
 {
 	if (w->facts->sender.len == 0)
 		return RULE_DUNNO;
-	return reject_listed(w, s, (struct subject){ w->facts->sender, rule_class_sender, false });
+	return reject_listed(w, s,
+	                     (struct subject){ rule_meant(w, w->facts->sender), rule_class_sender,
+	                                       false });
 }
 
 static enum rule_result
@@ -304,7 +308,8 @@ reject_recipient(struct rule_work *w, const struct rule_step *s)
 	if (!w->facts->has_recipient || w->facts->recipient.len == 0)
 		return RULE_DUNNO;
 	return reject_listed(w, s,
-	                     (struct subject){ w->facts->recipient, rule_class_recipient, false });
+	                     (struct subject){ rule_meant(w, w->facts->recipient),
+	                                       rule_class_recipient, false });
 }
 
 bool

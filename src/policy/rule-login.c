@@ -5,7 +5,8 @@ static enum rule_result
 unowned(struct rule_work *w)
 {
 	return rule_reject(w, 553, "5.7.1", "<%s>: Sender address rejected: not owned by user %s",
-	                   rule_shown(w, w->facts->sender), rule_shown(w, w->facts->user));
+	                   rule_shown(w, rule_meant(w, w->facts->sender)),
+	                   rule_shown(w, w->facts->user));
 }
 
 /* Whose the address is; WAITS while that is asked. */
@@ -46,10 +47,10 @@ look(struct rule_work *w, unsigned whose)
 		return r;
 	if (!user && o != OWNED_BY_NONE)
 		return rule_reject(w, 553, "5.7.1", "<%s>: Sender address rejected: not logged in",
-		                   rule_shown(w, f->sender));
+		                   rule_shown(w, rule_meant(w, f->sender)));
 	if (user && o != OWNED_BY_SELF && !(o == OWNED_BY_NONE && whose & ONLY_KNOWN))
 		return unowned(w);
-	rule_tell(w, "%s: <%s> is %s", w->rule, rule_shown(w, f->sender),
+	rule_tell(w, "%s: <%s> is %s", w->rule, rule_shown(w, rule_meant(w, f->sender)),
 	          o == OWNED_BY_NONE ? "nobody's" : "their own");
 	return RULE_DUNNO;
 }

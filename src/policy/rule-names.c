@@ -166,7 +166,8 @@ refuse_domain(struct rule_work *w, enum host is, struct bytes address, struct by
 {
 	const char *class = sender ? rule_class_sender : rule_class_recipient;
 	const char *begin =
-		arena_printf(w->life, "<%s>: %s rejected:", rule_shown(w, address), class);
+		arena_printf(w->life, "<%s>: %s rejected:", rule_shown(w, rule_meant(w, address)),
+	                     class);
 	const char *status = sender ? "4.1.8" : "4.1.2";
 
 	if (is == HOST_TAKES_NOTHING)

@@ -79,27 +79,6 @@ protocol_of(const struct rule_facts *f)
 	                                                      : BYTES("SMTP");
 }
 
-/* "a b"@example.com is told by its meaning, a b@example.com. */
-static struct bytes
-meant(struct arena *a, struct bytes address)
-{
-	struct buffer out = { 0 };
-	struct bytes  text;
-	size_t        i = 1;
-
-	if (address.len == 0 || address.at[0] != '"')
-		return address;
-	for (; i < address.len && address.at[i] != '"'; i++) {
-		if (address.at[i] == '\\' && i + 1 < address.len)
-			i++;
-		buffer_add_char(&out, address.at[i]);
-	}
-	buffer_add(&out, bytes_cut(address, i + 1, SIZE_MAX));
-	text = arena_keep(a, buffer_bytes(&out));
-	buffer_free(&out);
-	return text;
-}
-
 /* In the order of Postfix; a service may look at any of them.  What the letter will be called is not known before it
    is there: queue_id is the transaction's name. */
 static struct bytes
@@ -124,8 +103,9 @@ attributes(struct rule_work *w, const struct service *s)
 		{ "server_address", f->server_address },
 		{ "server_port", f->server_port },
 		{ "helo_name", f->helo },
-		{ "sender", meant(a, f->sender) },
-		{ "recipient", one || f->recipients <= 1 ? meant(a, f->recipient) : BYTES("") },
+		{ "sender", rule_meant(w, f->sender) },
+		{ "recipient",
+		  one || f->recipients <= 1 ? rule_meant(w, f->recipient) : BYTES("") },
 		{ "recipient_count", bytes_of(arena_printf(a, "%u", one ? 0 : f->recipients)) },
 		{ "queue_id", f->queue_id },
 		{ "instance", f->instance },
@@ -274,7 +254,8 @@ check_greylist(struct rule_work *w, const struct rule_step *s)
 	case RULE_ANSWER_WAIT: return RULE_WAITS;
 	case RULE_ANSWER_FOUND: /* must wait so many seconds */
 		return rule_defer_if_permit(w, (int)w->set->witness.grey_code, "4.7.1",
-		                            "<%s>: %s rejected: %s", rule_shown(w, f->recipient),
+		                            "<%s>: %s rejected: %s",
+		                            rule_shown(w, rule_meant(w, f->recipient)),
 		                            rule_class_recipient, w->set->witness.grey_text);
 	default: return RULE_DUNNO;
 	}
@@ -296,7 +277,7 @@ say_unverified(struct rule_work *w, const struct verifying *v, bool bad, struct 
 {
 	int         code = (int)(bad ? v->refused : v->later);
 	const char *text = arena_printf(w->life, "<%s>: %s rejected: %s address: %.250s",
-	                                rule_shown(w, v->shown), v->class,
+	                                rule_shown(w, rule_meant(w, v->shown)), v->class,
 	                                code / 100 == 4 ? "unverified" : "undeliverable",
 	                                *v->reason != '\0' ? v->reason : rule_shown(w, why));
 
@@ -504,7 +485,7 @@ defer_exchangers(struct rule_work *w, const char *what, struct bytes host)
 	return rule_defer_if_reject(
 		w, 450, "4.4.4",
 		"<%s>: %s rejected: Unable to look up mail %s%s%s: Host not found, try again",
-		rule_shown(w, w->facts->recipient), rule_class_recipient, what,
+		rule_shown(w, rule_meant(w, w->facts->recipient)), rule_class_recipient, what,
 		host.len > 0 ? " " : "", rule_shown(w, host));
 }
 

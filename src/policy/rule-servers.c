@@ -199,10 +199,10 @@ find_domain(struct looking *l, enum whose whose)
 		                rule_class_client },
 		[OF_REVERSE] = { f->reverse, f->reverse, rule_class_reverse },
 		[OF_HELO] = { f->helo, f->helo, rule_class_helo },
-		[OF_SENDER] = { f->sender.len > 0 ? f->sender_whole : BYTES(""), f->sender,
-		                rule_class_sender },
-		[OF_RECIPIENT] = { f->has_recipient ? f->recipient_whole : BYTES(""), f->recipient,
-		                   rule_class_recipient },
+		[OF_SENDER] = { f->sender.len > 0 ? f->sender_whole : BYTES(""),
+		                rule_meant(l->work, f->sender), rule_class_sender },
+		[OF_RECIPIENT] = { f->has_recipient ? f->recipient_whole : BYTES(""),
+		                   rule_meant(l->work, f->recipient), rule_class_recipient },
 	};
 	ptrdiff_t at;
 

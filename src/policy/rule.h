@@ -123,6 +123,8 @@ const struct rule_list *rule_list_read(const struct rules *, struct bytes text, 
 enum rule_result rule_list_ask(struct rule_work *, const struct rule_list *);
 /* The status for an address of that class: 5.1.1 is a recipient's, 5.1.8 a sender's. */
 const char *rule_status(struct rule_work *, const char *status, const char *class);
+/* "a b"@example.com by its meaning, a b@example.com: what tables and services are asked for, and what replies say, as Postfix does. */
+struct bytes rule_meant(struct rule_work *, struct bytes address);
 /* What the client wrote, fit for a reply: printable, and not endless. */
 const char *rule_shown(struct rule_work *, struct bytes);
 /* The same of what is a whole reply. */

@@ -77,6 +77,26 @@ shown(struct rule_work *w, struct bytes b, size_t most)
 	return out;
 }
 
+/* Quoted-string of rfc5321:4.1.2: the backslash is of the writing, as the quotes are. */
+struct bytes
+rule_meant(struct rule_work *w, struct bytes address)
+{
+	char  *out, *end;
+	size_t i = 1;
+
+	if (address.len == 0 || address.at[0] != '"')
+		return address;
+	end = out = arena_take(w->life, address.len);
+	for (; i < address.len && address.at[i] != '"'; i++) {
+		if (address.at[i] == '\\' && i + 1 < address.len)
+			i++;
+		*end++ = address.at[i];
+	}
+	for (i++; i < address.len; i++)
+		*end++ = address.at[i];
+	return (struct bytes){ out, (size_t)(end - out) };
+}
+
 const char *
 rule_shown(struct rule_work *w, struct bytes b)
 {
@@ -290,7 +310,7 @@ enum rule_result
 rule_unsure(struct rule_work *w, struct bytes address)
 {
 	return rule_reject(w, 451, "4.3.0", "<%s>: Temporary lookup failure",
-	                   rule_shown(w, address));
+	                   rule_shown(w, rule_meant(w, address)));
 }
 
 enum rule_result
@@ -419,9 +439,9 @@ name_stage(struct rule_work *w, enum rule_stage stage)
 	} of[RULE_STAGES] = {
 		[RULE_CLIENT] = { f->name, rule_class_client },
 		[RULE_HELO] = { f->helo, rule_class_helo },
-		[RULE_SENDER] = { f->sender, rule_class_sender },
-		[RULE_RELAY] = { f->recipient, rule_class_recipient },
-		[RULE_RECIPIENT] = { f->recipient, rule_class_recipient },
+		[RULE_SENDER] = { rule_meant(w, f->sender), rule_class_sender },
+		[RULE_RELAY] = { rule_meant(w, f->recipient), rule_class_recipient },
+		[RULE_RECIPIENT] = { rule_meant(w, f->recipient), rule_class_recipient },
 		[RULE_DATA] = { BYTES("DATA"), rule_class_data },
 		[RULE_END_OF_DATA] = { BYTES("END-OF-MESSAGE"), rule_class_end },
 		[RULE_ETRN] = { f->etrn, rule_class_etrn },

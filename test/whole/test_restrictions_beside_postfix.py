@@ -51,6 +51,10 @@ plus+tag@plus.example OK
 box@ REJECT by its local part
 <> REJECT no notices
 sub.example REJECT parent
+x@y@ext.example REJECT quoted
+p+q@plus.example REJECT quoted
+quoted+box@ REJECT its local part
+user@ REJECT its local part
 """,
     "client": """192.0.2.7 REJECT this address
 192.0.3 REJECT this network
@@ -68,10 +72,12 @@ me.example OK
 """,
     "logins": """u@here.example u@here.example
 v@here.example v@here.example
+x@y@ext.example v@here.example
+v w@here.example v@here.example
 """,
 }
 AS_THEY_STAND = {
-    "pcre": "/^bulk-([0-9]+)@/ REJECT bulk number $1\n",
+    "pcre": "/^bulk-([0-9]+)@/ REJECT bulk number $1\n/^(a b|\"|c\\\\|x@)@q\\.example$/ REJECT quoted: $1\n",
     "commands": "/^RCPT TO:<'(.*)'>/ RCPT TO:<$1>\n/^(RCPT TO:<.*>) GARBAGE.*/ $1\n/^HELLO (.*)/ EHLO $1\n/^BREAK/ NOOP\n",
     "words": "/^rude$/ x\n",
     "list": "listed\n",
@@ -239,6 +245,19 @@ CASES = {
     "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
                            mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
 }
+# The local parts that cannot be written without quotes are asked for without them (rfc5321:4.1.2 what they mean).
+QUOTED = ['"x@y"@ext.example', '"user"@q.example', '"p+q"@plus.example', '"quoted+box"@q.example', '"user+t@x"@q.example', '"a b"@q.example', '"\\""@q.example',
+          '"c\\\\"@q.example', '"x@"@q.example', '"reject"@x.example', '"rejec\\t"@x.example', '"other@bad.example"@q.example', '"warn"@x.example']
+for name, rule in (("senders", sender), ("recipients", recipient)):
+    said = [line for who in QUOTED for line in ((FROM % who, f"RCPT TO:<{U}>", "RSET") if name == "senders" else (f"RCPT TO:<{who}>",))]
+    said = ["EHLO test.example", *([] if name == "senders" else [FROM % "a@b.example"]), *said]
+    for what, rules in (("", "check_{0}_access hash:{{t}}/access, check_{0}_access pcre:{{t}}/pcre"), (", all", "reject")):
+        CASES[f"{name} in quotes{what}"] = ({**rule(rules.format(name[:-1])), "smtpd_relay_restrictions": "check_client_access static:OK, reject_unauth_destination" if name == "recipients"
+                                             else RELAY["smtpd_relay_restrictions"], "smtpd_hard_error_limit": "1000", "smtpd_soft_error_limit": "1000"}, said)
+CASES["recipients in quotes may not be relayed to"] = ({**RELAY, "smtpd_hard_error_limit": "1000", "smtpd_soft_error_limit": "1000"},
+                                                       mail("a@x.example", *QUOTED, '"no such"@here.example'))
+CASES["users' addresses in quotes"] = ({**sender("reject_sender_login_mismatch"), **LOGINS}, [f"XCLIENT {USER}", "EHLO test.example"] + [
+    line for who in QUOTED + ['"u"@here.example', '"v w"@here.example'] for line in (FROM % who, f"RCPT TO:<{U}>", "RSET")])
 # Every action word, said of a sender: in the list for senders, and in that for relaying.
 WORDS = ["EHLO friend"] + [line for name in NAMES for line in (FROM % name, f"RCPT TO:<{U}>", f"RCPT TO:<{X}>", "RSET")]
 CASES["access tables, senders"] = ({**CLASS, **sender("check_sender_access hash:{t}/access"), "smtpd_hard_error_limit": "1000", "smtpd_soft_error_limit": "1000"}, WORDS)

@@ -29,7 +29,7 @@ SESSIONS = {
     "to two": ["EHLO mail.client.example", "MAIL FROM:<jack@good.example> SIZE=1234", "RCPT TO:<jill@vm.example>", "RCPT TO:<jo@vm.example>", "DATA", LETTER],
     "two letters": ["EHLO mail.client.example"] + ["MAIL FROM:<jack@good.example>", "RCPT TO:<jill@vm.example>", "DATA", LETTER] * 2,
     "from nobody": ["EHLO mail.client.example", "MAIL FROM:<>", "RCPT TO:<jill@vm.example>", "DATA", LETTER],
-    "forms of addresses": ["EHLO [127.0.0.1]", 'MAIL FROM:<"a b"@good.example>', 'RCPT TO:<"jill"@VM.example>', "RCPT TO:<@a.example:jo@vm.example>",
+    "forms of addresses": ["EHLO [127.0.0.1]", 'MAIL FROM:<"a@b"@good.example>', "RSET", 'MAIL FROM:<"a b"@good.example>', 'RCPT TO:<"jill"@VM.example>', "RCPT TO:<@a.example:jo@vm.example>",
                            "RCPT TO:<postmaster>", "RCPT TO:<jill+tag@vm.example>", "DATA", LETTER],
     "refused on the way": ["EHLO mail.client.example", "MAIL FROM:<jack@good.example>", "RCPT TO:<x@far.example>", "RCPT TO:<jill@vm.example>", "RSET",
                            "MAIL FROM:<joe@good.example>", "RCPT TO:<jo@vm.example>", "DATA", LETTER],

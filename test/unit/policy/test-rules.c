@@ -26,6 +26,8 @@ static const struct { const char *key, *value; } access_table[] = {
 	{ "notofield@x.example", "PREPEND nonsense" },
 	{ "warn@x.example", "WARN look at this" },
 	{ "reject@x.example", "REJECT" },
+	{ "x@y@x.example", "REJECT" },
+	{ "a\"b@x.example", "REJECT" },
 	{ "loop@x.example", "circle" },
 	{ "table@x.example", "check_sender_access hash:other" },
 	{ "number@x.example", "sleep 700" },
@@ -145,6 +147,9 @@ test_refusals(void **state)
 {
 	static const struct { const char *why, *sender, *reply, *rule; } cases[] = {
 		{ "the log names the rule", "reject@x.example", "554 5.7.1 <reject@x.example>: Sender address rejected: Access denied", "check_sender_access" },
+		{ "rfc5321:4.1.2 quotes are no part of the name", "\"reject\"@x.example", "554 5.7.1 <reject@x.example>: Sender address rejected: Access denied", "check_sender_access" },
+		{ "nor where it needs them", "\"x@y\"@x.example", "554 5.7.1 <x@y@x.example>: Sender address rejected: Access denied", "check_sender_access" },
+		{ "nor is a quoted pair's backslash", "\"a\\\"b\"@x.example", "554 5.7.1 <a\"b@x.example>: Sender address rejected: Access denied", "check_sender_access" },
 		{ "a class that leads to itself", "loop@x.example", "451 4.3.5 Server configuration error", NULL },
 		{ "an answer names no tables", "table@x.example", "451 4.3.5 Server configuration error", NULL },
 		{ "nor longer sleeps than lists may have", "number@x.example", "451 4.3.5 Server configuration error", NULL },
