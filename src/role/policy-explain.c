@@ -6,6 +6,7 @@
 
 #include "directory/lookup.h"
 #include "dns/peername.h"
+#include "message/address.h"
 #include "role/enquiry.h"
 #include "role/names.h"
 #include "smtp/receiver/screen-list.h"
@@ -344,13 +345,24 @@ name_client(struct explaining *e, struct bytes told)
 	explain_next(e);
 }
 
+/* As a session has it of MAIL and RCPT: "user"@example.org is user@example.org.  What is no address stands as it is. */
 static struct bytes
-whole(struct house *h, struct arena *a, struct bytes address)
+as_said(struct arena *a, struct bytes word, struct address *out)
 {
-	if (address.len == 0 || bytes_find(address, '@') >= 0)
-		return address;
-	return bytes_of(
-		arena_printf(a, "%.*s@%s", (int)address.len, address.at, h->common.myorigin));
+	struct scan r = scan_of(bytes_of(arena_printf(a, "<%.*s>", (int)word.len, word.at)));
+
+	if (!path_parse(&r, PATH_LENIENT | PATH_UTF8, a, out) || r.rest.len > 0)
+		*out = (struct address){ BYTES(""), BYTES("") };
+	return out->local.len > 0 ? address_text(a, out) : word;
+}
+
+static struct bytes
+whole(struct house *h, struct arena *a, struct bytes said, struct address address)
+{
+	if (address.local.len == 0 || address.domain.len > 0)
+		return said;
+	address.domain = bytes_of(h->common.myorigin);
+	return address_text(a, &address);
 }
 
 static bool
@@ -381,12 +393,14 @@ facts_of(struct house *h, struct arena *a, const struct bytes word[static 8])
 		.tls = word[7].len > 0,
 		.instance = BYTES("explain"),
 	};
-	size_t place = listener_place(&h->listeners, word[0]);
+	size_t         place = listener_place(&h->listeners, word[0]);
+	struct address sender, recipient;
 
 	f.lmtp = place < h->listeners.count && h->listeners.one[place].service == LISTEN_LMTP;
-
-	f.sender_whole = whole(h, a, f.sender);
-	f.recipient_whole = whole(h, a, f.recipient);
+	f.sender = as_said(a, f.sender, &sender);
+	f.recipient = as_said(a, f.recipient, &recipient);
+	f.sender_whole = whole(h, a, f.sender, sender);
+	f.recipient_whole = whole(h, a, f.recipient, recipient);
 	return f;
 }
 

@@ -74,6 +74,28 @@ def test_a_database_is_asked_whether_it_is_trusted():
         program.close()
 
 
+@pytest.mark.parametrize("sender, said", [
+    ('"user"@q.example', "<user@q.example>"), ("user@Q.Example", "<user@q.example>"), ('"x@y"@ext.example', "<x@y@ext.example>"), ('"user"', "<user>"), ('"a"@q.example', None),
+])
+def test_quotes_are_no_part_of_an_address_here_as_in_a_session(house, sender, said):
+    before = house.settings["smtpd_recipient_restrictions"]
+    house.write_settings(smtpd_recipient_restrictions="check_sender_access inline:{{user@ = REJECT by name}, {x@y@ext.example = REJECT by name}}, reject_unauth_destination")
+    try:
+        house.command("reload")
+        house.at_work()
+        with house.smtp() as client:
+            client.ehlo("c.example")
+            client.docmd(f"MAIL FROM:<{sender}>")
+            heard = client.docmd("RCPT TO:<jill@example.com>")
+        told = house.command("policy", "explain", "--client", "127.0.0.1", "--from", sender, "--to", "jill@example.com", check=False).stdout
+        assert (heard[0], "nothing refuses it" in told) == ((250, True) if said is None else (554, False)), (heard, told)
+        if said is not None:
+            assert f"554 5.7.1 {said}: Sender address rejected: by name" in told and heard[1].startswith(f"5.7.1 {said}: Sender address rejected: by name".encode())
+    finally:
+        house.write_settings(smtpd_recipient_restrictions=before)
+        house.command("reload")
+
+
 def test_what_is_no_address_is_said_to_be_none(house):
     done = house.command("policy", "explain", "--client", "somewhere", "--from", "<>", "--to", "jill@example.com", check=False)
     assert done.returncode == 2 and "somewhere is no address" in done.stderr
