@@ -68,6 +68,11 @@ CASES = {
     "silence": ({"smtpd_timeout": "2s"}, [(CLOSED, [None])]),
     "silence in a letter": ({"smtpd_timeout": "2s"}, [(CLOSED, [*LETTER, b"Subject: x\r\n", None])]),
     "more than was asked": ({"smtpd_forbid_unauth_pipelining": "yes"}, one(HELLO + "\r\n" + MAIL)),
+    **{f"more than was asked, {what}": ({"smtpd_forbid_unauth_pipelining": "yes", **more}, one(*said, *[None] * said[-1].count("\r\n")))
+       for what, more, said in (("by HELO", {}, ["HELO test.example", MAIL + "\r\n" + RCPT]), ("before hello", {}, ["NOOP\r\nNOOP"]), ("no word at all", {}, [HELLO, "BAD\r\nRSET"]),
+                                ("one by one", {}, ["HELO test.example", MAIL, RCPT, "RSET"]), ("by who is excepted", EXCEPTED, [HELLO, MAIL, RCPT, "DATA\r\n."]),
+                                ("in one piece", {}, [HELLO, MAIL + "\r\n" + RCPT + "\r\nRSET\r\n" + MAIL]), ("NOOP in one piece", {}, [HELLO, "NOOP\r\nNOOP"]),
+                                ("VRFY in one piece", {}, [HELLO, "VRFY u@here.example\r\nNOOP"]))},
     "a letter behind its DATA": ({"smtpd_forbid_unauth_pipelining": "yes"}, [(CLOSED, [HELLO, MAIL, RCPT, b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\n", None])]),
 }
 

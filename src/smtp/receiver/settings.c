@@ -164,7 +164,8 @@ static const struct setting rows[] = {
 	{ "smtpd_per_request_deadline", SETTING_BOOL, AT(deadline), "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{yes}}",
 	  "Whether smtpd_timeout is for a whole command, and for a whole letter with smtpd_min_data_rate besides; no: for each piece of them that comes.", NULL, 0, 0, "0.3" },
 	{ "smtpd_forbid_unauth_pipelining", SETTING_BOOL, AT(forbid_pipelining), "no",
-	  "Whether a client is sent away that says more before it has heard the answer to EHLO, STARTTLS, AUTH, DATA and the like (rfc2920:3.1).", NULL, 0, 0, "0.3" },
+	  "Whether a client is sent away with 554 that says more before it has heard the answer to EHLO, STARTTLS, AUTH, DATA and the like (rfc2920:3.1), or to any command at all where it has not said EHLO; "
+	  "nobody is excepted, not even by smtpd_client_event_limit_exceptions.", NULL, 0, 0, "0.3" },
 	{ "smtpd_starttls_timeout", SETTING_TIME, AT(starttls_timeout), "10s",
 	  "How long a TLS handshake may take.", NULL, 0, 0, "0.1" },
 	{ "smtpd_min_data_rate", SETTING_NUMBER, AT(min_data_rate), "500",

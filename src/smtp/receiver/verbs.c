@@ -283,20 +283,21 @@ not_a_verb(struct session *s, struct bytes word, struct bytes line)
 		judge_unknown(s, word, line);
 }
 
+/* rfc2920:3.1: who has not said EHLO knows of no pipelining; of who has, some commands must be the last of a group. */
 bool
 session_out_of_turn(const struct session *s)
 {
 	return s->behind && (s->hello != HELLO_EHLO || verbs[s->verb].when & LAST);
 }
 
-/* A client that does not wait for what it must hear. */
+/* A client that does not wait for what it must hear, wherever it comes from. */
 static bool
 sent_away(struct session *s, const struct verb *v)
 {
 	if (v->run == verb_helo || v->run == verb_ehlo)
 		if (screen_hello(s))
 			return true;
-	if (!s->config->set.forbid_pipelining || !s->behind || !(v->when & LAST) || s->excepted)
+	if (!s->config->set.forbid_pipelining || !session_out_of_turn(s))
 		return false;
 	note_as(s->config->service, "improper command pipelining after %s from %s", s->where,
 	        client_of(s));
