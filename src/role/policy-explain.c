@@ -349,7 +349,7 @@ name_client(struct explaining *e, struct bytes told)
 static struct bytes
 as_said(struct arena *a, struct bytes word, struct address *out)
 {
-	struct scan r = scan_of(bytes_of(arena_printf(a, "<%.*s>", (int)word.len, word.at)));
+	struct scan r = scan_of(word);
 
 	if (!path_parse(&r, PATH_LENIENT | PATH_UTF8, a, out) || r.rest.len > 0)
 		*out = (struct address){ BYTES(""), BYTES("") };
