@@ -14,6 +14,7 @@ import pytest
 
 import test_beside_postfix
 from house import BINARY, House, free_ports, wait_for
+from test_sending import Sink
 
 BODY = "Subject: {}\r\n\r\n{}\r\n"
 LETTERS = [
@@ -212,6 +213,26 @@ def test_a_letter_returned_tells_its_sender(house):
     assert "The message did not go on" in text and "The other" not in text         # nobody else has refused it
     house.command("queue", "bounce", "--sender", "<>")
     wait_for(lambda: who(house) == {"b", "c"})        # nothing is said to nobody
+
+
+def test_a_notice_does_not_blame_the_other_host_for_what_is_ours():
+    """One host has no STARTTLS, and one transport is not there; the host that refuses in its own words is named for it."""
+    def refuses(verb, argument, session):
+        return "554 5.7.0 not from you" if verb == "RCPT" else None
+    with Sink() as plain, Sink(refuses) as strict, Sink() as back:
+        ways = {"clear": f"smtp:[127.0.0.1]:{plain.port}", "none": "nothing:", "strict": f"smtp:[127.0.0.1]:{strict.port}", "one": f"smtp:[127.0.0.1]:{back.port}"}
+        with House(mydestination="here.example", mynetworks="127.0.0.0/8", dns_resolver="none", maximal_queue_lifetime="0",
+                   transport_maps=f"inline:{{{', '.join(f'{name}.example={way}' for name, way in ways.items())}}}",
+                   smtp_tls_policy_maps=f"inline:{{{{[127.0.0.1]:{plain.port}=encrypt}}}}") as house:
+            for name in ["clear", "none", "strict"]:
+                with house.smtp() as s:
+                    s.sendmail(f"{name}@one.example", [f"b@{name}.example"], BODY.format("x", "short"))
+            wait_for(lambda: len(back.got()) == 3)
+        told = {to[0].partition("@")[0]: " ".join(text.decode().split()) for _, to, text in back.letters}
+    assert "TLS is required, but was not offered" in told["clear"] and "No connection that is secure enough was to be had" in told["clear"]
+    assert "mail transport unavailable" in told["none"] and "A setting of the server" in told["none"]
+    assert "554 5.7.0 not from you" in told["strict"] and "The other side did not take the message for reasons of security" in told["strict"]
+    assert "The other" not in told["clear"] + told["none"]
 
 
 needs_postfix = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
