@@ -543,6 +543,8 @@ queue_reload(struct house *h)
 	queue_services_name(k->common.syslog_name);
 	k->srs = house_settings(h, &srs_setting_table, NULL, &srs) && *srs.domain != '\0';
 	queue_routes_forget(h);
+	/* What kept letters from a destination may just have been mended: as with Postfix, whose reload begins a new qmgr. */
+	queue_destinations_free(h);
 	queue_patience(k->queue, &(struct queue_patience){
 					 k->rows.least_ms, k->rows.most_ms, k->rows.lifetime_ms,
 					 k->rows.notice_lifetime_ms, k->rows.confirm_cleared });

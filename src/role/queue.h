@@ -291,7 +291,7 @@ void queue_routes_ask(struct house *);                           /* another cler
 void queue_sender_lost(struct house *, uint32_t index);
 void queue_send_status(struct house *, struct buffer *);
 void queue_destinations_leap(struct house *, int64_t ms);         /* the clock was set          */
-void queue_destinations_free(struct house *);                    /* a flush: none waits for its time */
+void queue_destinations_free(struct house *);                    /* a flush, a reload: none waits for its time */
 
 /* What a pipe's command did with the letter of this sending; or its keeper was lost. */
 void queue_piped(struct house *, uint32_t ticket, const struct word_delivered *, int64_t transfer_us);

@@ -131,6 +131,20 @@ def test_wrong_passwords_and_tokens_keep_the_mail(dovecot, mechanism):
         assert "to=<wrong@there.example>" not in dovecot.log() and "status=bounced" not in h.text()
 
 
+def test_after_a_reload_a_relayhost_that_was_put_off_is_tried(dovecot):
+    """As with Postfix, whose reload begins a new qmgr: the login has just been mended, and nobody waits for what was found before."""
+    with sender(dovecot.port, "PLAIN", "wrong", initial_destination_concurrency="1") as h:
+        send(h, ["first@there.example"], sender="")
+        wait_for(lambda: h.count("status=deferred (SASL authentication failed") == 1)
+        send(h, ["second@there.example"], sender="")
+        wait_for(lambda: re.search(r"to=<second@there\.example>.*delivery temporarily suspended", h.text()))
+        h.config.write_text(h.config.read_text().replace("jack:wrong", "jack:way-station"))
+        h.command("reload")
+        send(h, ["third@there.example"], sender="")
+        wait_for(lambda: re.search(r"to=<third@there\.example>.*status=", h.text()))
+        assert re.search(r"to=<third@there\.example>.*status=sent \(250", h.text()), h.text()[-800:]
+
+
 def test_R273_no_mechanism_is_left():
     with Sink(offers=("AUTH ANONYMOUS GSSAPI NTLM",)) as sink, sender(sink.port, "") as h:
         send(h, ["b@there.example"])
