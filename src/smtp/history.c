@@ -59,6 +59,22 @@ fault_of_reply(struct bytes reply)
 	return FAULT_POLICY;
 }
 
+/* What the directory says of an address, as retry: and error: in transport_maps, has the words and the status of who wrote
+   them there: 4.3.2 is no trouble of ours then.  Where it could not be asked the code is 451. */
+unsigned
+fault_of_rule(struct bytes rule, struct bytes reply)
+{
+	static const char *const asks[] = { "smtpd_reject_unlisted_recipient",
+		                            "reject_unlisted_recipient", "check_recipient_maps",
+		                            "reject_unlisted_sender" };
+
+	for (size_t i = 0; i < COUNT(asks); i++)
+		if (bytes_is(rule, asks[i]) &&
+		    (bytes_starts(reply, BYTES("450")) || bytes_starts(reply, BYTES("550"))))
+			return FAULT_BOUNCE;
+	return fault_of_reply(reply);
+}
+
 /* rfc5321:4.2.1: what is no refusal at all, and syntax that the host does not know: one of us has not learned it. */
 unsigned
 fault_of_answer(uint16_t code)

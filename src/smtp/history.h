@@ -36,6 +36,8 @@ struct history {
 unsigned fault_class_named(struct bytes word);           /* 0: none of these */
 /* What a refusal of ours is; 0: of nothing. */
 unsigned fault_of_reply(struct bytes reply);
+/* The same where that rule refuses. */
+unsigned fault_of_rule(struct bytes rule, struct bytes reply);
 /* The same of a host's answer. */
 unsigned fault_of_answer(uint16_t code);
 

@@ -35,6 +35,7 @@ database@there.example database
 service@there.example service
 """,
     "aliases": "u: discard@there.example\n",
+    "transport": "off@here.example retry:4.3.2 not today\nfull@here.example retry:4.3.1 no room there\nshut@here.example error:5.3.0 closed\n",
 }
 HEADERS = "/^X-Bad:/ REJECT no such fields\n"
 MAIL, RCPT = "MAIL FROM:<a@there.example>", "RCPT TO:<u@here.example>"
@@ -52,6 +53,9 @@ MISTAKES = {
     "no TLS here": ["STARTTLS"],
     "a relay": [MAIL, "RCPT TO:<x@elsewhere.example>"],
     "nobody here": [MAIL, "RCPT TO:<nobody@here.example>"],
+    "its transport says retry": [MAIL, "RCPT TO:<off@here.example>"],
+    "its transport says retry for want of room": [MAIL, "RCPT TO:<full@here.example>"],
+    "its transport says error": [MAIL, "RCPT TO:<shut@here.example>"],
     "a sender refused": ["MAIL FROM:<denied@there.example>", RCPT],
     "a sender put off": ["MAIL FROM:<later@there.example>", RCPT],
     "a wrong table": ["MAIL FROM:<nonsense@there.example>", RCPT],
@@ -73,6 +77,7 @@ SETTINGS = {
     "smtpd_recipient_restrictions": "reject_unauth_destination",
     "smtpd_relay_restrictions": "",
     "header_checks": "regexp:{t}/headers",
+    "transport_maps": "hash:{t}/transport",
     "disable_vrfy_command": "yes",
     "message_size_limit": "30000",
     "hopcount_limit": "50",

@@ -279,10 +279,13 @@ void
 say_refused(struct session *s, const char *verb, struct bytes rcpt, const struct session_verdict *v)
 {
 	struct buffer line = { 0 };
+	unsigned      before = s->history.faults;
 
 	log_refused(s, verb, rcpt, v);
 	add_refusal(&line, v);
 	say(s, "%.*s", (int)line.len, line.at);
+	/* The reply alone does not tell whose doing it is. */
+	s->history.faults = before | fault_of_rule(v->rule, v->reply);
 	buffer_free(&line);
 	if (v->shut || is_farewell(v->reply))
 		hang_up(s);

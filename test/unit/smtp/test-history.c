@@ -32,6 +32,14 @@ static const struct blame_case { const char *why, *reply; unsigned fault; } blam
 	{ "nothing", "", 0 },
 	{ "less than a code", "55", 0 },
 };
+static const struct rule_case { const char *why, *rule, *reply; unsigned fault; } by_rules[] = {
+	{ "retry: with a status of its own", "smtpd_reject_unlisted_recipient", "450 4.3.2 <x@y>: Recipient address rejected: not today", FAULT_BOUNCE },
+	{ "error: with one", "reject_unlisted_recipient", "550 5.3.0 <x@y>: Recipient address rejected: closed", FAULT_BOUNCE },
+	{ "of a sender", "reject_unlisted_sender", "550 5.7.1 <x@y>: Sender address rejected: gone", FAULT_BOUNCE },
+	{ "nobody could be asked", "smtpd_reject_unlisted_recipient", "451 4.3.0 <x@y>: Temporary lookup failure", FAULT_DATA },
+	{ "another rule", "reject_unauth_destination", "554 5.7.1 <x@y>: Relay access denied", FAULT_POLICY },
+	{ "none", "", "451 4.3.5 Server configuration error", FAULT_SOFTWARE },
+};
 static const struct answer_case { const char *why; uint16_t code; unsigned fault; } answers[] = {
 	{ "an intermediate answer where none is", 354, FAULT_PROTOCOL },
 	{ "not now", 451, 0 }, { "never", 550, 0 }, { "too much", 552, 0 },
@@ -56,6 +64,8 @@ test_blame(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(blames); i++)
 		HOLDS(blames[i].why, fault_of_reply(bytes_of(blames[i].reply)) == blames[i].fault);
+	for (size_t i = 0; i < COUNT(by_rules); i++)
+		HOLDS(by_rules[i].why, fault_of_rule(bytes_of(by_rules[i].rule), bytes_of(by_rules[i].reply)) == by_rules[i].fault);
 	for (size_t i = 0; i < COUNT(answers); i++)
 		HOLDS(answers[i].why, fault_of_answer(answers[i].code) == answers[i].fault);
 }
