@@ -27,7 +27,8 @@ address_read(struct bytes word, struct sockaddr_storage *out, socklen_t *len)
 		(void)snprintf(text, sizeof text, "[%.*s]", (int)word.len, word.at);
 	else if (!bytes_string(word, text, sizeof text))
 		return false;
-	if (!network_parse(bytes_of(text), &n, &wrong))
+	if (!network_parse(bytes_of(text), &n, &wrong) ||
+	    n.bits != (n.family == AF_INET ? 32 : 128))
 		return false;
 	*out = (struct sockaddr_storage){ .ss_family = (sa_family_t)n.family };
 	if (n.family == AF_INET) {

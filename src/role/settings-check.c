@@ -4,6 +4,7 @@
 #include "role/owner.h"
 #include "role/settings.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -632,6 +633,54 @@ check_relays(struct check *c)
 			         wrong.at);
 }
 
+/* One that a connection can come from; either setting may have either family, and brackets. */
+static bool
+is_plain_address(const char *word)
+{
+	struct bytes    text = bytes_of(word);
+	struct in6_addr at;
+	char            plain[64];
+
+	if (text.len > 2 && text.at[0] == '[' && text.at[text.len - 1] == ']')
+		text = bytes_cut(text, 1, text.len - 2);
+	return bytes_string(text, plain, sizeof plain) &&
+	       (inet_pton(AF_INET, plain, &at) == 1 || inet_pton(AF_INET6, plain, &at) == 1);
+}
+
+/* Of all letters, or of those of one transport: where connections come from. */
+static void
+check_bind(struct check *c, const char *transport, const char *name, const char *word,
+           const char *right)
+{
+	struct buffer own = { 0 };
+
+	if (transport != NULL)
+		buffer_printf(&own, "%s/", transport);
+	buffer_printf(&own, "%s", name);
+	buffer_add_char(&own, '\0');
+	if (settings_line(c->settings, own.at) > 0 && *word != '\0' && !is_plain_address(word))
+		complain(c, settings_line(c->settings, own.at), "%s = %s: write %s", own.at, word,
+		         right);
+	buffer_free(&own);
+}
+
+static void
+check_binds(struct check *c)
+{
+	struct sender_settings r;
+	size_t                 place = 0;
+	const char            *transport = NULL;
+
+	do {
+		if (!settings_fill(c->settings, &sender_setting_table, transport, &r, NULL))
+			continue;
+		check_bind(c, transport, "smtp_bind_address", r.bind_address,
+		           "an IPv4 address of this machine, as 192.0.2.1");
+		check_bind(c, transport, "smtp_bind_address6", r.bind_address6,
+		           "an IPv6 address of this machine, as 2001:db8::1");
+	} while ((transport = transports_name(c->settings, false, &place)) != NULL);
+}
+
 static void
 check_origin(struct check *c, const char *origin)
 {
@@ -766,6 +815,7 @@ check_common(struct check *c)
 	check_classes(c);
 	check_transports(c);
 	check_relays(c);
+	check_binds(c);
 	tables_named(c->settings, check_table_name, c);
 	check_trusted(c, &common);
 	letter_settings_check(c->settings, &c->listeners, complain_of_letters, c);
