@@ -66,6 +66,15 @@ struct trace {
 	struct buffer events;  /* of struct event *                          */
 	uint64_t      session; /* of the letter                              */
 	struct buffer said;
+	struct buffer lines_said; /* of struct line: those of a list that stand in `said` */
+	size_t        listed;
+};
+
+/* One of a list: its letter's first event, and where it stands in what is said.  Letters are found by their last event, and
+   which came first may be another. */
+struct line {
+	int64_t at_us;
+	size_t  at, len;
 };
 
 static void trace_go(void *ctx);
@@ -96,6 +105,7 @@ trace_end(struct trace *t, int status)
 	buffer_free(&t->entries);
 	buffer_free(&t->events);
 	buffer_free(&t->said);
+	buffer_free(&t->lines_said);
 	map_close(&t->known);
 	many_drop(t);
 	arena_close(&t->life);
@@ -315,12 +325,65 @@ follow_notices(struct trace *t, const struct life *l)
 	buffer_free(&rest);
 }
 
+/* What was said from there on is one line. */
+static void
+line_keep(struct trace *t, int64_t at_us, size_t from)
+{
+	struct line line = { at_us, from, t->said.len - from };
+
+	buffer_add(&t->lines_said, (struct bytes){ (const char *)&line, sizeof line });
+}
+
+static int
+compare_lines(const void *a, const void *b)
+{
+	const struct line *x = a, *y = b;
+
+	return x->at_us != y->at_us ? (x->at_us < y->at_us) - (x->at_us > y->at_us)
+	                            : (x->at > y->at) - (x->at < y->at);
+}
+
+/* The lines of a list that were kept, the newest first. */
+static void
+lines_say(struct trace *t)
+{
+	struct line  *line = (struct line *)(void *)t->lines_said.at;
+	size_t        count = t->lines_said.len / sizeof *line;
+	struct buffer out = { 0 };
+
+	if (!t->lists)
+		return;
+	if (count > 0)
+		qsort(line, count, sizeof *line, compare_lines);
+	for (size_t i = 0; i < count; i++) {
+		if (!t->all && t->listed == ENTRIES_SOME) {
+			t->more = true;
+			break;
+		}
+		t->listed++;
+		buffer_add(&out, bytes_cut(buffer_bytes(&t->said), line[i].at, line[i].len));
+		if (out.len > SAID_MOST) {
+			caller_say(t->caller, "%.*s", (int)out.len, out.at);
+			buffer_reset(&out);
+		}
+	}
+	if (out.len > 0)
+		caller_say(t->caller, "%.*s", (int)out.len, out.at);
+	buffer_free(&out);
+	buffer_reset(&t->said);
+	buffer_reset(&t->lines_said);
+}
+
 static void
 tell_refusals(struct trace *t, const struct life *l)
 {
 	for (size_t i = 0; i < l->count; i++)
-		if (l->event[i]->kind == LIFE_REFUSED || l->count == 1)
+		if (l->event[i]->kind == LIFE_REFUSED || l->count == 1) {
+			size_t from = t->said.len;
+
 			refusal_line(l->event[i], &t->said);
+			line_keep(t, l->event[i]->at_us, from);
+		}
 }
 
 static void
@@ -329,6 +392,7 @@ life_end(struct trace *t)
 	struct entry e = *entry_at(t, t->told);
 	struct life  l = { (const struct event **)(void *)t->events.at,
 		           t->events.len / sizeof(struct event *) };
+	size_t       from = t->said.len;
 
 	life_sort(&l);
 	if (l.count == 0) {
@@ -337,6 +401,7 @@ life_end(struct trace *t)
 		life_tell_json(&l, e.letter, &t->said);
 	} else if (t->lists && e.letter != 0) {
 		life_line(&l, e.letter, &t->said);
+		line_keep(t, l.event[0]->at_us, from);
 	} else if (t->lists) {
 		tell_refusals(t, &l);
 	} else {
@@ -345,7 +410,7 @@ life_end(struct trace *t)
 	if (!t->lists && e.letter != 0)
 		follow_notices(t, &l);
 	t->told++;
-	if (t->said.len > SAID_MOST) {
+	if (t->said.len > SAID_MOST && !t->lists) {
 		caller_say(t->caller, "%.*s", (int)t->said.len, t->said.at);
 		buffer_reset(&t->said);
 	}
@@ -381,6 +446,7 @@ line_tell(struct trace *t)
 	life_end(t);
 	if (t->told < t->lines)
 		return;
+	lines_say(t);
 	many_drop(t);
 	if (t->told < entries_of(t))
 		many_begin(t);
@@ -408,12 +474,13 @@ found_all(struct trace *t)
 
 	if (n > 1)
 		qsort(t->entries.at, n, sizeof(struct entry), compare_entries);
-	if (!t->all && n > ENTRIES_SOME) {
+	t->lists = n > 1 && !t->json;
+	/* Of a list lines_say() takes the newest. */
+	if (!t->all && n > ENTRIES_SOME && !t->lists) {
 		n = ENTRIES_SOME;
 		t->entries.len = n * sizeof(struct entry);
 		t->more = true;
 	}
-	t->lists = n > 1 && !t->json;
 	if (n == 1 && entry_at(t, 0)->letter == 0) {
 		t->stage = STAGE_STORY;
 		walk_begin(t,
@@ -485,6 +552,7 @@ finish(struct trace *t)
 		trace_end(t, 1);
 		return;
 	}
+	lines_say(t);
 	if (t->more && !t->json)
 		buffer_printf(&t->said, "... and older ones: --all, --until\n");
 	trace_end(t, 0);

@@ -189,6 +189,7 @@ def test_a_long_list_is_what_each_of_its_lines_would_be():
         wait_for(lambda: h.count(": removed") == 240)
         wait_for(lambda: trace(h, "--all", "jill@here.example").count("  sent\n") == 240)
         listed = trace(h, "--all", "a@here.example").splitlines()
+        assert [line[:23] for line in listed] == sorted((line[:23] for line in listed), reverse=True)
         assert len(listed) == 252 and sum("refused: 550 5.1.1" in line for line in listed) == 12
         assert listed[:20] == trace(h, "a@here.example").splitlines()[:20]
         assert len({line.split()[2] for line in listed}) == 252
@@ -220,6 +221,26 @@ def test_an_address_with_many_letters_gets_a_list():
         assert (done.returncode, done.stdout) == (1, "") and "nothing is known of it" in done.stderr
         assert h.command("trace", "--since", "yesterday", "x@y", check=False).returncode == 2
         assert h.command("trace", check=False).returncode == 2
+
+
+def test_the_newest_is_first_by_the_time_that_stands_there(tmp_path):
+    """Letters that came first are delivered last: the list has them behind those that came after them."""
+    checks = tmp_path / "checks"
+    tmp_path.chmod(0o755)
+    checks.write_text("/^Message-ID: <held/ HOLD\n")
+    with house(header_checks=f"pcre:{checks}") as h:
+        local(h)
+        for name in [f"held{i}" for i in range(30)] + ["one", "two"]:
+            send(h, ["jill@here.example"], name)
+        wait_for(lambda: h.count(": removed") == 2)
+        h.command("queue", "release", "ALL")
+        wait_for(lambda: h.count(": removed") == 32)
+        ids = {name: letter for letter, name in re.findall(r"([0-9A-F]{10,}): message-id=<(\w+)@", h.text())}
+        wait_for(lambda: trace(h, "--all", "jill@here.example").count("  sent\n") == 32)
+        told = trace(h, "--all", "jill@here.example").splitlines()
+        assert [line.split()[2] for line in told] == [ids[name] for name in ["two", "one"] + [f"held{i}" for i in reversed(range(30))]]
+        few = trace(h, "jill@here.example").splitlines()
+        assert few[:20] == told[:20] and few[20:] == ["... and older ones: --all, --until"]
 
 
 def test_a_list_says_of_each_letter_what_became_of_it(tmp_path):
