@@ -59,20 +59,24 @@ fault_of_reply(struct bytes reply)
 	return FAULT_POLICY;
 }
 
-/* What the directory says of an address, as retry: and error: in transport_maps, has the words and the status of who wrote
-   them there: 4.3.2 is no trouble of ours then.  Where it could not be asked the code is 451. */
+/* Rules refuse with the words and the status of who wrote the tables (retry:4.3.2 in transport_maps, 450 4.3.0 in access(5)), and
+   `defer` says 4.3.2: no trouble of ours.  Where something could not be asked the code is 451. */
 unsigned
 fault_of_rule(struct bytes rule, struct bytes reply)
 {
-	static const char *const asks[] = { "smtpd_reject_unlisted_recipient",
-		                            "reject_unlisted_recipient", "check_recipient_maps",
-		                            "reject_unlisted_sender" };
+	static const char *const directory[] = { "smtpd_reject_unlisted_recipient",
+		                                 "reject_unlisted_recipient",
+		                                 "check_recipient_maps", "reject_unlisted_sender" };
+	const unsigned           ours = FAULT_RESOURCE | FAULT_SOFTWARE | FAULT_DATA;
+	unsigned                 fault = fault_of_reply(reply);
 
-	for (size_t i = 0; i < COUNT(asks); i++)
-		if (bytes_is(rule, asks[i]) &&
+	if (rule.len == 0 || bytes_starts(reply, BYTES("451")))
+		return fault;
+	for (size_t i = 0; i < COUNT(directory); i++)
+		if (bytes_is(rule, directory[i]) &&
 		    (bytes_starts(reply, BYTES("450")) || bytes_starts(reply, BYTES("550"))))
 			return FAULT_BOUNCE;
-	return fault_of_reply(reply);
+	return (fault & ours) != 0 ? FAULT_POLICY : fault;
 }
 
 /* rfc5321:4.2.1: what is no refusal at all, and syntax that the host does not know: one of us has not learned it. */

@@ -30,6 +30,8 @@ DEAD = "socketmap:inet:127.0.0.1:1:x"
 TABLES = {
     "access": """denied@there.example REJECT not from you
 later@there.example DEFER come again
+busy@there.example 450 4.3.2 busy
+try@there.example defer
 nonsense@there.example nonsense
 database@there.example database
 service@there.example service
@@ -58,6 +60,8 @@ MISTAKES = {
     "its transport says error": [MAIL, "RCPT TO:<shut@here.example>"],
     "a sender refused": ["MAIL FROM:<denied@there.example>", RCPT],
     "a sender put off": ["MAIL FROM:<later@there.example>", RCPT],
+    "a sender put off with a status": ["MAIL FROM:<busy@there.example>", RCPT],
+    "a sender put off by defer": ["MAIL FROM:<try@there.example>", RCPT],
     "a wrong table": ["MAIL FROM:<nonsense@there.example>", RCPT],
     "a dead table": ["MAIL FROM:<database@there.example>", RCPT],
     "a dead service": ["MAIL FROM:<service@there.example>", RCPT],

@@ -37,6 +37,9 @@ static const struct rule_case { const char *why, *rule, *reply; unsigned fault; 
 	{ "error: with one", "reject_unlisted_recipient", "550 5.3.0 <x@y>: Recipient address rejected: closed", FAULT_BOUNCE },
 	{ "of a sender", "reject_unlisted_sender", "550 5.7.1 <x@y>: Sender address rejected: gone", FAULT_BOUNCE },
 	{ "nobody could be asked", "smtpd_reject_unlisted_recipient", "451 4.3.0 <x@y>: Temporary lookup failure", FAULT_DATA },
+	{ "defer", "defer", "450 4.3.2 <x@y>: Recipient address rejected: Try again later", FAULT_POLICY },
+	{ "a status of a table", "check_sender_access", "450 4.3.1 <x@y>: Sender address rejected: busy", FAULT_POLICY },
+	{ "a table that is wrong", "check_sender_access", "451 4.3.5 Server configuration error", FAULT_SOFTWARE },
 	{ "another rule", "reject_unauth_destination", "554 5.7.1 <x@y>: Relay access denied", FAULT_POLICY },
 	{ "none", "", "451 4.3.5 Server configuration error", FAULT_SOFTWARE },
 };
