@@ -7,6 +7,7 @@
 #include <sys/time.h>
 
 #include "directory/remote-ldap.h"
+#include "directory/renaming.h"
 
 /* The file twice: asked for passwords, and for users where it has user_filter. */
 struct ldap_users {
@@ -120,7 +121,7 @@ take_entry(struct searching *s, LDAP *ld, LDAPMessage *found)
 	for (size_t i = 0; i < s->t->is.pass_attrs.count; i++)
 		if (!s->t->is.auth_bind || strstr(s->t->is.pass_attrs.item[i], "=password") == NULL)
 			add_attribute(s, ld, entry, s->t->is.pass_attrs.item[i], &fields);
-	s->out->fields = arena_keep(s->a, buffer_bytes(&fields));
+	s->out->fields = renaming_fields(arena_keep(s->a, buffer_bytes(&fields)), s->q->user, s->a);
 	buffer_free(&fields);
 	if (s->q->mode == CREDENTIAL_SECRET && s->t->is.auth_bind)
 		tell(s, CREDENTIAL_CLOSED, "the server compares, and tells no passwords");
@@ -229,10 +230,12 @@ ldap_ask(void *own, const struct credential_question *q, struct arena *a,
 		ask_pool(u->passwords, q, false, a, out);
 	if (q->mode != CREDENTIAL_CHECK || out->outcome != CREDENTIAL_PASS || u->users == NULL)
 		return;
+	user.user = renaming_user(out->fields, q->user);
 	ask_pool(u->users, &user, false, a, &more);
 	credential_join(more.outcome == CREDENTIAL_PASS     ? TABLE_FOUND
 	                : more.outcome == CREDENTIAL_NOBODY ? TABLE_NONE
 	                                                    : TABLE_LATER,
+	                user.user,
 	                more.outcome == CREDENTIAL_PASS ? more.fields : bytes_of(more.why), a, out);
 }
 

@@ -1,4 +1,5 @@
 #include "directory/credential-remote.h"
+#include "directory/renaming.h"
 #include "directory/scheme.h"
 #include <string.h>
 
@@ -117,7 +118,7 @@ fields_told(struct bytes all, const char *scheme, bool secret, struct arena *a)
 }
 
 void
-credential_join(enum table_outcome o, struct bytes fields, struct arena *a,
+credential_join(enum table_outcome o, struct bytes user, struct bytes fields, struct arena *a,
                 struct credential_answer *out)
 {
 	struct buffer all = { 0 };
@@ -128,7 +129,7 @@ credential_join(enum table_outcome o, struct bytes fields, struct arena *a,
 		                           : arena_copy(a, fields);
 		return;
 	}
-	buffer_add(&all, fields_told(fields, "", false, a));
+	buffer_add(&all, renaming_fields(fields_told(fields, "", false, a), user, a));
 	buffer_add(&all, out->fields);
 	out->fields = arena_keep(a, buffer_bytes(&all));
 	buffer_free(&all);
@@ -140,7 +141,8 @@ credential_conclude(const struct credential_question *q, const char *scheme, str
 {
 	struct bytes hash, no;
 
-	out->fields = fields_told(fields, scheme, q->mode == CREDENTIAL_SECRET, a);
+	out->fields = renaming_fields(fields_told(fields, scheme, q->mode == CREDENTIAL_SECRET, a),
+	                              q->user, a);
 	out->outcome = CREDENTIAL_PASS;
 	if (q->mode != CREDENTIAL_CHECK)
 		return;

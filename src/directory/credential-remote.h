@@ -13,7 +13,7 @@
  *
  *     sql:/path.cf        `driver` (pgsql, mysql, sqlite), password_query and default_pass_scheme beside what a table of that
  *                         driver has, and user_query for CREDENTIAL_USER, else the first does for it; in the query %u is the whole name, %n what stands before its @, %d the domain.  The columns
- *                         are fields: password, nopassword, user, userdb_home ...
+ *                         are fields: password, nopassword, user, username and domain (directory/renaming.h), userdb_home ...
  *     ldap:/path.cf       names of Dovecot's dovecot-ldap.conf: uris, dn, dnpass, base, scope, pass_filter, pass_attrs,
  *                         auth_bind, auth_bind_userdn, default_pass_scheme, user_filter, user_attrs, tls, tls_ca_cert_file
  *     saslauthd:/mux      the socket of Cyrus' saslauthd
@@ -47,8 +47,9 @@ struct credential_ways {
 extern const struct credential_ways credential_sql, credential_ldap, credential_saslauthd, credential_dovecot;
 /* By the fields: compares what they have as `password` and takes it out of them, or tells what is asked for. */
 void credential_conclude(const struct credential_question *, const char *scheme, struct bytes fields, struct arena *, struct credential_answer *);
-/* After PASS: what another question says of the user stands before what the password's said; nothing: not now. */
-void credential_join(enum table_outcome, struct bytes fields, struct arena *, struct credential_answer *);
+/* After PASS: what another question says of the user stands before what the password's said; nothing: not now. `user` is
+   whom it was asked for: the name the password's fields made of the one that logged in. */
+void credential_join(enum table_outcome, struct bytes user, struct bytes fields, struct arena *, struct credential_answer *);
 /* Every name of a column or attribute as a field: without userdb_, in lower case. */
 void credential_column(struct buffer *fields, struct bytes name, struct bytes value);
 

@@ -1,5 +1,6 @@
 /* credential-sql.c -- sql:/path.cf: a table of the driver the file names, asked for columns */
 #include "directory/credential-remote.h"
+#include "directory/renaming.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -101,14 +102,20 @@ sql_ask(void *own, const struct credential_question *q, struct arena *a,
 {
 	struct sql  *s = own;
 	bool         users = q->mode == CREDENTIAL_USER && s->users != NULL;
-	struct bytes value, more;
+	struct bytes value, more, name;
 
 	switch (table_find(users ? s->users : s->table, q->user, a, &value)) {
 	case TABLE_FOUND:
 		credential_conclude(q, s->scheme, value, a, out);
 		if (q->mode == CREDENTIAL_CHECK && out->outcome == CREDENTIAL_PASS &&
-		    s->users != NULL)
-			credential_join(table_find(s->users, q->user, a, &more), more, a, out);
+		    s->users != NULL) {
+			enum table_outcome o;
+
+			/* As at Dovecot it is asked for whom the password's columns say. */
+			name = renaming_user(out->fields, q->user);
+			o = table_find(s->users, name, a, &more);
+			credential_join(o, name, more, a, out);
+		}
 		break;
 	case TABLE_NONE: out->outcome = CREDENTIAL_NOBODY; break;
 	default:

@@ -1,6 +1,7 @@
 #include "directory/passwdfile.h"
 #include "base/map.h"
 #include "directory/credential.h"
+#include "directory/renaming.h"
 #include "directory/scheme.h"
 #include "message/casefold.h"
 #include <string.h>
@@ -160,7 +161,7 @@ passwdfile_find(const struct passwdfile *p, struct bytes user, struct arena *a, 
 			credential_field_add(&out, names[i], part);
 	/* What begins here has colons of its own. */
 	add_extra(line, &out);
-	*fields = arena_keep(a, buffer_bytes(&out));
+	*fields = renaming_fields(arena_keep(a, buffer_bytes(&out)), user, a);
 	buffer_free(&out);
 	return true;
 }

@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import wait_for
-from test_credential_servers import Server
-from test_credentials import pw, village
+from test_credential_servers import Server, file_for
+from test_credentials import post, pw, village
 from test_mailbox_commands import doveadm
 from test_roles import PASSWORD
 from test_sasl import Talk as SaslTalk
@@ -129,6 +130,57 @@ def test_a_login_that_is_put_off_ends_as_there(place):
             assert (mine.returncode, mine.stdout.splitlines()[0]) == (77, right.stdout.splitlines()[0]), mine
             assert "later" in mine.stderr
             assert house.command("auth", "test", JACK, input=PASSWORD + "\n", check=False).returncode == 1, "our own words are as they were"
+    finally:
+        subprocess.run(["dovecot", "-c", place / "dovecot.conf", "stop"], capture_output=True)
+        server.stop()
+
+
+# What stands in the file, and who logs in by it: of the fields only the name matters.
+NAMES = [
+    ("anna@a.example", ""),
+    ("tom", "user=tom domain=sql.org"),
+    ("bob", "domain=sql.org"),
+    ("carl@a.example", "username=charles"),
+    ("dora@a.example", "username=d domain=sql.org"),
+    ("emil@a.example", "domain=sql.org username=e"),
+    ("fred@a.example", "username=f@sql.org"),
+    ("greg", "username=g domain=sql.org"),
+    ("hugo@a.example", "user=h@b.example domain=sql.org"),
+    ("ida@a.example", "user=i@sql.org"),
+]
+
+
+def named(done):
+    """The name somebody has after a login."""
+    return [line.strip() for line in done.stdout.splitlines() if line.strip().startswith("user=")]
+
+
+def test_fields_make_the_same_name_as_there(place):
+    """user, username and domain of a passwd-file, and of the query that tutorials of Dovecot have: he is who he is there, and his address is his own."""
+    (place / "users").write_text("".join(f"{name}:{{PLAIN}}geheim:65534:65534::/nonexistent::{fields}\n" for name, fields in NAMES))
+    with sqlite3.connect(place / "users.db") as db:
+        db.execute("CREATE TABLE users(username TEXT, domain TEXT, password TEXT, quota TEXT)")
+        db.execute("INSERT INTO users VALUES('tom', 'sql.org', '{PLAIN}geheim', '*:storage=20M')")
+    (place / "users.db").chmod(0o644)
+    place.chmod(0o777)
+    cf = file_for(place, "sql.cf", f"driver = sqlite\ndbpath = {place}/users.db\n"
+                                   "password_query = SELECT username AS user, domain, password FROM users WHERE username = '%n'\n"
+                                   "user_query = SELECT quota AS quota_rule FROM users WHERE username = '%n' AND domain = '%d'\n")
+    server = Server("dovecot", "-F", "-c", place / "dovecot.conf", ready=lambda: (place / "run" / "auth-client").exists())
+    try:
+        server.start()
+        with village(auth_backends=f"directory passwd-file:{place}/users") as house:
+            for name, fields in NAMES:
+                right, mine = theirs(place, "auth", "test", name, "geheim"), doveadm(house, "auth", "test", name, "geheim")
+                assert right.returncode == 0 and len(named(right)) == 1, right
+                assert (mine.returncode, named(mine)) == (0, named(right)), fields
+            assert post(house, "bob", "own", "bob@sql.org") is True
+        with village(auth_backends=f"directory sql:{cf}") as house:
+            assert named(doveadm(house, "auth", "test", "tom", "geheim")) == named(theirs(place, "auth", "test", "tom", "geheim"))
+            assert post(house, "tom", "own", "tom@sql.org") is True, "user_query is asked for the new name"
+            assert post(house, "tom", "other", "bob@sql.org").startswith("553 5.7.1 <bob@sql.org>")
+            assert "20" in house.command("quota", "get", "tom@sql.org").stdout
+            assert doveadm(house, "auth", "test", "tom", "falsch").returncode == 77
     finally:
         subprocess.run(["dovecot", "-c", place / "dovecot.conf", "stop"], capture_output=True)
         server.stop()

@@ -11,6 +11,8 @@ static const char text[] =
 	"Jack@Example.com:{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=:::::\n"
 	"jill@example.com:$6$a$b:::::: userdb_quota_rule=*:storage=1G nopassword user=JILL\r\n"
 	"user:{plain}other\n"
+	"tom:{PLAIN}secret::::::domain=sql.org home=/x username=t\n"
+	"ann@a.example:{PLAIN}secret::::::username=a domain=sql.org domain=x.example\n"
 	"bare:{PLAIN}secret";
 
 static void
@@ -25,6 +27,10 @@ test_found(void **state)
 		{ "CRLF, words alone, and colons in a field", "jill@example.com", "$6$a$b",
 		  "quota_rule=*:storage=1G\nnopassword=yes\nuser=JILL\n" },
 		{ "a line without an end", "bare", "{PLAIN}secret", "" },
+		{ "a domain, and a name before it", "tom", "{PLAIN}secret",
+		  "home=/x\nuser=t@sql.org\n" },
+		{ "another domain; the first of two", "ann@a.example", "{PLAIN}secret",
+		  "user=a@sql.org\n" },
 		{ "a comment is nobody", "# users", NULL, NULL },
 		{ "part of a name is nobody", "jack", NULL, NULL },
 		{ "nobody", "", NULL, NULL },
