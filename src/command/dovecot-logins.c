@@ -73,15 +73,33 @@ add_backend(struct logins *l, const char *kind, struct bytes path)
 	buffer_printf(&l->backends, " %s:%.*s", kind, (int)path.len, path.at);
 }
 
+/* "/etc/dovecot/%d/passwd" is a file for each domain: here a back end for each.  NULL: it is one file. */
+static const char *
+several_files(struct logins *l, struct bytes path)
+{
+	if (bytes_find(path, '%') < 0)
+		return NULL;
+	if (l->master)
+		return "masters stand in one file: auth_master_passwd_file";
+	return arena_printf(
+		l->arena,
+		"a file for each domain: name every one of them in auth_backends, as "
+		"example.com=passwd-file:%.*s with the domain where the percent sign is",
+		(int)path.len, path.at);
+}
+
 /* A back end, or the file of masters.  What is to be said of it; NULL: nothing. */
 static const char *
 passdb_ends(struct logins *l)
 {
 	static const char *const files[] = { "passwd-file", "sql", "ldap" };
 	struct bytes             option, path = last_word(l, &option);
+	const char              *several;
 
 	if (l->deny)
 		return "users who are shut out: mansio account suspend ADDRESS";
+	if (bytes_is(l->driver, "passwd-file") && (several = several_files(l, path)) != NULL)
+		return several;
 	if (l->master && bytes_is(l->driver, "passwd-file")) {
 		l->masters = path;
 		return NULL;

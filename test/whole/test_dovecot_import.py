@@ -204,3 +204,19 @@ def test_a_place_that_needs_a_home_and_has_none_is_a_remark(house):
     said, settings = taken_over(house, FILE.replace("maildir:{at}/vmail/%d/%n", "maildir:~/Maildir"))
     assert "mail_location" not in settings
     assert "# not taken over: mail_location = maildir:~/Maildir (~ and %h are the user's home: set mail_home" in said
+
+
+def test_a_passwd_file_for_each_domain_is_a_remark(house):
+    """It says what to write for it, and with that written her domain's file lets her in."""
+    at = house.directory / "theirs"
+    (at / "elsewhere.example").mkdir()
+    (at / "users").rename(at / "elsewhere.example/passwd")
+    said, settings = taken_over(house, FILE.replace("{at}/users", "{at}/%Ld/passwd"))
+    assert "auth_backends" not in settings
+    assert ("# not taken over: passdb / driver = passwd-file (a file for each domain: name every one of them in auth_backends, "
+            f"as example.com=passwd-file:{at}/%Ld/passwd with the domain where the percent sign is)") in said
+    house.write_settings(**settings, auth_backends=f"directory elsewhere.example=passwd-file:{at}/elsewhere.example/passwd")
+    assert house.stop() == 0
+    house.start()
+    house.at_work()
+    read_and_write(house, at / "vmail/elsewhere.example/eva")
