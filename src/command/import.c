@@ -20,13 +20,15 @@ static int run_users(struct call *), run_aliases(struct call *);
 
 const struct command command_import_users = {
 	.name = "import-users",
-	.forms = "import-users FILE [--domain DOMAIN] [--with-domains] [--skip] [--dry-run]",
+	.forms =
+		"import-users FILE [--domain DOMAIN] [--with-domains] [--literal] [--skip] [--dry-run]",
 	.about = "Makes accounts from a CSV file or a passwd-file of Dovecot, all of them or none.",
 	.more = "A CSV file begins with a line of names of columns: address, password or hash, quota, aliases; others are not kept, "
 		"and that is said. Commas, semicolons and tabs part columns; UTF-8 (with or without a mark) and the "
 		"Chinese of Excel (GB18030) are understood. Several aliases stand between blanks. A passwd-file keeps its hashes, "
 		"with every scheme in braces that logins know, and userdb_quota_rule=*:storage=. Passwords that are written "
-		"out are hashed.\n"
+		"out are hashed. What looks like a hash ({SHA512-CRYPT}..., $2y$...) in the column password is wrong: it belongs in the "
+		"column hash; --literal takes it as the password itself.\n"
 		"\n"
 		"A name without a domain is completed with --domain. --with-domains adds domains that are not there. What is wrong is "
 		"said as FILE:LINE, and then nothing is imported; with --skip, all the rest is. --dry-run says what would "
@@ -41,7 +43,7 @@ const struct command command_import_aliases = {
 		"Makes aliases from a file like /etc/aliases or a virtual alias file, all of them or none.",
 	.more = "A line is \"name: target, target\" or \"address target, target\"; one that begins with a blank goes on; # is a remark. "
 		"@domain becomes the catch-all of that domain, which leads to one address. Targets that are commands, files or :include: lists "
-		"belong in alias_maps, and are refused. The options are those of import-users.",
+		"belong in alias_maps, and are refused. The options are those of import-users, but for --literal.",
 	.run = run_aliases,
 };
 
@@ -136,7 +138,7 @@ static int
 import(struct call *c, bool users)
 {
 	const char   *domain = NULL, *argv[6] = { "import", "rows" };
-	bool          skip, dry, domains, good;
+	bool          skip, dry, domains, literal, good;
 	struct buffer file = { 0 }, text = { 0 }, errors = { 0 }, rows = { 0 };
 	struct sheet *s;
 	int           status = COMMAND_FAILED, argc = 3;
@@ -145,12 +147,13 @@ import(struct call *c, bool users)
 	skip = command_option(c, "--skip", NULL);
 	dry = command_option(c, "--dry-run", NULL);
 	domains = command_option(c, "--with-domains", NULL);
+	literal = users && command_option(c, "--literal", NULL);
 	if (c->argc != 2)
 		return command_wrong(c, "%s wants one file", c->argv[0]);
 	if (!command_read(c->argv[1], &file))
 		return COMMAND_FAILED;
 	charset_guess_to_utf8(buffer_bytes(&file), &text);
-	s = users ? sheet_users(buffer_bytes(&text), c->argv[1], domain, &errors)
+	s = users ? sheet_users(buffer_bytes(&text), c->argv[1], domain, literal, &errors)
 	          : sheet_aliases(buffer_bytes(&text), c->argv[1], domain, &errors);
 	hash_all(s);
 	good = s->wrong == 0;

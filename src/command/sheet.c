@@ -16,6 +16,7 @@ struct reading {
 	struct bytes   rest;
 	uint32_t       line, next_line; /* of this row; of what follows */
 	struct map    *said;            /* aliases, with the lines they stood in first */
+	bool           literal;         /* a password may look like a hash */
 };
 
 static void
@@ -35,7 +36,7 @@ begin(struct reading *r, struct bytes text, const char *file, const char *domain
 	s->life = arena_open(NULL);
 	if (bytes_starts(text, BYTES("\xef\xbb\xbf")))
 		text = bytes_cut(text, 3, SIZE_MAX);
-	*r = (struct reading){ s, file, domain, errors, text, 0, 1, NULL };
+	*r = (struct reading){ s, file, domain, errors, text, 0, 1, NULL, false };
 	return s;
 }
 
@@ -162,6 +163,39 @@ hash_fits(struct reading *r, struct bytes address, struct bytes hash)
 	      bytes_of(arena_printf(r->sheet->life, "%.*s: %s",
 	                            (int)(address.len < 100 ? address.len : 100), address.at,
 	                            why)));
+	return false;
+}
+
+/* The name between braces, of a scheme or with its encoding behind: "SHA256.HEX". */
+static bool
+names_scheme(struct bytes name)
+{
+	ptrdiff_t     dot = bytes_find(name, '.');
+	unsigned long least, most;
+	const char   *known;
+
+	if (dot > 0)
+		name = bytes_cut(name, 0, (size_t)dot);
+	for (size_t i = 0; (known = scheme_name(i, &least, &most)) != NULL; i++)
+		if (bytes_equal_nocase(name, bytes_of(known)))
+			return true;
+	return false;
+}
+
+/* "{SHA512-CRYPT}$6$...", "$2y$10$...": what another server keeps of a password, and nobody types. */
+static bool
+looks_hashed(struct bytes password)
+{
+	static const char *const crypts[] = { "$1$",  "$2a$",   "$2b$",    "$2x$",    "$2y$",
+		                              "$5$",  "$6$",    "$7$",     "$y$",     "$gy$",
+		                              "$md5", "$sha1$", "$argon2", "$pbkdf2", "$scrypt$" };
+	ptrdiff_t                end = bytes_find(password, '}');
+
+	if (bytes_starts(password, BYTES("{")) && end > 0)
+		return names_scheme(bytes_cut(password, 1, (size_t)end - 1));
+	for (size_t i = 0; i < COUNT(crypts); i++)
+		if (bytes_starts(password, bytes_of(crypts[i])))
+			return true;
 	return false;
 }
 
@@ -317,6 +351,13 @@ csv_row(struct reading *r, const struct bytes *field, size_t n,
 		wrong(r, "no password: ", address);
 		return;
 	}
+	if (got[COLUMN_HASH].len == 0 && !r->literal && looks_hashed(got[COLUMN_PASSWORD])) {
+		wrong(r,
+		      "in the column password stands a hash; name the column hash, or say --literal if "
+		      "it is the password itself: ",
+		      address);
+		return;
+	}
 	if (!hash_fits(r, address, got[COLUMN_HASH]))
 		return;
 	row = row_new(r);
@@ -349,7 +390,8 @@ csv(struct reading *r, char between)
 /* ---- which of them ---------------------------------------------------------------------------- */
 
 struct sheet *
-sheet_users(struct bytes text, const char *file, const char *domain, struct buffer *errors)
+sheet_users(struct bytes text, const char *file, const char *domain, bool literal,
+            struct buffer *errors)
 {
 	struct reading r;
 	struct sheet  *s = begin(&r, text, file, domain, errors);
@@ -367,6 +409,7 @@ sheet_users(struct bytes text, const char *file, const char *domain, struct buff
 		}
 	r.rest = all;
 	r.next_line = 1;
+	r.literal = literal;
 	if (!passwd)
 		csv(&r, between);
 	while (passwd && line_next(&r, &line))

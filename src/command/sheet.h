@@ -5,7 +5,8 @@
  * Touches:  its text alone; views live as long as the sheet
  *
  * sheet_users()    a passwd-file where the first line that is one has colons and no comma, semicolon or tab
- *                  before them; else CSV (rfc4180), its first line the names of the columns.
+ *                  before them; else CSV (rfc4180), its first line the names of the columns.  A password of a CSV file that
+ *                  looks like a hash is wrong, unless all are `literal`.
  * sheet_aliases()  aliases(5) and virtual(5), told apart line by line.
  * What is wrong is said as FILE:LINE in *errors and counted in `wrong`; the other rows are there.
  * A name without domain gets `domain`; without that it is wrong.
@@ -32,7 +33,7 @@ struct sheet {
 	size_t            count, room;
 	uint32_t          wrong;
 };
-struct sheet *sheet_users(struct bytes text, const char *file, const char *domain, struct buffer *errors);
+struct sheet *sheet_users(struct bytes text, const char *file, const char *domain, bool literal, struct buffer *errors);
 struct sheet *sheet_aliases(struct bytes text, const char *file, const char *domain, struct buffer *errors);
 void sheet_close(struct sheet **);
 

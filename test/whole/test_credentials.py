@@ -438,6 +438,29 @@ def test_what_was_cut_off_is_no_password(tmp_path):
         assert imap_login(house, "geheim", "adam@example.com") is True
 
 
+def test_a_hash_in_the_column_password_is_no_password(tmp_path):
+    """As other programs export them, with and without the scheme; what only begins like one is a password."""
+    hashes = [pw("SHA512-CRYPT"), pw("SHA512-CRYPT").partition("}")[2], pw("BLF-CRYPT").partition("}")[2], pw("SSHA256.HEX"), "{PLAIN}geheim"]
+    rows = [f'u{n}@example.com,"{h}"\n' for n, h in enumerate(hashes)]
+    (tmp_path / "users.csv").write_text("address,password\n" + "".join(rows))
+    (tmp_path / "right.csv").write_text("address,hash\n" + "".join(rows))
+    (tmp_path / "odd.csv").write_text("address,password\nodd@example.com,{geheim}\neven@example.com,$geheim$\n")
+    with village() as house:
+        done = house.command("import-users", tmp_path / "users.csv", check=False)
+        assert done.returncode == 1 and done.stdout.startswith("nothing imported"), done
+        for n, stored in enumerate(hashes):
+            assert f"users.csv:{n + 2}: in the column password stands a hash; name the column hash, or say --literal" in done.stderr, done.stderr
+            assert stored not in done.stderr
+        house.command("import-users", tmp_path / "odd.csv")
+        assert imap_login(house, "{geheim}", "odd@example.com") is True
+        assert imap_login(house, "$geheim$", "even@example.com") is True
+        house.command("import-users", tmp_path / "right.csv")
+        assert [imap_login(house, "geheim", f"u{n}@example.com") for n in range(len(hashes))] == [True] * len(hashes)
+        (tmp_path / "users.csv").write_text("address,password\nlit@example.com,$6$geheim\n")
+        house.command("import-users", tmp_path / "users.csv", "--literal")
+        assert imap_login(house, "$6$geheim", "lit@example.com") is True
+
+
 def test_a_command_tries_a_login(users):
     with village(auth_backends=f"directory passwd-file:{users}", auth_failure_delay="2s") as house:
         def tried(user, password):
