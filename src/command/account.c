@@ -102,9 +102,9 @@ has_too_much(const struct call *c)
 	return wants_password(c) && c->argc > (strcmp(c->argv[1], "set") == 0 ? 4 : 3);
 }
 
-/* Where it lies from now on, or still. */
+/* Where it lies from now on, or still; with `try`, whether it could. */
 static int
-locate(struct call *c, const char *location)
+locate(struct call *c, const char *location, const char *try)
 {
 	struct people people = { 0 };
 	struct buffer said = { 0 };
@@ -112,15 +112,47 @@ locate(struct call *c, const char *location)
 
 	for (size_t i = 0; status == COMMAND_DONE && i < people.count; i++) {
 		char        id[24];
-		const char *ask[] = { "locate", id, people.one[i].user, location };
+		const char *ask[] = { "locate", id, people.one[i].user, location, try };
 		(void)snprintf(id, sizeof id, "%llu", (unsigned long long)people.one[i].id);
-		status = keepers_ask(c, COUNT(ask), ask, &said);
+		status = keepers_ask(c, try != NULL ? 5 : 4, ask, &said);
 		(void)fwrite(said.at, 1, said.len, stdout);
 		buffer_reset(&said);
 	}
 	buffer_free(&said);
 	people_close(&people);
 	return status;
+}
+
+/* Each place that is said among the words. */
+static int
+locate_said(struct call *c, const char *try)
+{
+	int status = COMMAND_DONE;
+
+	for (int i = 3; status == COMMAND_DONE && i + 1 < c->argc; i++)
+		if (strcmp(c->argv[i], "--mail-location") == 0)
+			status = locate(c, c->argv[i + 1], try);
+	return status;
+}
+
+/* A place that cannot be had is not kept: the clerk says first whether it may be, then the account's keeper whether
+   it can. */
+static int
+try_places(struct call *c)
+{
+	const char *argv[ARGUMENTS_MOST + 2];
+	bool        any = false;
+	int         status;
+
+	for (int i = 0; i < c->argc; i++) {
+		any |= strcmp(c->argv[i], "--mail-location") == 0;
+		argv[i] = c->argv[i];
+	}
+	if (!any || strcmp(c->argv[1], "set") != 0)
+		return COMMAND_DONE;
+	argv[c->argc] = "--try";
+	status = command_ask(c, "clerk", c->argc + 1, argv, BYTES(""));
+	return status == COMMAND_DONE ? locate_said(c, "try") : status;
 }
 
 /* The clerk, who may not look into /etc, hears the number.  False: said. */
@@ -186,14 +218,13 @@ run_account(struct call *c)
 	if (argc == 5 && strcmp(argv[1], "set") == 0 && strcmp(argv[3], "system-user") == 0 &&
 	    !take_system_user(&argv[4], uid))
 		return COMMAND_FAILED;
+	if ((status = try_places(c)) != COMMAND_DONE)
+		return status;
 	if (kick)
 		argv[argc++] = "--kick";
 	if (plain)
 		argv[argc++] = "--keep-plain-secret";
 	status = command_ask(c, "clerk", argc, argv, buffer_bytes(&password));
 	prompt_forget(&password);
-	for (int i = 3; status == COMMAND_DONE && i + 1 < c->argc; i++)
-		if (strcmp(c->argv[i], "--mail-location") == 0)
-			status = locate(c, c->argv[i + 1]);
-	return status;
+	return status == COMMAND_DONE ? locate_said(c, NULL) : status;
 }

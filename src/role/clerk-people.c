@@ -207,6 +207,7 @@ struct said_limits {
 	int64_t     bytes, messages;
 	const char *location; /* NULL: not said */
 	bool        any[2];
+	bool        tries; /* whether it could be said; nothing is kept */
 };
 
 /* 0, or the exit status. */
@@ -217,6 +218,10 @@ limits_read(struct order *e, struct arena *a, struct said_limits *s)
 		struct bytes name = bytes_of(e->ask->argv[i]);
 		const char  *value = i + 1 < e->ask->argc ? e->ask->argv[i + 1] : NULL, *wrong;
 		bool         storage = bytes_is(name, "--quota-storage");
+		if (value == NULL && bytes_is(name, "--try")) {
+			s->tries = true;
+			continue;
+		}
 		if (value != NULL && bytes_is(name, "--mail-location")) {
 			if ((wrong = location_wrong(e->house, value, a, &s->location)) == NULL)
 				continue;
@@ -247,7 +252,7 @@ order_set_limits(struct order *e, const char *what)
 	int                    status = limits_read(e, a, &s);
 	enum directory_outcome o;
 
-	if (status != 0) {
+	if (status != 0 || s.tries) {
 		arena_close(&a);
 		return status;
 	}

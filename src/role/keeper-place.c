@@ -49,11 +49,25 @@ strangers(struct arena *a, const char *root)
 	return NULL;
 }
 
-/* The place cannot be had: what is wrong with it, and what would help. */
-static void
-misplace(struct keeper *k, struct bytes user, const char *location, int why)
+bool
+keeper_place_unseen(struct keeper *k, const char *location)
 {
 	struct buffer   place = { 0 };
+	struct location l;
+	bool            is = false;
+
+	if (location_read(location, k->scratch, &l) && l.kind != LOCATION_LOG) {
+		buffer_add_string(&place, l.root);
+		is = place.len > 0 && confine_unseen(&place, &k->view) != NULL;
+	}
+	buffer_free(&place);
+	return is;
+}
+
+/* The place cannot be had: what is wrong with it, and what would help. */
+void
+keeper_misplace(struct keeper *k, struct bytes user, const char *location, int why)
+{
 	struct location l;
 	const char     *whose = NULL;
 
@@ -64,19 +78,15 @@ misplace(struct keeper *k, struct bytes user, const char *location, int why)
 	} else if (why == EINVAL) {
 		k->misplaced = arena_printf(k->scratch, "%.*s cannot have a place in %s",
 		                            (int)user.len, user.at, location);
+	} else if ((why == ENOENT || why == EACCES || why == EROFS) &&
+	           keeper_place_unseen(k, location)) {
+		k->misplaced = arena_printf(
+			k->scratch,
+			"%s cannot be reached by a mansio that was started before its directory was set; restart it",
+			location);
 	} else {
-		if (location_read(location, k->scratch, &l) && l.kind != LOCATION_LOG)
-			buffer_add_string(&place, l.root);
-		if (place.len > 0 && (why == ENOENT || why == EACCES || why == EROFS) &&
-		    confine_unseen(&place, &k->view) != NULL)
-			k->misplaced = arena_printf(
-				k->scratch,
-				"%s cannot be reached by a mansio that was started before its directory was set; restart it",
-				location);
-		else
-			k->misplaced = arena_printf(k->scratch, "%s cannot be opened: %s", location,
-			                            strerror(why));
-		buffer_free(&place);
+		k->misplaced = arena_printf(k->scratch, "%s cannot be opened: %s", location,
+		                            strerror(why));
 	}
 	warn_("%.*s: %s", (int)user.len, user.at, k->misplaced);
 }
@@ -152,20 +162,43 @@ keep_out_of_log(struct keeper *k, uint64_t id, struct bytes user)
 	return why;
 }
 
-/* Whoever needs the account finds it where it belongs, or not at all. */
-int
-keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
+/* In the place that is said: `have` is what the account does with it. */
+static int
+locate_in(struct keeper *k, uint64_t id, struct bytes user, const char *text,
+          int (*have)(struct account *, const char *location))
 {
-	const char     *text = keeper_location(k, id, user);
 	struct buffer   whole = { 0 };
 	struct account *a;
 	int             why = 0;
 
-	k->misplaced = NULL;
-	if (k->personal) {
+	if (*text == '\0' || strcmp(text, "log") == 0)
+		return k->user != NULL ? keep_out_of_log(k, id, user) : 0;
+	if (!location_expand(text, k->common.mail_home, user, &whole)) {
+		/* One that has mail needs none. */
+		if ((a = account_take(k->store, id, &why)) != NULL && !account_is_settled(a))
+			keeper_misplace(k, user, text, why = EINVAL);
+		account_drop(&a);
 		buffer_free(&whole);
-		return keeper_user_settle(k, id);
+		return why;
 	}
+	buffer_add_char(&whole, '\0');
+	if ((a = account_take(k->store, id, &why)) != NULL && (why = have(a, whole.at)) != 0)
+		keeper_misplace(k, user, whole.at, why);
+	account_drop(&a);
+	buffer_free(&whole);
+	return why;
+}
+
+/* Whoever needs the account finds it where it belongs, or not at all. */
+int
+keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
+{
+	struct account *a;
+	int             why = 0;
+
+	k->misplaced = NULL;
+	if (k->personal)
+		return keeper_user_settle(k, id);
 	if (!k->told) {
 		/* Its domain may say otherwise, and where the first letter lies all others will. */
 		a = account_take(k->store, id, &why);
@@ -173,23 +206,17 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 		account_drop(&a);
 		return why;
 	}
-	if (*text == '\0' || strcmp(text, "log") == 0)
-		return k->user != NULL ? keep_out_of_log(k, id, user) : 0;
-	if (!location_expand(text, k->common.mail_home, user, &whole)) {
-		/* One that has mail needs none. */
-		if ((a = account_take(k->store, id, &why)) != NULL && !account_is_settled(a))
-			misplace(k, user, text, why = EINVAL);
-		account_drop(&a);
-		buffer_free(&whole);
-		return why;
-	}
-	buffer_add_char(&whole, '\0');
-	if ((a = account_take(k->store, id, &why)) != NULL &&
-	    (why = account_locate(a, whole.at)) != 0)
-		misplace(k, user, whole.at, why);
-	account_drop(&a);
-	buffer_free(&whole);
-	return why;
+	return locate_in(k, id, user, keeper_location(k, id, user), account_locate);
+}
+
+/* Before it is kept: whether this place could be had.  What its domain and main.cf say was kept long ago. */
+static int
+try_place(struct keeper *k, uint64_t id, struct bytes user, const char *text)
+{
+	k->misplaced = NULL;
+	return k->personal || strcmp(text, "default") == 0
+	               ? 0
+	               : locate_in(k, id, user, text, account_locatable);
 }
 
 /* The settings may say otherwise now: who reads an account without mail reads it where it belongs, or not at all. */
@@ -284,7 +311,8 @@ keeper_early_drop(struct keeper *k)
 	}
 }
 
-/* locate ID USER: said by `mansio account set ... --mail-location` after it changed that. */
+/* locate ID USER LOCATION [try]: said by `mansio account set ... --mail-location`, with `try` before it changes that,
+   and after it. */
 void
 keeper_locate_new(struct house *h, struct caller *caller, const struct word_ask *w)
 {
@@ -293,14 +321,15 @@ keeper_locate_new(struct house *h, struct caller *caller, const struct word_ask 
 	struct buffer   whole = { 0 };
 	struct account *a;
 	uint64_t        id;
+	bool            trying = w->argc > 4 && strcmp(w->argv[4], "try") == 0;
 	int             why;
 
 	if (!bytes_number(bytes_of(w->argv[1]), &id) || house_keeper_of(h, id) != h->index) {
 		caller_done(caller, 0); /* another keeper's */
 		return;
 	}
-	why = keeper_locate(k, id, user);
-	if (why == 0 && (a = account_take(k->store, id, &why)) != NULL) {
+	why = trying ? try_place(k, id, user, w->argv[3]) : keeper_locate(k, id, user);
+	if (why == 0 && !trying && (a = account_take(k->store, id, &why)) != NULL) {
 		const char *text = w->argv[3];
 		if (strcmp(text, "log") != 0 && strcmp(text, "default") != 0)
 			(void)location_expand(text, k->common.mail_home, user, &whole);
@@ -317,7 +346,8 @@ keeper_locate_new(struct house *h, struct caller *caller, const struct word_ask 
 		account_drop(&a);
 	}
 	if (why != 0)
-		caller_complain(caller, "mansio: %s: its place cannot be used: %s\n", w->argv[2],
+		caller_complain(caller, "mansio: %s: its place cannot be used%s: %s\n", w->argv[2],
+		                trying ? ", and nothing was changed" : "",
 		                k->misplaced != NULL ? k->misplaced : strerror(why));
 	caller_done(caller, why == 0 ? 0 : 1);
 }

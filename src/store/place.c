@@ -288,6 +288,19 @@ account_locate(struct account *a, const char *location)
 	return 0;
 }
 
+int
+account_locatable(struct account *a, const char *location)
+{
+	struct place *p = NULL;
+	int           why;
+
+	if (account_is_settled(a) || strcmp(account_location(a), location) == 0)
+		return 0;
+	why = place_make(a, location, &p);
+	place_free(p);
+	return why;
+}
+
 uint64_t
 place_message(struct account *a)
 {

@@ -727,3 +727,21 @@ def test_a_place_that_cannot_be_written_to_is_named_and_the_mail_waits(tmp_path)
         comes(demo, where / "new")
     finally:
         demo.stop()
+
+
+def test_a_place_that_cannot_be_had_is_not_kept(tmp_path):
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0o755)
+    demo = demo_with(tmp_path, f"mail_location_directories = {shut} {tmp_path}/other")
+    try:
+        refused = demo.command("account", "set", "jack@example.com", "--quota-messages", "7", "--mail-location", f"maildir:{shut}/%n", check=False)
+        assert refused.returncode == 1 and "nothing was changed" in refused.stderr and f"{shut}" in refused.stderr
+        assert demo.command("account", "show", "jack@example.com").stdout.rstrip().endswith(" mail_location=log")
+        box = demo.imap("jack")
+        assert box.select()[0] == "OK" and box.append("INBOX", None, None, (BODY % "kept").replace("\n", "\r\n").encode())[0] == "OK"
+        box.logout()
+        assert not list(shut.iterdir())
+        unknown = demo.command("account", "set", "nobody@example.com", "--mail-location", f"maildir:{tmp_path}/other/%n", check=False)
+        assert unknown.returncode != 0 and "nobody@example.com" in unknown.stderr
+    finally:
+        demo.stop()
