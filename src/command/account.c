@@ -9,6 +9,7 @@
 #include "command/keepers.h"
 #include "command/prompt.h"
 #include "command/protection.h"
+#include "role/wire.h"
 
 static int run_account(struct call *);
 
@@ -176,6 +177,35 @@ take_system_user(const char **name, char number[static 16])
 	return true;
 }
 
+/* What the clerk says; where the letters lie, if otherwise than the settings say, their keeper knows. */
+static int
+show(struct call *c)
+{
+	const char     *argv[ARGUMENTS_MOST + 2];
+	struct word_ask ask = { argv, (uint32_t)c->argc, { NULL, 0 } };
+	struct people   people = { 0 };
+	struct buffer   said = { 0 }, place = { 0 };
+	const char     *who = c->argv[strncmp(c->argv[2], "--", 2) == 0 && c->argc > 3 ? 3 : 2];
+	int             status;
+
+	memcpy(argv, c->argv, (size_t)c->argc * sizeof *argv);
+	status = command_talk(c, "clerk", &ask, -1, &said);
+	if (status == COMMAND_DONE && strchr(who, '@') != NULL &&
+	    client_people(c, who, &people) == COMMAND_DONE && people.count == 1 &&
+	    client_place(c, &people.one[0], &place) && place.len > 0) {
+		buffer_add_char(&place, '\0');
+		argv[ask.argc++] = "--place";
+		argv[ask.argc++] = place.at;
+		buffer_reset(&said);
+		status = command_talk(c, "clerk", &ask, -1, &said);
+	}
+	(void)fwrite(said.at, 1, said.len, stdout);
+	buffer_free(&said);
+	buffer_free(&place);
+	people_close(&people);
+	return status;
+}
+
 static int
 run_account(struct call *c)
 {
@@ -211,6 +241,8 @@ run_account(struct call *c)
 		return command_wrong(c, "account %s takes no password", c->argv[1]);
 	if (c->argc > ARGUMENTS_MOST)
 		return command_wrong(c, "\"%s\" is too much", c->argv[ARGUMENTS_MOST]);
+	if (strcmp(c->argv[1], "show") == 0 && c->argc > 2)
+		return show(c);
 	if (wants_password(c) && !prompt_password(file, "Password", &password))
 		return COMMAND_FAILED;
 	argc = c->argc;

@@ -103,6 +103,22 @@ people_close(struct people *p)
 	arena_close(&p->life);
 }
 
+bool
+client_place(struct call *c, const struct person *p, struct buffer *place)
+{
+	char        id[24], role[32];
+	const char *ask[] = { "place", id, p->user };
+	bool        good;
+
+	(void)snprintf(id, sizeof id, "%llu", (unsigned long long)p->id);
+	keeper_socket(p->keeper, role);
+	good = command_talk(c, role, &(struct word_ask){ ask, COUNT(ask), { NULL, 0 } }, -1,
+	                    place) == COMMAND_DONE;
+	if (place->len > 0 && place->at[place->len - 1] == '\n')
+		place->len--;
+	return good;
+}
+
 /* ---- the wire ---- */
 
 static void

@@ -10,6 +10,8 @@
  *
  * client_people()   the accounts a word means: an address, a mask ("*@example.com"), a domain; "" everybody.
  *                   Returns 0, COMMAND_NO_USER, or 2 when no server runs; says so.
+ * client_place()    where the letters of one of them lie, a location or "log", if that is not where the directory and
+ *                   main.cf say; else *place stays empty.  False: said why not.
  * client_open()     a session as this account.  NULL after saying why.
  * client_begin()    begins a command; its words go to client_out().  client_put_...() write a string, a
  *                   mailbox name (UTF-8 here and on the wire: the session has it enabled, rfc6855).
@@ -33,6 +35,7 @@ struct person { uint64_t id; uint32_t keeper; const char *user; };
 struct people { struct arena *life; struct person *one; size_t count; };
 int  client_people(struct call *, const char *who, struct people *);
 void people_close(struct people *);
+bool client_place(struct call *, const struct person *, struct buffer *place);
 
 enum client_outcome { CLIENT_OK, CLIENT_NO, CLIENT_BAD, CLIENT_LOST };
 /* "* 12 FETCH ...": number 12, word FETCH; "* SEARCH ...": number 0.  For "* OK [...] text" and its

@@ -21,24 +21,29 @@ type_known(const char *type)
 	return false;
 }
 
-/* Behind " mail_location=" in what `account show` says: what is said of the account, of its domain, or for all. */
+/* Where its letters lie; or, behind " mail_location=" in what `account show` says, where they will: what is said of the
+   account, of its domain, or for all. */
 static bool
-location_of(struct call *c, const char *user, const char *home, struct arena *arena,
+location_of(struct call *c, const struct person *who, const char *home, struct arena *arena,
             struct location *out)
 {
-	const char     *argv[] = { "account", "show", user };
+	const char     *argv[] = { "account", "show", who->user };
 	struct word_ask ask = { argv, COUNT(argv), { NULL, 0 } };
 	struct buffer   said = { 0 }, whole = { 0 };
 	struct bytes    rest, line;
 	ptrdiff_t       at;
 	bool            good = false;
 
-	if (command_hear(c, "clerk", &ask, &said) == 0) {
+	if (!client_place(c, who, &whole))
+		buffer_reset(&whole);
+	else if (whole.len > 0)
+		good = true;
+	else if (command_hear(c, "clerk", &ask, &said) == 0) {
 		rest = buffer_bytes(&said);
 		(void)bytes_split(&rest, '\n', &line);
 		at = bytes_search(line, BYTES(" mail_location="));
 		line = bytes_cut(line, at < 0 ? line.len : (size_t)at + 15, line.len);
-		good = location_expand(arena_copy(arena, line), home, bytes_of(user), &whole);
+		good = location_expand(arena_copy(arena, line), home, bytes_of(who->user), &whole);
 	}
 	buffer_add_char(&whole, '\0');
 	good = good && location_read(whole.at, arena, out);
@@ -71,7 +76,7 @@ path_print(struct call *c, const char *who, bool many, const char *type, const c
 		struct location l = { .kind = LOCATION_LOG };
 		struct buffer   path = { 0 };
 
-		if (!location_of(c, people.one[i].user, common.mail_home, people.life, &l) ||
+		if (!location_of(c, &people.one[i], common.mail_home, people.life, &l) ||
 		    !location_folder(&l, mailbox, &path)) {
 			(void)fprintf(
 				stderr,

@@ -147,14 +147,19 @@ location_found(void *ctx, const struct limits_row *r)
 		buffer_add_string(ctx, r->location);
 }
 
-/* Where its letters lie: as is said of the account, of its domain, or for all; "log" where nothing is. */
+/* Where its letters lie: where its keeper says they do (`account show ADDRESS --place LOCATION`); or as is said of the
+   account, of its domain, or for all; "log" where nothing is. */
 static void
 say_location(struct order *e, const char *address, struct buffer *b)
 {
 	struct buffer place = { 0 };
 	struct bytes  domain = bytes_of(strrchr(address, '@') + 1);
 
-	(void)directory_limits_each(e->clerk->directory, bytes_of(address), location_found, &place);
+	if (bytes_is(e->second, "--place") && e->ask->argc > 4)
+		buffer_add_string(&place, e->ask->argv[4]);
+	if (place.len == 0)
+		(void)directory_limits_each(e->clerk->directory, bytes_of(address), location_found,
+		                            &place);
 	if (place.len == 0)
 		(void)directory_limits_each(e->clerk->directory, domain, location_found, &place);
 	if (place.len == 0)

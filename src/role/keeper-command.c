@@ -4,6 +4,7 @@
  *     session ID USER       the descriptor that came with the question becomes an IMAP session of
  *                           this account, as after a login: `mansio mailbox` and `mansio message` speak it
  *     convert ID USER TO    its letters go to another mail_location (keeper-convert.c)
+ *     place ID USER         where its letters lie, if not where the settings say (keeper-place.c)
  *     who                   a line for each session: user, protocol, address, TLS, session, since, process, state
  *     index ID USER [drop]  letters in its text index and its bytes; or forgets it, to be made anew (keeper-text.c)
  *     kick session ID       ends it; says how many there were
@@ -325,6 +326,7 @@ static const struct {
 	{ "convert", "",      4, keeper_convert },
 	{ "index",   "",      3, keeper_index },
 	{ "locate",  "",      4, keeper_locate_new },
+	{ "place",   "",      3, keeper_place_say },
 	{ "who",     "",      1, run_who     },
 	{ "kick",    "",      3, run_kick    },
 	{ "quota",   "",      3, run_quota   },

@@ -352,6 +352,41 @@ keeper_locate_new(struct house *h, struct caller *caller, const struct word_ask 
 	caller_done(caller, why == 0 ? 0 : 1);
 }
 
+/* place ID USER: where its letters lie, if that is not what is said of it or of all. */
+void
+keeper_place_say(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct keeper  *k = keeper_of(h);
+	struct bytes    user = bytes_of(w->argv[2]);
+	struct buffer   whole = { 0 };
+	struct account *a = NULL;
+	const char     *meant, *real;
+	uint64_t        id;
+	int             why = 0;
+
+	if (!bytes_number(bytes_of(w->argv[1]), &id) || house_keeper_of(h, id) != h->index) {
+		caller_done(caller, 0); /* another keeper's */
+		return;
+	}
+	if (k->personal)
+		why = keeper_user_locate(h, id);
+	if (why == 0 && (a = account_take(k->store, id, &why)) != NULL && account_is_settled(a)) {
+		meant = keeper_location(k, id, user);
+		real = account_location(a);
+		if (strcmp(meant, "log") != 0)
+			(void)location_expand(meant, k->common.mail_home, user, &whole);
+		buffer_add_char(&whole, '\0');
+		if (strcmp(whole.at, real) != 0)
+			caller_say(caller, "%s\n", *real != '\0' ? real : "log");
+		buffer_free(&whole);
+	}
+	account_drop(&a);
+	if (why != 0)
+		caller_complain(caller, "mansio: %s: the mailboxes cannot be opened: %s\n",
+		                w->argv[2], strerror(why));
+	caller_done(caller, why == 0 ? 0 : 1);
+}
+
 /* ---- who reads them ---- */
 
 struct reading {

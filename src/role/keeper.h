@@ -128,6 +128,7 @@ int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /
    its mail would come into the letter log, and stay there. */
 bool keeper_place_unseen(struct keeper *, const char *location);         /* it is in no directory of our cage */
 void keeper_misplace(struct keeper *, struct bytes user, const char *location, int why);  /* says in ->misplaced what is wrong with it */
+void keeper_place_say(struct house *, struct caller *, const struct word_ask *);
 void keeper_locate_new(struct house *, struct caller *, const struct word_ask *);
 void keeper_locate_again(struct house *, uint64_t account, struct bytes user);
 int  keeper_locate_shared(void *house, uint64_t account, const char *address);    /* 0 or EAGAIN */

@@ -2,6 +2,7 @@
 """Mailboxes that other programs read and write: Maildir++ and mbox, and the way from one to another."""
 
 import imaplib
+import json
 import mailbox
 import os
 import pathlib
@@ -743,5 +744,31 @@ def test_a_place_that_cannot_be_had_is_not_kept(tmp_path):
         assert not list(shut.iterdir())
         unknown = demo.command("account", "set", "nobody@example.com", "--mail-location", f"maildir:{tmp_path}/other/%n", check=False)
         assert unknown.returncode != 0 and "nobody@example.com" in unknown.stderr
+    finally:
+        demo.stop()
+
+
+def test_where_letters_lie_is_told_after_they_moved(tmp_path):
+    """A backup by the path that is told must have the mail that is read."""
+    demo = demo_with(tmp_path, f"mail_location = maildir:{tmp_path}/first/%n", f"mail_location_directories = {tmp_path}/other")
+    path = lambda: demo.command("doveadm", "mailbox", "path", "-u", "jack@example.com", "INBOX", check=False)
+    shown = lambda: json.loads(demo.command("account", "show", "jack@example.com", "--json").stdout)[0]["mail_location"]
+    new = f"maildir:{tmp_path}/other/%n"
+    try:
+        demo.imap("jack").append("INBOX", None, None, (BODY % "one").replace("\n", "\r\n").encode())
+        assert path().stdout.strip() == f"{tmp_path}/first/jack" and shown() == f"maildir:{tmp_path}/first/%n"
+        demo.command("mailbox", "convert", "jack@example.com", "--to", new)
+        for _ in range(2):
+            assert path().stdout.strip() == f"{tmp_path}/other/jack"
+            assert [m["Subject"] for m in mailbox.Maildir(path().stdout.strip())] == ["one"]
+            assert shown() == f"maildir:{tmp_path}/other/jack"
+            assert demo.command("account", "show", "jack@example.com").stdout.endswith(f" mail_location=maildir:{tmp_path}/other/jack\n")
+            demo.stop()
+            demo.start()
+        demo.command("account", "set", "jack@example.com", "--mail-location", new)
+        assert shown() == new
+        demo.command("mailbox", "convert", "jack@example.com", "--to", "log")
+        assert shown() == "log" and path().returncode != 0
+        assert demo.command("account", "show", "jsmith@example.com").stdout.endswith(f" mail_location=maildir:{tmp_path}/first/%n\n"), "no mail yet"
     finally:
         demo.stop()
