@@ -28,10 +28,53 @@ struct moving_house {
 	uint64_t             sent;
 	uint64_t             letters;
 	unsigned             busy;
-	bool                 awaits; /* a barrier                              */
-	bool                 gone;   /* the house stops: only the barrier knows  */
+	bool                 awaits;    /* a barrier                              */
+	bool                 gone;      /* the house stops: only the barrier knows  */
+	const char          *misplaced; /* while it begins: why the place cannot be had */
 	struct moving_house *next;
 };
+
+/* The letter nobody can read, and what helps. */
+static const char *
+damage(const struct moving_house *m, struct arena *a)
+{
+	struct buffer mailbox = { 0 }, file = { 0 };
+	const char   *said = "its index or a letter is damaged; mansio store check says which";
+
+	if (m->conversion != NULL)
+		conversion_damaged(m->conversion, &mailbox, &file);
+	if (file.len > 0)
+		said = arena_printf(
+			a,
+			"in the mailbox %.*s a letter's file is gone or not as it was: %.*s; bring it back from a backup or remove "
+			"it, and ask again: it goes on where it stood",
+			(int)mailbox.len, mailbox.at, (int)file.len, file.at);
+	else if (mailbox.len > 0)
+		said = arena_printf(
+			a, "in the mailbox %.*s a letter is damaged; mansio store check says which",
+			(int)mailbox.len, mailbox.at);
+	buffer_free(&mailbox);
+	buffer_free(&file);
+	return said;
+}
+
+/* A place that cannot be had, in words; NULL: the error says it. */
+static const char *
+misplaced(struct keeper *k, const struct moving_house *m, const char *location, int why)
+{
+	if (k->personal || (why != EACCES && why != ENOENT && why != EROFS))
+		return NULL;
+	if (m->account == NULL)
+		return k->misplaced; /* where they lie now */
+	if (keeper_place_unseen(k, location))
+		return arena_printf(
+			k->scratch,
+			"%s is in no directory that mansio was started with: add one it is in to mail_location_directories in "
+			"main.cf, and restart mansio",
+			location);
+	keeper_misplace(k, bytes_of(m->user), location, why);
+	return k->misplaced;
+}
 
 static void
 convert_end(struct moving_house *m, int why)
@@ -62,8 +105,10 @@ convert_end(struct moving_house *m, int why)
 			: why == EISDIR || why == ENOTDIR
 				? "a mailbox with others below it cannot be an mbox file; rename one of them"
 			: why == ENOTSUP ? "an operating-system user has no place in the letter log"
-			: why == ECANCELED ? "interrupted; ask again and it goes on"
-					   : strerror(why));
+			: why == EBADMSG ? damage(m, k->scratch)
+			: m->misplaced != NULL ? m->misplaced
+			: why == ECANCELED     ? "interrupted; ask again and it goes on"
+					       : strerror(why));
 	caller_done(m->caller, why == 0 ? 0 : 1);
 	conversion_close(&m->conversion);
 	account_drop(&m->account);
@@ -219,6 +264,7 @@ keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
 		caller_done(caller, 0); /* another keeper's */
 		return;
 	}
+	k->misplaced = NULL;
 	m = memory_take(sizeof *m);
 	*m = (struct moving_house){
 		.house = h, .caller = caller, .id = id, .next = k->conversions
@@ -239,6 +285,8 @@ keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
 		why = keeper_locate(k, id, bytes_of(m->user));
 	if (why == 0 && (m->account = account_take(k->store, id, &why)) != NULL)
 		m->conversion = conversion_open(m->account, location.at, &why);
+	if (why != 0)
+		m->misplaced = misplaced(k, m, location.at, why);
 	buffer_free(&location);
 	if (why != 0) {
 		convert_end(m, why);

@@ -271,12 +271,15 @@ open_letter(struct account *a, uint64_t message, uint64_t size, uint64_t *at, ui
 		errno = EBADMSG;
 	}
 	if (fd < 0) {
-		int why = errno;
-		warn_("account %" PRIu64 ", mailbox %s: %s/%s: %s", a->id, f->mailbox->name,
-		      f->place->location.root, file->where != NULL ? file->where : file->name,
+		int           why = errno;
+		struct buffer path = { 0 };
+		folder_path(f, file, &path);
+		warn_("account %" PRIu64 ", mailbox %s: %.*s: %s", a->id, f->mailbox->name,
+		      (int)path.len, path.at,
 		      why == ENOENT    ? "the file is gone"
 		      : why == EBADMSG ? "the file was changed: it is not as long as it was"
 		                       : strerror(why));
+		buffer_free(&path);
 		errno = EBADMSG;
 	}
 	return fd;

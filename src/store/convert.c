@@ -207,6 +207,21 @@ conversion_count(const struct conversion *c, uint64_t *done, uint64_t *all)
 			*all += m->rows.count;
 }
 
+void
+conversion_damaged(const struct conversion *c, struct buffer *mailbox, struct buffer *file)
+{
+	const struct mailbox *m = c->mailbox;
+	const struct file    *f = NULL;
+
+	if (m == NULL || m->gone || c->row >= m->rows.count)
+		return;
+	buffer_add_string(mailbox, m->name);
+	if (m->folder != NULL)
+		f = folder_file(m->folder, m->rows.message[c->row]);
+	if (f != NULL)
+		folder_path(m->folder, f, file);
+}
+
 /* ---- one letter ---- */
 
 /* The files of this mailbox that are not there: they were to come to their place with a sync that we did not live to

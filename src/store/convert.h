@@ -28,6 +28,8 @@ struct conversion *conversion_open(struct account *, const char *location, int *
 int  conversion_step(struct conversion *);
 int  conversion_over(struct conversion *);
 void conversion_close(struct conversion **);
+/* After EBADMSG: the mailbox of the letter that is damaged, and its file ("" where it has none). */
+void conversion_damaged(const struct conversion *, struct buffer *mailbox, struct buffer *file);
 /* How many letters are done, and of how many. */
 void conversion_count(const struct conversion *, uint64_t *done, uint64_t *all);
 /* The letter that is next: its size, and its bytes (0 or errno). */

@@ -68,6 +68,15 @@ folder_file(const struct folder *f, uint64_t message)
 	return i < f->count && f->file[i]->message == message ? f->file[i] : NULL;
 }
 
+void
+folder_path(const struct folder *f, const struct file *file, struct buffer *out)
+{
+	const struct location *l = &f->place->location;
+
+	if (location_folder(l, f->mailbox->name, out) && l->kind != LOCATION_MBOX)
+		buffer_printf(out, "/%s", file->where != NULL ? file->where : file->name);
+}
+
 int
 file_keep(struct account *a, const struct mailbox *m, const struct file *f, uint64_t letter,
           struct bytes digest)

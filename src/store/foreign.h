@@ -112,6 +112,7 @@ int  folder_copy(struct mailbox *from, const struct uid_set *, struct mailbox *t
 void folder_watch(struct mailbox *);
 void folder_unwatch(struct folder *);
 struct file *folder_file(const struct folder *, uint64_t message);
+void folder_path(const struct folder *, const struct file *, struct buffer *out);   /* as an administrator finds it: no NUL behind it */
 bool folder_apply(struct folder *);                         /* true: more to do                */
 /* The index remembers what lies outside now; after `why` it is tried again. */
 void folder_applied(struct folder *, const struct applied *, size_t count, int why);

@@ -772,3 +772,27 @@ def test_where_letters_lie_is_told_after_they_moved(tmp_path):
         assert demo.command("account", "show", "jsmith@example.com").stdout.endswith(f" mail_location=maildir:{tmp_path}/first/%n\n"), "no mail yet"
     finally:
         demo.stop()
+
+
+def test_a_move_that_fails_says_of_what(tmp_path):
+    demo = demo_with(tmp_path, f"mail_location = maildir:{tmp_path}/first/%n", f"mail_location_directories = {tmp_path}/other")
+    convert = lambda where: demo.command("mailbox", "convert", "jack@example.com", "--to", where, check=False)
+    try:
+        box = demo.imap("jack")
+        box.create("Kept")
+        for subject in "one", "two":
+            assert box.append("Kept", None, None, (BODY % subject).replace("\n", "\r\n").encode())[0] == "OK"
+        box.logout()
+        refused = convert(f"maildir:{tmp_path}/elsewhere/%n")
+        assert refused.returncode == 1 and f"{tmp_path}/elsewhere/jack" in refused.stderr and "mail_location_directories" in refused.stderr
+        damaged = sorted((tmp_path / "first/jack/.Kept").glob("[cn][ue][rw]/*"))[0]
+        whole, owner = damaged.read_text(), damaged.stat()
+        damaged.write_text("cut")
+        for to in (f"maildir:{tmp_path}/other/%n", "log"):
+            refused = convert(to)
+            assert refused.returncode == 1 and "mailbox Kept" in refused.stderr and f"{damaged}; bring it back" in refused.stderr, refused.stderr
+        damaged.write_text(whole)
+        os.utime(damaged, ns=(owner.st_atime_ns, owner.st_mtime_ns))
+        assert "2 messages converted" in convert("log").stdout
+    finally:
+        demo.stop()
