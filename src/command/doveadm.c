@@ -56,7 +56,7 @@ const struct command command_doveadm = {
 		"running or pw has nothing to print, 77 when a login fails, and 65 for anything else. auth test asks this server, or with -a "
 		"whoever speaks Dovecot's auth protocol at that socket; with -M whether the master user's password lets him in as USER. Commands of "
 		"Dovecot's that make no sense here say what does it. index and purge have nothing to do, for both are done by the server itself; an "
-		"import goes to the mailbox PARENT with its folders below it, or beside the INBOX when PARENT is empty. backup and sync -1 write into the "
+		"import goes below the mailbox PARENT with INBOX and folders, or beside the INBOX when PARENT is empty. backup and sync -1 write into the "
 		"Maildir what it has not yet, as message export does, or with -R take from it, as message import does; neither removes anything on "
 		"either side.",
 	.run = run_doveadm,
@@ -216,7 +216,7 @@ do_import(struct dove *d, const char *verb)
 	return doveadm_run_as(d, &command_message,
 	                      (const char *const[]){ "message", "import", d->who, plain, "--quiet",
 	                                             *into != '\0' ? "--mailbox" : NULL, into,
-	                                             NULL });
+	                                             "--inbox", NULL });
 }
 
 static int

@@ -42,6 +42,7 @@ struct import {
 	const char    *mailbox; /* of --mailbox, or NULL             */
 	const char    *flags;   /* for all of them, or NULL          */
 	bool           duplicates, quiet;
+	bool           inbox; /* the INBOX is one of the folders below --mailbox */
 	struct target  target;
 	struct batch  *batch;
 	uint64_t       found, in, left_out, refused;
@@ -319,6 +320,7 @@ static bool
 import_one(void *ctx, struct letter_source *s)
 {
 	struct import *w = ctx;
+	const char    *folder = *s->folder == '\0' && w->inbox ? "INBOX" : s->folder;
 	char           name[1100];
 	bool           good;
 
@@ -326,8 +328,8 @@ import_one(void *ctx, struct letter_source *s)
 	if (w->mailbox == NULL)
 		(void)snprintf(name, sizeof name, "%s", *s->folder != '\0' ? s->folder : "INBOX");
 	else
-		(void)snprintf(name, sizeof name, "%s%s%s", w->mailbox,
-		               *s->folder != '\0' ? "/" : "", s->folder);
+		(void)snprintf(name, sizeof name, "%s%s%s", w->mailbox, *folder != '\0' ? "/" : "",
+		               folder);
 	if (strcmp(w->target.name, name) != 0 && !batch_send(w))
 		return false;
 	if (enter_target(w, name) != COMMAND_DONE) {
@@ -403,6 +405,7 @@ message_import(struct call *c)
 	(void)command_option(c, "--flags", &w.flags);
 	w.duplicates = command_option(c, "--duplicates", NULL);
 	w.quiet = command_option(c, "--quiet", NULL);
+	w.inbox = command_option(c, "--inbox", NULL);
 	if (c->argc < 4 || wrong_switch(c))
 		return command_wrong(c, "message import wants to know whose, and what");
 	if (w.flags != NULL && !flags_right(w.flags))

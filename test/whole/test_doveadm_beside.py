@@ -327,6 +327,11 @@ def test_an_import_takes_the_same_letters(pair):
             outs.append(side.run(["-f", "tab", "fetch", "-u", JILL, "mailbox hdr.subject", "mailbox", "INBOX", "seen"]).stdout +
                         side.run(["-f", "tab", "fetch", "-u", JILL, "mailbox hdr.subject", "mailbox", "Sent", "flagged"]).stdout)
         assert outs[0] == outs[1] and outs[0].count(b"import") == 3 and outs[0].count(b"sent") == 3
+        below = []
+        for side in pair:
+            assert side.run(["import", "-u", JILL, f"maildir:{at}", "Imp3", "all"]).returncode == 0
+            below.append(sorted(side.run(["-f", "tab", "fetch", "-u", JILL, "mailbox hdr.subject", "mailbox", "Imp3*"]).stdout.splitlines()))
+        assert below[0] == below[1] and sum(line.startswith(b"Imp3/INBOX\t") for line in below[0]) == 3
     finally:
         shutil.rmtree(at)
 
