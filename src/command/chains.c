@@ -123,14 +123,16 @@ judge(const struct tls_chain *c, struct bytes pem, struct bytes keys_pem, struct
 static void
 look_at(struct looking *l, const struct tls_chain *c)
 {
-	struct buffer  pem = { 0 }, keys = { 0 }, name = { 0 };
-	struct buffer *said = c->use == CHAIN_MORE ? &l->warnings : &l->errors;
+	struct buffer pem = { 0 }, keys = { 0 }, name = { 0 }, said = { 0 };
 
 	buffer_printf(&name, "%s\n%s", c->files, c->keys);
 	if (map_put(l->seen, buffer_bytes(&name), l) == NULL &&
-	    read_files("certificate", c->files, &pem, said) &&
-	    read_files("private key", c->keys, &keys, said))
-		judge(c, buffer_bytes(&pem), buffer_bytes(&keys), said);
+	    read_files("certificate", c->files, &pem, &said) &&
+	    read_files("private key", c->keys, &keys, &said))
+		judge(c, buffer_bytes(&pem), buffer_bytes(&keys), &said);
+	if (said.len > 0 && c->use == CHAIN_NAME)
+		buffer_printf(&l->errors, "tls_server_sni_maps, %s: ", c->name);
+	buffer_add(c->use == CHAIN_MORE ? &l->warnings : &l->errors, buffer_bytes(&said));
 	if (pem.len > 0)
 		explicit_bzero(pem.at, pem.len);
 	if (keys.len > 0)
@@ -138,6 +140,7 @@ look_at(struct looking *l, const struct tls_chain *c)
 	buffer_free(&pem);
 	buffer_free(&keys);
 	buffer_free(&name);
+	buffer_free(&said);
 }
 
 static void

@@ -6,6 +6,7 @@ The disk is a real one, of ext4, with 96 MiB.  Postfix beside us has its queue o
 
 import json
 import os
+import pathlib
 import smtplib
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ import tempfile
 import pytest
 
 from beside import Postfix, tables_of
-from kit import Demo, letter, open_to_all, wait_for, word
+from kit import Demo, letter, wait_for, word
 from test_sending import Sink
 
 MIB = 1 << 20
@@ -23,15 +24,16 @@ SETTINGS = {"spool_segment_size": "1M", "queue_minfree": f"{12 * MIB}", "message
 
 @pytest.fixture
 def small(tmp_path):
-    image, at = tmp_path / "image", tmp_path / "disk"
-    at.mkdir()
+    image, at = tmp_path / "image", pathlib.Path(tempfile.mkdtemp(prefix="disk-", dir="/tmp"))      # short: sockets have their names below
     with open(image, "wb") as f:
         f.truncate(96 * MIB)
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
     if subprocess.run(["mount", "-o", "loop", str(image), str(at)], capture_output=True).returncode != 0:
+        at.rmdir()
         pytest.skip("no loop devices here")
     yield at
     subprocess.run(["umount", "-l", str(at)])
+    at.rmdir()
 
 
 def free(at):
@@ -64,7 +66,6 @@ def test_MAIL_is_refused_where_there_is_no_room_as_by_Postfix(small, monkeypatch
     with tables_of({"aliases": ""}) as tables:
         monkeypatch.setattr(tempfile, "tempdir", str(small))
         small.chmod(0o755)
-        open_to_all(small)
         postfix = Postfix(tables, {"plain": ({}, [])}, f"queue_minfree = {12 * MIB}\nmessage_size_limit = 10240000\n")
         monkeypatch.undo()
         demo = demo_on(small)

@@ -217,7 +217,7 @@ def test_lists_of_users_may_be_tables(table, tmp_path):
         assert done.returncode == 77 and f"User {BOB.pw_name}({BOB.pw_uid}) is not allowed to submit mail" in done.stderr
 
 
-@pytest.mark.parametrize("table, words", [("mysql:/etc/x.cf", "tables of files"), ("nosuch:/x", "no type of table"), ("!tcp:127.0.0.1:1", "tables of files")])
+@pytest.mark.parametrize("table, words", [("mysql:/etc/x.cf", "write a table of a file"), ("nosuch:/x", "no type of table"), ("!tcp:127.0.0.1:1", "write a table of a file")])
 def test_a_table_in_which_nobody_can_be_is_told_of(table, words, tmp_path):
     main = tmp_path / "main.cf"
     main.write_text(f"myhostname = mail.example.com\nauthorized_flush_users = {table}\n")
