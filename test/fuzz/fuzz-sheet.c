@@ -18,7 +18,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	text = (struct bytes){ (const char *)data + 1, size - 1 };
-	s = data[0] & 1 ? sheet_users(text, "f", data[0] & 2 ? "example.com" : NULL, &errors)
+	s = data[0] & 1 ? sheet_users(text, "f", data[0] & 2 ? "example.com" : NULL, false, &errors)
 	                : sheet_aliases(text, "f", data[0] & 2 ? "example.com" : NULL, &errors);
 	for (size_t i = 0; i < s->count; i++) {
 		const struct sheet_row *r = &s->row[i];
