@@ -216,6 +216,7 @@ put_encoding(struct edits *e, struct bytes content, const struct digest_part *p,
 	                                 ? "Content-Type: text/plain; charset=unknown-8bit\r\n"
 	                                 : "";
 	struct edit       edit = { .at = p->header_at };
+	struct buffer     made = { 0 };
 
 	if (f.encoding.len > 0) {
 		edit.at = (uint64_t)(f.encoding.at - content.at);
@@ -223,11 +224,14 @@ put_encoding(struct edits *e, struct bytes content, const struct digest_part *p,
 	} else if (p->header_len == 0) {
 		return false;
 	}
+	buffer_printf(&made, "%s%sContent-Transfer-Encoding: %s\r\n", mime, type, name);
 	/* A name that no reader knows stays to be seen (rfc2045:6.4). */
-	edit.instead = bytes_of(arena_printf(a, "%s%sContent-Transfer-Encoding: %s\r\n%s%.*s", mime,
-	                                     type, name, p->encoding == ENCODED_OTHER ? "X-" : "",
-	                                     p->encoding == ENCODED_OTHER ? (int)f.encoding.len : 0,
-	                                     f.encoding.at));
+	if (p->encoding == ENCODED_OTHER) {
+		buffer_add(&made, BYTES("X-"));
+		put_questions(f.encoding, &made);
+	}
+	edit.instead = arena_keep(a, buffer_bytes(&made));
+	buffer_free(&made);
 	return edits_add(e, &edit);
 }
 
