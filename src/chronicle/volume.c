@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/checksum.h"
+#include "base/file.h"
 
 enum {
 	PLACE = 6, /* u32 of the key, u16 of the block, both with the high byte first */
@@ -142,21 +143,6 @@ compose(const struct daybook *d, struct buffer *out)
 	return good;
 }
 
-static int
-write_whole(int fd, struct bytes b)
-{
-	while (b.len > 0) {
-		ssize_t n = write(fd, b.at, b.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? errno : ENOSPC;
-		b = bytes_cut(b, (size_t)n, SIZE_MAX);
-	}
-	return fdatasync(fd) < 0 ? errno : 0;
-}
-
 int
 volume_write(int directory, const struct daybook *d)
 {
@@ -173,7 +159,9 @@ volume_write(int directory, const struct daybook *d)
 		why = errno;
 		goto err0;
 	}
-	why = write_whole(fd, buffer_bytes(&out));
+	why = file_write(fd, buffer_bytes(&out));
+	if (why == 0 && fdatasync(fd) < 0)
+		why = errno;
 	(void)close(fd);
 	if (why == 0 && renameat(directory, fresh, directory, name) < 0)
 		why = errno;

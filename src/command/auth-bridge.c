@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "command/auth-client.h"
 
 static bool
@@ -30,21 +31,6 @@ read_whole(int fd, char *to, size_t n)
 			return false;
 		to += got;
 		n -= (size_t)got;
-	}
-	return true;
-}
-
-static bool
-write_whole(int fd, struct bytes text)
-{
-	while (text.len > 0) {
-		ssize_t put = write(fd, text.at, text.len);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return false;
-		text = bytes_cut(text, (size_t)put, SIZE_MAX);
 	}
 	return true;
 }
@@ -103,7 +89,7 @@ auth_bridge(const char *path)
 			break;
 		answer[3] = answer_of(c, path, (struct bytes){ question, len });
 		explicit_bzero(question, len);
-		if (!write_whole(STDOUT_FILENO, (struct bytes){ answer, sizeof answer }))
+		if (file_write(STDOUT_FILENO, (struct bytes){ answer, sizeof answer }) != 0)
 			break;
 	}
 	auth_client_close(&c);

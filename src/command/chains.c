@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "channel/tls.h"
 #include "command/command.h"
@@ -25,18 +26,13 @@ struct looking {
 static int
 read_whole(const char *path, struct buffer *out)
 {
-	int     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), why = 0;
-	size_t  before = out->len;
-	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), why;
 
 	if (fd < 0)
 		return errno;
-	while ((n = read(fd, buffer_room(out, 4096), 4096)) > 0 && out->len - before < FILE_MOST)
-		buffer_took(out, (size_t)n);
-	if (n < 0)
-		why = errno;
+	why = file_read(fd, FILE_MOST, out);
 	(void)close(fd);
-	return why;
+	return why == EFBIG ? 0 : why; /* what is in front of that counts */
 }
 
 static bool

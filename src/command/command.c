@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 
 #define STANDARD_CONFIG "/etc/mansio/main.cf"
 
@@ -104,17 +105,14 @@ command_option(struct call *c, const char *name, const char **value)
 bool
 command_read(const char *path, struct buffer *out)
 {
-	int     fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = -1;
+	int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	int why = fd < 0 ? errno : file_read(fd, SIZE_MAX, out);
 
-	if (fd >= 0)
-		while ((n = read(fd, buffer_room(out, 4096), 4096)) > 0)
-			buffer_took(out, (size_t)n);
-	if (n != 0)
-		(void)fprintf(stderr, "mansio: %s: %s\n", path, strerror(errno));
+	if (why != 0)
+		(void)fprintf(stderr, "mansio: %s: %s\n", path, strerror(why));
 	if (fd > STDIN_FILENO)
 		(void)close(fd);
-	return n == 0;
+	return why == 0;
 }
 
 void

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "command/letter-lines.h"
 #include "command/lookup.h"
 #include "role/tables.h"
@@ -125,16 +126,14 @@ open_table(struct wish *w, const char *name)
 static bool
 read_file(const struct wish *w, const char *path, struct buffer *out)
 {
-	int     fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : 1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int why = fd < 0 ? errno : file_read(fd, SIZE_MAX, out);
 
-	while (n > 0 && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
-		buffer_took(out, (size_t)n);
-	if (n < 0)
-		lookup_warn(w->call, "open %s: %s: this entry is left out", path, strerror(errno));
+	if (why != 0)
+		lookup_warn(w->call, "open %s: %s: this entry is left out", path, strerror(why));
 	if (fd >= 0)
 		(void)close(fd);
-	return n == 0;
+	return why == 0;
 }
 
 /* -F: what is in the files that a value names, by an empty line; false after complaining. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/journal.h"
 #include "role/tables.h"
 
@@ -69,13 +70,11 @@ add_file(struct adding *to, const char *path, bool negated, int deep)
 	struct buffer text = { 0 };
 	struct bytes  rest, line;
 	int           fd = deep < FILE_DEEP ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	ssize_t       n;
 
-	while (fd >= 0 && text.len < FILE_MOST &&
-	       (n = read(fd, buffer_room(&text, 4096), 4096)) > 0)
-		buffer_took(&text, (size_t)n);
-	if (fd >= 0)
+	if (fd >= 0) {
+		(void)file_read(fd, FILE_MOST, &text);
 		(void)close(fd);
+	}
 	rest = buffer_bytes(&text);
 	while (bytes_split(&rest, '\n', &line))
 		if (line.len > 0 && line.at[0] != '#')

@@ -14,6 +14,7 @@
 #endif
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/journal.h"
 #include "role/mishaps.h"
 
@@ -55,15 +56,13 @@ certifier_of(struct house *h)
 static bool
 read_file(const char *path, struct buffer *out)
 {
-	int     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	ssize_t n = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), why;
 
 	if (fd < 0)
 		return false;
-	while (out->len < FILE_MOST && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
-		buffer_took(out, (size_t)n);
+	why = file_read(fd, FILE_MOST, out);
 	(void)close(fd);
-	return n == 0;
+	return why == 0;
 }
 
 static bool

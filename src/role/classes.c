@@ -1,4 +1,5 @@
 #include "role/classes.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "directory/resolve.h"
 #include <string.h>
@@ -43,13 +44,12 @@ add_file(struct looking *k, int class, const char *path, bool no)
 {
 	struct buffer b = { 0 };
 	struct bytes  text, line;
-	ssize_t       n = 0;
 	int           fd = k->source->open(k->source->ctx, path);
 
-	while (fd >= 0 && (n = read(fd, buffer_room(&b, 4096), 4096)) > 0)
-		buffer_took(&b, (size_t)n);
-	if (fd >= 0)
+	if (fd >= 0) {
+		(void)file_read(fd, SIZE_MAX, &b);
 		(void)close(fd);
+	}
 	text = buffer_bytes(&b);
 	while (bytes_split(&text, '\n', &line)) {
 		struct bytes word;

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/checksum.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/journal.h"
 #include "base/random.h"
 #include "channel/listener.h"
@@ -488,18 +489,14 @@ open_controls(struct opening *o, uint32_t keepers)
 bool
 estate_read(const char *path, struct buffer *out)
 {
-	int     fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = -1;
-	int     why;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), why;
 
 	if (fd < 0)
 		return false;
-	while (out->len < FILE_MOST && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
-		buffer_took(out, (size_t)n);
-	why = errno;
+	why = file_read(fd, FILE_MOST, out);
 	(void)close(fd);
-	errno = n > 0 ? EFBIG : why;
-	return n == 0;
+	errno = why;
+	return why == 0;
 }
 
 /* Who owns which account must be the same to all, so it does not change while the house lives. */

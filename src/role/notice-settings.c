@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "message/notice-words.h"
 #include "role/queue.h"
 #include "role/tables.h"
@@ -21,16 +22,13 @@ notice_templates_load(const char *path, struct arena *a, struct notice_templates
 {
 	struct buffer text = { 0 };
 	int           fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t       n = -1;
-	bool          good;
+	int           why = fd < 0 ? errno : file_read(fd, TEMPLATE_TEXT_MOST + 1, &text);
+	bool          good = why == 0 || why == EFBIG; /* which templates_read() says */
 
 	out->count = 0;
-	while (fd >= 0 && text.len <= TEMPLATE_TEXT_MOST &&
-	       (n = read(fd, buffer_room(&text, 65536), 65536)) > 0)
-		buffer_took(&text, (size_t)n);
-	if (n < 0)
-		buffer_printf(errors, "%s: %s\n", path, strerror(errno));
-	good = n >= 0 && templates_read(arena_keep(a, buffer_bytes(&text)), path, a, out, errors);
+	if (!good)
+		buffer_printf(errors, "%s: %s\n", path, strerror(why));
+	good = good && templates_read(arena_keep(a, buffer_bytes(&text)), path, a, out, errors);
 	if (fd >= 0)
 		(void)close(fd);
 	buffer_free(&text);

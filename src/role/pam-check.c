@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/journal.h"
 #include "directory/directory.h"
 #include "role/pam.h"
@@ -143,17 +144,15 @@ is_closed(const char *service, unsigned deep, struct arena *a)
 	struct buffer text = { 0 };
 	struct bytes  rest, line;
 	bool          closed = false;
-	ssize_t       n;
 	int           fd = -1;
 
 	if (deep < INCLUDES_DEEP)
 		fd = open(service[0] == '/' ? service : arena_printf(a, "/etc/pam.d/%s", service),
 		          O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && text.len < SERVICE_MOST &&
-	       (n = read(fd, buffer_room(&text, 4096), 4096)) > 0)
-		buffer_took(&text, (size_t)n);
-	if (fd >= 0)
+	if (fd >= 0) {
+		(void)file_read(fd, SERVICE_MOST, &text);
 		(void)close(fd);
+	}
 	rest = buffer_bytes(&text);
 	while (!closed && bytes_split(&rest, '\n', &line))
 		closed = is_closed_line(line, deep, a);

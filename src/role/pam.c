@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "role/house.h"
 
 enum { ANSWER_FD = 3, WAITING_MOST = 256, ANSWER_MOST = 16384, GENERATIONS_MOST = 64 };
@@ -223,13 +224,7 @@ check_run(const struct check *c, int fd, pid_t role)
 	if (word_unpack_credential_ask(c->body, a, &ask))
 		pam_check(&ask, &c->all->rows, a, &said);
 	word_pack_credential_said(&body, &said);
-	for (size_t at = 0; at < body.len;) {
-		ssize_t n = write(ANSWER_FD, body.at + at, body.len - at);
-		if (n <= 0)
-			_exit(1);
-		at += (size_t)n;
-	}
-	_exit(0);
+	_exit(file_write(ANSWER_FD, buffer_bytes(&body)) == 0 ? 0 : 1);
 }
 
 static bool

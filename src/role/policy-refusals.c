@@ -10,6 +10,7 @@
 
 #include "base/base32.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/journal.h"
 #include "base/random.h"
 
@@ -110,14 +111,12 @@ find_in(const char *path, struct bytes id, struct buffer *out)
 	struct buffer all = { 0 };
 	struct unpack u;
 	int           fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t       n = 1;
 	bool          found = false;
 
-	while (fd >= 0 && n > 0 && all.len < FILE_MOST + 2 * TEXT_MOST)
-		if ((n = read(fd, buffer_room(&all, 1 << 16), 1 << 16)) > 0)
-			buffer_took(&all, (size_t)n);
-	if (fd >= 0)
+	if (fd >= 0) {
+		(void)file_read(fd, FILE_MOST + 2 * TEXT_MOST, &all);
 		(void)close(fd);
+	}
 	u = unpack_of(buffer_bytes(&all));
 	while (!found && !u.broken && u.rest.len > 0) {
 		uint32_t     len = unpack_u32(&u);

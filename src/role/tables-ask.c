@@ -1,9 +1,11 @@
 #include "role/tables-ask.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "directory/credential-remote.h"
 #include "role/settings.h"
@@ -65,15 +67,12 @@ cf_open(struct asking *a, const char *path)
 {
 	struct buffer text = { 0 }, unheard = { 0 };
 	int           fd = a->source.open(a->source.ctx, path);
-	ssize_t       n = -1;
+	int           why = fd < 0 ? ENOENT : file_read(fd, REMOTE_CF_MOST, &text);
 
-	while (fd >= 0 && text.len < REMOTE_CF_MOST &&
-	       (n = read(fd, buffer_room(&text, 65536), 65536)) > 0)
-		buffer_took(&text, (size_t)n);
 	if (fd >= 0)
 		(void)close(fd);
 	a->cf = arena_copy(a->life, bytes_of(path));
-	if (n == 0)
+	if (why == 0)
 		a->in_cf = settings_read(buffer_bytes(&text), path, &unheard, &unheard);
 	if (text.len > 0)
 		explicit_bzero(text.at, text.len);

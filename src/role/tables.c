@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/journal.h"
 #include "base/map.h"
 #include "directory/credential-remote.h"
@@ -242,18 +243,6 @@ struct files {
 	size_t included;
 };
 
-static void
-read_included(int fd, struct buffer *out)
-{
-	ssize_t n = 1;
-
-	while (n > 0 && out->len < INCLUDED_MOST) {
-		n = read(fd, buffer_room(out, 16 << 10), 16 << 10);
-		if (n > 0)
-			buffer_took(out, (size_t)n);
-	}
-}
-
 /* Whose aliases these are: what they name is opened with the rights of that user, however deep it lies. */
 static uint32_t
 aliases_owner(int fd)
@@ -282,7 +271,7 @@ files_included(struct files *f, const char *path, uint32_t owner, int deep)
 	if (owner != 0)
 		(void)snprintf(who, sizeof who, "%u", (unsigned)owner);
 	if (deep == 0 || tables_may_include(fd))
-		read_included(fd, &text);
+		(void)file_read(fd, INCLUDED_MOST, &text);
 	(void)close(fd);
 	rest = buffer_bytes(&text);
 	while ((at = bytes_search_nocase(rest, BYTES(":include:"))) >= 0 &&
@@ -638,14 +627,11 @@ check_passwd_file(struct checking *c, const char *path)
 {
 	struct passwdfile *users = NULL;
 	struct buffer      text = { 0 };
-	ssize_t            n = -1;
 	int                fd = c->source.open(c->source.ctx, path);
+	int                why = fd < 0 ? errno : file_read(fd, SIZE_MAX, &text);
 
-	if (fd >= 0)
-		while ((n = read(fd, buffer_room(&text, 65536), 65536)) > 0)
-			buffer_took(&text, (size_t)n);
-	if (n < 0)
-		buffer_printf(c->errors, "%s: %s\n", path, strerror(errno));
+	if (why != 0)
+		buffer_printf(c->errors, "%s: %s\n", path, strerror(why));
 	else
 		users = passwdfile_open(buffer_bytes(&text), path, c->errors, c->warnings);
 	if (fd >= 0)

@@ -1,6 +1,7 @@
 /* maildir-kin.c -- what Dovecot and Courier keep beside the letters of a Maildir (maildir.h) */
 #include "store/maildir.h"
 
+#include "base/file.h"
 #include "message/encoding.h"
 #include "spool/disk.h"
 
@@ -19,15 +20,14 @@ read_kin(int dir, const char *name, struct buffer *out)
 {
 	struct stat st;
 	int         fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	ssize_t     n = -1;
+	bool        good;
 
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= KIN_MOST)
-		while ((n = read(fd, buffer_room(out, 65536), 65536)) > 0 && out->len <= KIN_MOST)
-			buffer_took(out, (size_t)n);
+	good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= KIN_MOST &&
+	       file_read(fd, KIN_MOST + 1, out) == 0;
 	(void)close(fd);
-	return n == 0;
+	return good;
 }
 
 /* ---- uids ---- */

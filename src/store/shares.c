@@ -2,6 +2,7 @@
 
 #include "store/inside.h"
 
+#include "base/file.h"
 #include "base/journal.h"
 #include "spool/disk.h"
 
@@ -152,17 +153,11 @@ static int
 write_new(int dir, const char *name, struct bytes text)
 {
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int why = 0;
+	int why;
 
 	if (fd < 0)
 		return errno;
-	while (text.len > 0 && why == 0) {
-		ssize_t n = write(fd, text.at, text.len);
-		if (n < 0)
-			why = errno;
-		else
-			text = bytes_cut(text, (size_t)n, SIZE_MAX);
-	}
+	why = file_write(fd, text);
 	if (why == 0)
 		why = disk_sync(fd);
 	(void)close(fd);
