@@ -1,5 +1,6 @@
 /*
- * session_inner -- what the files of one session share: session, verbs, verb-auth, verb-data
+ * session_inner -- what the files of one session share: session.c (its course), client.c (who it is with), replies.c
+ * (what it says), verbs.c (the table of what may be said to it), a verb-*.c for each verb that is long, and what they call
  */
 #ifndef SMTP_RECEIVER_SESSION_INNER_H
 #define SMTP_RECEIVER_SESSION_INNER_H
@@ -118,25 +119,33 @@ struct session {
 
 /* session.c */
 room_fn room_command, room_skip_line, room_nothing;
-/* A reply: its line end is added.  An error is counted. */
-void say(struct session *, const char *form, ...) __attribute__((format(printf, 2, 3)));
-void say_fixed(struct session *, struct bytes whole);     /* with its CRLF */
 void hold(struct session *);                              /* until answered() */
-void overhear(struct session *, const struct buffer *out, size_t from);    /* a reply that was not said by say(): for the history */
-void history_flush(struct session *);                     /* what was said so far is told, if it is long */
 void answered(struct session *);
+void command_done(struct session *);                      /* is this still a client to talk to? */
 void hang_up(struct session *);                           /* the last word was said */
-void call_client(struct session *, struct bytes name, struct bytes reverse);
 void greet(struct session *);
+void mail_end(struct session *);                          /* RSET, HELO, end of DATA, QUIT: all here */
+
+/* client.c */
+bool is_ourselves(const struct peer *);
+void call_client(struct session *, struct bytes name, struct bytes reverse);
 void greet_met(struct session *);
 void met(struct session *);
 void begin_anew(struct session *);                        /* after XCLIENT */
-void mail_end(struct session *);                          /* RSET, HELO, end of DATA, QUIT: all here */
 /* For the log, which hears of the connection first. */
 const char *client_of(struct session *);
 const char *protocol_of(const struct session *);
+void tell_tls(struct session *);                          /* the log hears of a handshake, once */
 bool within(struct session *, enum counted, int64_t limit, const char *what);
+bool user_within(struct session *, enum counted, int64_t limit, const char *what);
 
+/* replies.c */
+/* A reply: its line end is added.  An error is counted. */
+void say(struct session *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void say_fixed(struct session *, struct bytes whole);     /* with its CRLF */
+void overhear(struct session *, const struct buffer *out, size_t from);    /* a reply that was not said by say(): for the history */
+void history_tell(struct session *, uint32_t lines);      /* what was said so far is told, if it is more than so many */
+void history_flush(struct session *);                     /* or more than one history may have */
 /* A refusal, in Postfix's words; then the rule and the id. */
 void log_reject_by(struct session *, const char *verb, struct bytes rcpt, const char *reply, struct bytes rule, struct bytes id);
 
@@ -174,16 +183,27 @@ void filters_over(struct session *);                      /* a transaction is */
 void verb_run(struct session *, struct bytes line);
 const char *verb_name(size_t index);                      /* lower case; NULL at the end */
 size_t verb_unknown(void);
-bool may_relay(const struct session *);
-int64_t recipients_most(const struct session *), mails_most(const struct session *);
+
+/* verb-hello.c */
+void verb_helo(struct session *, struct bytes argument);
+void verb_ehlo(struct session *, struct bytes argument);
+void verb_starttls(struct session *, struct bytes none);
 
 /* verb-auth.c */
 void verb_auth(struct session *, struct bytes argument);
 void auth_end(struct session *);
 void offer_auth(struct session *, struct buffer *out);
 
+/* verb-mail.c */
+void verb_mail(struct session *, struct bytes argument);
+bool may_relay(const struct session *);
+int64_t mails_most(const struct session *);
 struct grammar grammar_of(const struct session *);
 struct bytes whole_address(struct session *, struct arena *, const struct address *path, bool bare, size_t *added);
+
+/* verb-rcpt.c */
+void verb_rcpt(struct session *, struct bytes argument);
+int64_t recipients_most(const struct session *);
 /* What the directory said of it, for the lists; and it is done with. */
 void know_asked(struct session *, enum resolved, const char *why);
 void asked_end(struct session *);
