@@ -43,8 +43,7 @@ crowd_of(struct letter *l)
 		                          .address = "",
 		                          .status = "",
 		                          .text = "",
-		                          .due_ms = INT64_MAX,
-		                          .place = NOWHERE };
+		                          .due_ms = INT64_MAX };
 	return c;
 }
 
@@ -223,8 +222,7 @@ may_leave(const struct queue *q, const struct recipient *r, int64_t now_ms)
 		return false;
 	if (r->state == RECIPIENT_HELD || (r->leaves && r->state != RECIPIENT_TRYING))
 		return true;
-	return (r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW) &&
-	       r->place != NOWHERE &&
+	return (r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW) && r->place.at != 0 &&
 	       (r->due_ms > now_ms + (q->hungry == NULL ? SOON_MS : 0) ||
 	        (q->alone > q->limits.recipients && r->letter->alone > q->limits.minimum));
 }

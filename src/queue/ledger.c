@@ -485,7 +485,7 @@ static enum ledger_choice
 look_at(struct letter *l, sqlite3_stmt *s, struct arena *a,
         enum ledger_choice (*choose)(void *ctx, const struct recipient *), void *ctx)
 {
-	struct recipient r = { .letter = l, .life = a, .outside = "", .place = SIZE_MAX };
+	struct recipient r = { .letter = l, .life = a, .outside = "" };
 
 	r.original = text_like(a, s, 2, "");
 	fill_recipient(&r, s);

@@ -18,8 +18,8 @@ enum { READY_MOST = 10000, FEW = 10, TURN_MS = 1, PARTIES_MOST = 4096 };
 enum { RECIPIENTS_MOST = 20000 };
 
 static void letter_forget(struct queue *, struct letter *);
-static bool due_sooner(const struct recipient *, const struct recipient *);
-static bool goes_first(const struct recipient *, const struct recipient *);
+static bool due_sooner(const struct heap_place *, const struct heap_place *);
+static bool goes_first(const struct heap_place *, const struct heap_place *);
 
 struct queue *
 queue_open(const struct queue_needs *needs, void *ctx)
@@ -54,8 +54,8 @@ queue_close(struct queue **qp)
 	texts_close(&q->texts);
 	map_close(&q->parties);
 	memory_free(q->bucket);
-	memory_free(q->waiting.at);
-	memory_free(q->ready.at);
+	heap_free(&q->waiting);
+	heap_free(&q->ready);
 	memory_free(q);
 }
 
@@ -75,94 +75,33 @@ queue_limits(struct queue *q, const struct queue_limits *l)
    Who waits stands in order of time; whose time has come, in order of priority. */
 
 static bool
-due_sooner(const struct recipient *a, const struct recipient *b)
+due_sooner(const struct heap_place *x, const struct heap_place *y)
 {
+	const struct recipient *a = (const struct recipient *)x, *b = (const struct recipient *)y;
+
 	if (a->due_ms != b->due_ms)
 		return a->due_ms < b->due_ms;
 	return a->letter->heard_us < b->letter->heard_us;
 }
 
 static bool
-goes_first(const struct recipient *a, const struct recipient *b)
+goes_first(const struct heap_place *x, const struct heap_place *y)
 {
-	int8_t x = a->letter->handling.priority, y = b->letter->handling.priority;
+	const struct recipient *a = (const struct recipient *)x, *b = (const struct recipient *)y;
+	int8_t                  of_a = a->letter->handling.priority;
+	int8_t                  of_b = b->letter->handling.priority;
 
-	return x != y               ? x > y
+	return of_a != of_b         ? of_a > of_b /* rfc6710:4.1 */
 	       : a->turn != b->turn ? a->turn < b->turn
-	                            : due_sooner(a, b); /* rfc6710:4.1 */
-}
-
-static void
-heap_set(struct heap *h, size_t at, struct recipient *r)
-{
-	h->at[at] = r;
-	r->place = at;
-}
-
-static void
-heap_up(struct heap *h, size_t at)
-{
-	struct recipient *r = h->at[at];
-
-	while (at > 0 && h->before(r, h->at[(at - 1) / 2])) {
-		heap_set(h, at, h->at[(at - 1) / 2]);
-		at = (at - 1) / 2;
-	}
-	heap_set(h, at, r);
-}
-
-static void
-heap_down(struct heap *h, size_t at)
-{
-	struct recipient *r = h->at[at];
-
-	for (;;) {
-		size_t child = 2 * at + 1;
-
-		if (child >= h->len)
-			break;
-		if (child + 1 < h->len && h->before(h->at[child + 1], h->at[child]))
-			child++;
-		if (!h->before(h->at[child], r))
-			break;
-		heap_set(h, at, h->at[child]);
-		at = child;
-	}
-	heap_set(h, at, r);
-}
-
-static void
-heap_add(struct heap *h, struct recipient *r)
-{
-	if (h->len == h->room) {
-		h->room = h->room == 0 ? 256 : h->room * 2;
-		h->at = memory_resize(h->at, h->room * sizeof(struct recipient *));
-	}
-	heap_set(h, h->len++, r);
-	heap_up(h, r->place);
-}
-
-static void
-heap_drop(struct heap *h, size_t at)
-{
-	if (at == --h->len)
-		return;
-	heap_set(h, at, h->at[h->len]);
-	heap_up(h, at);
-	heap_down(h, h->at[at]->place);
+	                            : due_sooner(x, y);
 }
 
 void
 queue_unschedule(struct queue *q, struct recipient *r)
 {
-	size_t at = r->place;
-
 	q->leaving -= r->leaves;
 	r->leaves = false;
-	if (at == NOWHERE)
-		return;
-	r->place = NOWHERE;
-	heap_drop(r->ready ? &q->ready : &q->waiting, at);
+	heap_leave(r->ready ? &q->ready : &q->waiting, &r->place);
 	r->ready = false;
 }
 
@@ -219,7 +158,7 @@ queue_schedule(struct queue *q, struct recipient *r, int64_t now_ms)
 	r->ready = r->due_ms <= now_ms;
 	if (r->ready)
 		r->turn = turn_take(q, r, now_ms);
-	heap_add(r->ready ? &q->ready : &q->waiting, r);
+	heap_join(r->ready ? &q->ready : &q->waiting, &r->place);
 }
 
 /* ---- letters -------------------------------------------------------------------------- */
@@ -384,8 +323,7 @@ queue_recipient_make(struct queue *q, struct letter *l, struct bytes original, b
 		                 .orcpt = "",
 		                 .status = "",
 		                 .text = "",
-		                 .changed = true,
-		                 .place = NOWHERE };
+		                 .changed = true };
 	r->address = r->original;
 	/* In front: order among the recipients of a letter means nothing. */
 	r->next = l->first;
@@ -778,7 +716,7 @@ queue_in_hand(const struct recipient *r, int64_t now_ms)
 {
 	if (r->state != RECIPIENT_NEW && r->state != RECIPIENT_WAITING)
 		return r->state == RECIPIENT_TRYING;
-	return r->place == NOWHERE || r->ready || r->due_ms <= now_ms;
+	return r->place.at == 0 || r->ready || r->due_ms <= now_ms;
 }
 
 void
@@ -798,9 +736,11 @@ queue_told(struct queue *q, struct recipient *r)
 static void
 make_ready(struct queue *q, int64_t now_ms)
 {
-	while (q->waiting.len > 0 && q->waiting.at[0]->due_ms <= now_ms &&
+	struct recipient *r;
+
+	while ((r = heap_first(&q->waiting)) != NULL && r->due_ms <= now_ms &&
 	       q->ready.len < READY_MOST)
-		queue_schedule(q, q->waiting.at[0], now_ms);
+		queue_schedule(q, r, now_ms);
 }
 
 struct recipient *
@@ -810,13 +750,13 @@ queue_next(struct queue *q, int64_t now_ms, int64_t *wait_ms)
 
 	make_ready(q, now_ms);
 	/* Where the clock was set back its time has not come. */
-	while (q->ready.len > 0 && q->ready.at[0]->due_ms > now_ms)
-		queue_schedule(q, q->ready.at[0], now_ms);
-	if (q->ready.len == 0) {
-		*wait_ms = q->waiting.len > 0 ? q->waiting.at[0]->due_ms - now_ms : -1;
+	while ((r = heap_first(&q->ready)) != NULL && r->due_ms > now_ms)
+		queue_schedule(q, r, now_ms);
+	if (r == NULL) {
+		r = heap_first(&q->waiting);
+		*wait_ms = r != NULL ? r->due_ms - now_ms : -1;
 		return NULL;
 	}
-	r = q->ready.at[0];
 	if (r->stands_in) {
 		queue_unschedule(q, r);
 		q->needs->more(q->ctx, r->letter);
@@ -831,17 +771,18 @@ void
 queue_leap(struct queue *q, int64_t ms)
 {
 	q->leapt_ms += ms;
-	for (size_t i = 0; i < q->waiting.len; i++) {
-		struct recipient *r = q->waiting.at[i];
+	for (size_t i = 1; i <= q->waiting.len; i++) {
+		struct recipient *r = (struct recipient *)q->waiting.at[i];
 
 		r->due_ms = not_before(r->letter, r->due_ms + ms);
 	}
-	for (size_t i = 0; i < q->ready.len; i++) {
-		q->ready.at[i]->due_ms += ms;
-		q->ready.at[i]->turn += ms;
+	for (size_t i = 1; i <= q->ready.len; i++) {
+		struct recipient *r = (struct recipient *)q->ready.at[i];
+
+		r->due_ms += ms;
+		r->turn += ms;
 	}
-	for (size_t i = q->waiting.len / 2; i-- > 0;)
-		heap_down(&q->waiting, i);
+	heap_order(&q->waiting);
 	for (struct letter *l = q->oldest; l != NULL; l = l->newer)
 		crowd_leap(l, ms);
 	for (struct map_place p = { 0 }; map_next(q->parties, &p);)

@@ -26,6 +26,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "message/envelope.h"
+#include "queue/heap.h"
 
 enum recipient_state {
 	RECIPIENT_NEW,         /* its address is not resolved yet                    */
@@ -62,6 +63,7 @@ struct queue;
 struct letter;
 
 struct recipient {
+	struct heap_place place;       /* in the schedule                      */
 	struct letter *letter;
 	struct arena *life;            /* what its strings are in: its own where it is alone, else its letter's */
 	bool        alone;             /* it may leave memory while its letter stays (queue/crowd.h) */
@@ -98,7 +100,6 @@ struct recipient {
 	bool        stored, changed;   /* has a row in the ledger; differs from it */
 	uint32_t    number;            /* in its letter: its row's key         */
 	uint32_t    ticket;            /* the role's, while a question is open */
-	size_t      place;             /* in the schedule                      */
 	int64_t     turn;              /* among those that are due; in line for a destination: queue/rota.h's */
 	uint32_t    routing, routing_place; /* the role's: the question after its way that it waits for, and its place there */
 	void       *line;              /* queue/line.h's, while it waits for its destination, in this order */

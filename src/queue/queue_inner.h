@@ -3,18 +3,11 @@
 #define QUEUE_QUEUE_INNER_H
 
 #include "queue/crowd.h"
+#include "queue/heap.h"
 #include "queue/queue.h"
-
-/* A place in no schedule. */
-#define NOWHERE SIZE_MAX
 
 struct map;
 struct texts;
-struct heap {
-	struct recipient **at;
-	size_t             len, room;
-	bool (*before)(const struct recipient *, const struct recipient *);
-};
 struct queue {
 	const struct queue_needs *needs;
 	void                     *ctx;

@@ -1,8 +1,7 @@
 #include "queue/rota.h"
-#include "base/arena.h"
 #include "base/map.h"
 
-enum { FEWEST = 64, PARTIES_LEAST = 4096 };
+enum { PARTIES_LEAST = 4096 };
 
 /* Of whose last letter was served nothing need be known. */
 static void
@@ -49,100 +48,69 @@ rota_back(struct rota_turns *t, uint64_t party)
 		(void)map_drop(t->last, map_number(&party));
 }
 
-/* A heap, its first at 1. */
 static bool
-is_before(const struct rota_member *a, const struct rota_member *b)
+is_before(const struct heap_place *x, const struct heap_place *y)
 {
+	const struct rota_member *a = (const struct rota_member *)x;
+	const struct rota_member *b = (const struct rota_member *)y;
+
 	return a->priority != b->priority ? a->priority > b->priority
 	       : a->turn != b->turn       ? a->turn < b->turn
 	                                  : a->came < b->came;
 }
 
-static void
-set(struct rota *r, size_t place, struct rota_member *m)
-{
-	r->at[place] = m;
-	m->place = place;
-}
-
-/* Up the heap, past those it goes before. */
-static void
-rise(struct rota *r, size_t place)
-{
-	struct rota_member *m = r->at[place];
-
-	for (; place > 1 && is_before(m, r->at[place / 2]); place /= 2)
-		set(r, place, r->at[place / 2]);
-	set(r, place, m);
-}
-
-/* Down the heap, below those that go before it. */
-static void
-sink(struct rota *r, size_t place)
-{
-	struct rota_member *m = r->at[place];
-	size_t              next;
-
-	for (; (next = 2 * place) <= r->len; place = next) {
-		if (next < r->len && is_before(r->at[next + 1], r->at[next]))
-			next++;
-		if (!is_before(r->at[next], m))
-			break;
-		set(r, place, r->at[next]);
-	}
-	set(r, place, m);
-}
-
 void
 rota_join(struct rota *r, struct rota_member *m, int8_t priority, int64_t turn)
 {
-	struct rota_member wish = { priority, turn, m->came, 0 };
+	struct rota_member wish = { m->place, priority, turn, m->came };
+	bool               waits = rota_waits(m);
 
-	if (m->place != 0) {
-		if (!is_before(&wish, m))
-			return;
-		m->priority = priority;
-		m->turn = turn;
-		rise(r, m->place);
+	if (waits && !is_before(&wish.place, &m->place))
+		return;
+	m->priority = priority;
+	m->turn = turn;
+	if (waits) {
+		heap_rise(&r->heap, &m->place);
 		return;
 	}
-	if (r->len + 1 >= r->room) {
-		r->room = r->room == 0 ? FEWEST : 2 * r->room;
-		r->at = memory_resize(r->at, r->room * sizeof(struct rota_member *));
-	}
-	*m = (struct rota_member){ priority, turn, r->came++, 0 };
-	r->at[++r->len] = m;
-	rise(r, r->len);
+	m->came = r->came++;
+	r->heap.before = is_before;
+	heap_join(&r->heap, &m->place);
+}
+
+bool
+rota_waits(const struct rota_member *m)
+{
+	return m->place.at != 0;
 }
 
 struct rota_member *
 rota_first(const struct rota *r)
 {
-	return r->len > 0 ? r->at[1] : NULL;
+	return heap_first(&r->heap);
+}
+
+size_t
+rota_count(const struct rota *r)
+{
+	return r->heap.len;
+}
+
+struct rota_member *
+rota_some(const struct rota *r, size_t number)
+{
+	return (struct rota_member *)r->heap.at[number];
 }
 
 void
 rota_leave(struct rota *r, struct rota_member *m)
 {
-	size_t              place = m->place;
-	struct rota_member *last;
-
-	if (place == 0)
-		return;
-	m->place = 0;
-	last = r->at[r->len--];
-	if (last == m)
-		return;
-	set(r, place, last);
-	rise(r, place);
-	sink(r, last->place);
+	heap_leave(&r->heap, &m->place);
 }
 
 void
 rota_free(struct rota *r)
 {
-	for (size_t i = 1; i <= r->len; i++)
-		r->at[i]->place = 0;
-	memory_free(r->at);
+	heap_free(&r->heap);
 	*r = (struct rota){ 0 };
 }

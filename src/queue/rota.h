@@ -9,7 +9,9 @@
  * served last.  So who comes with a single letter stands beside the next of everybody else, however much that one has.
  *
  * rota_join()   waits, or is there already: with these, if they are better than what it had.
+ * rota_waits()  whether it does.
  * rota_first()  whose turn it is; NULL: nobody waits.
+ * rota_count()  so many wait; rota_some(): one of them by its number from 1 to that, the first first, the others as it comes.
  * rota_leave()  waits no more, or did not.
  * rota_free()   nobody waits, and nothing is kept.
  * rota_turn()   a letter of this party comes: its turn.
@@ -19,20 +21,19 @@
 #ifndef QUEUE_ROTA_H
 #define QUEUE_ROTA_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
+#include "queue/heap.h"
+
 struct rota_member {
+	struct heap_place place;
 	int8_t   priority;
 	int64_t  turn;
 	uint64_t came;
-	size_t   place;                /* from 1; 0: it does not wait          */
 };
 struct rota {
-	struct rota_member **at;
-	size_t   len, room;
-	uint64_t came;
+	struct heap heap;
+	uint64_t    came;
 };
 
 struct map;
@@ -46,7 +47,10 @@ int64_t rota_turn(struct rota_turns *, uint64_t party);
 void rota_served(struct rota_turns *, int64_t turn);
 void rota_back(struct rota_turns *, uint64_t party);
 void rota_join(struct rota *, struct rota_member *, int8_t priority, int64_t turn);
+bool rota_waits(const struct rota_member *);
 struct rota_member *rota_first(const struct rota *);
+size_t rota_count(const struct rota *);
+struct rota_member *rota_some(const struct rota *, size_t number);
 void rota_leave(struct rota *, struct rota_member *);
 void rota_free(struct rota *);
 

@@ -138,7 +138,7 @@ queue_line_up(struct house *h, struct recipient *r, const struct transport *t, c
 	}
 	r->turn = rota_turn(&queue_of(h)->turns, queue_party(r->letter, queue_sender_name(r)));
 	line_join(&d->line, r, queue_sender_name(r));
-	if (d->place.place != 0)
+	if (rota_waits(&d->place))
 		rota_join(d->short_in, &d->place, r->letter->handling.priority, r->turn);
 	turn_take(h, d);
 }

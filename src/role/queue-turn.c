@@ -160,8 +160,8 @@ short_of_all(struct house *h, bool *silent_too)
 		return 0;
 	*silent_too = used >= all;
 	for (int t = UNKNOWN; t <= ANSWERS; t++)
-		for (size_t i = 1; i <= k->short_of[t].len && i <= LOOK_PAST; i++)
-			n += destination_at(k->short_of[t].at[i])->busy == 0 &&
+		for (size_t i = 1; i <= rota_count(&k->short_of[t]) && i <= LOOK_PAST; i++)
+			n += destination_at(rota_some(&k->short_of[t], i))->busy == 0 &&
 			     !trust_has_slot(k, (enum trust)t, all, used);
 	return n < WAKE_EACH ? n : WAKE_EACH;
 }
@@ -175,7 +175,7 @@ hurry_look(void *house)
 	for (uint32_t n = short_of_all(house, &silent_too); n > 0; n--)
 		if (!sending_hurry(house, silent_too))
 			break;
-	k->hurrying = k->short_of[UNKNOWN].len + k->short_of[ANSWERS].len > 0;
+	k->hurrying = rota_count(&k->short_of[UNKNOWN]) + rota_count(&k->short_of[ANSWERS]) > 0;
 	if (k->hurrying)
 		timer_set(k->hurry, HURRY_LOOK_MS);
 }
@@ -224,7 +224,7 @@ slot_give(struct house *h, enum trust t)
 void
 turn_again(struct house *h, struct destination *d)
 {
-	if (d->place.place != 0) {
+	if (rota_waits(&d->place)) {
 		rota_leave(d->short_in, &d->place);
 		d->in_turn = false;
 	}

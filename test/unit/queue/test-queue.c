@@ -66,7 +66,7 @@ happens(enum recipient_state s, enum recipient_event e)
 	got[n++] = "NWTHD"[r->state];
 	if (r->refused)
 		got[n++] = '!';
-	if (r->place != SIZE_MAX)
+	if (r->place.at != 0)
 		got[n++] = '*';
 	if (strcmp(got, life[s].after[e]) != 0)
 		fail_msg("%s, %s: %s, not %s", life[s].state, events[e], got, life[s].after[e]);
@@ -120,7 +120,7 @@ test_held_unknown_is_asked_about(void **state)
 	r = in_state(&k, RECIPIENT_NEW);
 	queue_event(k.queue, r, EVENT_HOLD, NULL, NULL, NOW_MS);
 	queue_event(k.queue, r, EVENT_RELEASE, NULL, NULL, NOW_MS);
-	HOLDS("new again", r->state == RECIPIENT_NEW && r->place != SIZE_MAX);
+	HOLDS("new again", r->state == RECIPIENT_NEW && r->place.at != 0);
 	queue_event(k.queue, r, EVENT_HOLD, NULL, NULL, NOW_MS);
 	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL,
 	            NOW_MS); /* the answer came while it was held */
@@ -260,7 +260,7 @@ test_order_against_a_model(void **state)
 
 		seed = seed * 1664525u + 1013904223u;
 		for (int i = 0; i < LETTERS; i++)
-			if (r[i]->place != SIZE_MAX &&
+			if (r[i]->place.at != 0 &&
 			    (first == NULL || r[i]->due_ms < first->due_ms ||
 			     (r[i]->due_ms == first->due_ms &&
 			      r[i]->letter->heard_us < first->letter->heard_us)))
