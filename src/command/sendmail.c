@@ -170,6 +170,43 @@ ignored(char option, const char *right)
 	              option, right);
 }
 
+/* What is to be told of the letter, and how much of it (rfc3461). */
+static void
+wish(struct post *p, int letter, const char *value)
+{
+	if (letter == 'N') {
+		if ((p->notify = notify_of(p, value)) == NULL)
+			ignored('N', "never, or success, failure and delay");
+	} else if (letter == 'R') {
+		p->ret = strcasecmp(value, "full") == 0   ? "FULL"
+		         : strcasecmp(value, "hdrs") == 0 ? "HDRS"
+		                                          : NULL;
+		if (p->ret == NULL)
+			ignored('R', "full or hdrs");
+	} else {
+		p->envid = *value != '\0' ? value : NULL;
+		if (p->envid == NULL)
+			ignored('V', "a name for the letter");
+	}
+}
+
+/* -XV, -XV+=; false after complaining. */
+static bool
+wish_verp(struct post *p, const char *value)
+{
+	if (value[0] != 'V') {
+		(void)post_complain(0,
+		                    "-X is not done here: debug_peer_list logs what is said, not ",
+		                    value);
+		return false;
+	}
+	p->verp = value + 1;
+	if (value[1] == '\0' || (strspn(value + 1, "-=+") == 2 && value[3] == '\0'))
+		return true;
+	(void)post_complain(0, "-XV wants two characters of -=+, not ", value + 1);
+	return false;
+}
+
 /* What is to be done: 'm', 's', 'p', 'v', 'i', 'q'; 0 after complaining. */
 static int
 read_options(struct post *p, const char **sender, const char **queue)
@@ -194,21 +231,8 @@ read_options(struct post *p, const char **sender, const char **queue)
 		case 'o': p->dots = p->dots || strcmp(optarg, "i") == 0; break;
 		case 'O': p->dots = p->dots || strcmp(optarg, "IgnoreDots") == 0; break;
 		case 'N':
-			if ((p->notify = notify_of(p, optarg)) == NULL)
-				ignored('N', "never, or success, failure and delay");
-			break;
 		case 'R':
-			p->ret = strcasecmp(optarg, "full") == 0   ? "FULL"
-			         : strcasecmp(optarg, "hdrs") == 0 ? "HDRS"
-			                                           : NULL;
-			if (p->ret == NULL)
-				ignored('R', "full or hdrs");
-			break;
-		case 'V':
-			p->envid = *optarg != '\0' ? optarg : NULL;
-			if (p->envid == NULL)
-				ignored('V', "a name for the letter");
-			break;
+		case 'V': wish(p, letter, optarg); break;
 		case 'B':
 			if (strcmp(optarg, "8BITMIME") != 0 && strcmp(optarg, "7BIT") != 0)
 				return post_complain(0, "-B wants 8BITMIME or 7BIT, not ", optarg);
@@ -218,17 +242,9 @@ read_options(struct post *p, const char **sender, const char **queue)
 			                     "");
 		case 'v': p->report = true; break;
 		case 'G': p->gateway = true; break;
-		case 'X': /* -XV, -XV+= */
-			if (optarg[0] != 'V')
-				return post_complain(
-					0,
-					"-X is not done here: debug_peer_list logs what is said, not ",
-					optarg);
-			p->verp = optarg + 1;
-			if (optarg[1] != '\0' &&
-			    (strspn(optarg + 1, "-=+") != 2 || optarg[3] != '\0'))
-				return post_complain(0, "-XV wants two characters of -=+, not ",
-				                     optarg + 1);
+		case 'X':
+			if (!wish_verp(p, optarg))
+				return 0;
 			break;
 		case 'q':
 			if (mode == 'd')

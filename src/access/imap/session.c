@@ -395,6 +395,53 @@ misplaced(const struct imap *s, const struct imap_command *command, bool uid)
 	return NULL;
 }
 
+/* The messages it is about can be had; else the client hears, and the command is over. */
+static bool
+messages_there(struct imap *s, const struct imap_command *command, struct bytes tag)
+{
+	int why;
+
+	if (s->view == NULL)
+		return true;
+	/* Rights go at once (rfc4314:5.1.1), whatever is open. */
+	if (!(command->in & IN_AUTHENTICATED) && !reach_may_read(s)) {
+		(void)imap_lost(s);
+		return false;
+	}
+	if (command->effect & NEEDS_NO_MESSAGE)
+		return true;
+	if ((why = mailbox_wake(s->view->mailbox)) != 0 && !s->view->lost) {
+		/* Its counts were kept, its messages cannot be read: another mailbox may be selected. */
+		stream_printf(s->stream, "%.*s NO %s\r\n", (int)tag.len, tag.at, words_of(why));
+		command_over(s);
+		return false;
+	}
+	if (s->view->lost)
+		(void)imap_lost(s);
+	return !s->view->lost;
+}
+
+/* What is wrong with its arguments; NULL: it is the command now. */
+static const char *
+parse_arguments(struct imap *s, const struct imap_command *command, struct bytes line,
+                struct scan *r, bool letter)
+{
+	command->parse(s, r);
+	if (!letter)
+		scan_end(r);
+	if (scan_ok(r)) {
+		s->command = command;
+		s->started_ms = s->progress_ms = clock_patient_ms();
+		return NULL;
+	}
+	return r->fault[0] == '['
+	               ? r->fault
+	               : arena_printf(s->scratch,
+	                              "Error in IMAP command %s: expected %s at byte %zu.",
+	                              command->name, r->fault[0] == '}' ? "a literal" : r->fault,
+	                              (size_t)(r->fault_at - line.at) + 1);
+}
+
 /* command = tag SP (command-any / command-auth / command-select) CRLF */
 void
 imap_begin(struct imap *s, struct bytes line)
@@ -405,8 +452,7 @@ imap_begin(struct imap *s, struct bytes line)
 	const char                *wrong;
 	char                       words[64];
 	uint64_t                   size;
-	bool                       uid, waits, letter = input_letter(s->input, &size, &waits);
-	int                        why;
+	bool uid, there = true, waits, letter = input_letter(s->input, &size, &waits);
 
 	if (tag.len == 0)
 		scan_fail(&r, "a tag");
@@ -420,48 +466,18 @@ imap_begin(struct imap *s, struct bytes line)
 		wrong = unknown(uid, (size_t)(name.at - line.at) + 1, words, sizeof words);
 	else
 		wrong = misplaced(s, command, uid);
-	/* Rights go at once (rfc4314:5.1.1), whatever is open. */
-	if (wrong == NULL && s->view != NULL && !(command->in & IN_AUTHENTICATED) &&
-	    !reach_may_read(s)) {
-		(void)imap_lost(s);
-		return;
-	}
-	if (wrong == NULL && s->view != NULL && !(command->effect & NEEDS_NO_MESSAGE) &&
-	    (why = mailbox_wake(s->view->mailbox)) != 0 && !s->view->lost) {
-		/* Its counts were kept, its messages cannot be read: another mailbox may be selected. */
-		stream_printf(s->stream, "%.*s NO %s\r\n", (int)tag.len, tag.at, words_of(why));
-		command_over(s);
-		if (letter && !waits)
-			input_skip(s->input, size);
-		return;
-	}
-	if (wrong == NULL && s->view != NULL && !(command->effect & NEEDS_NO_MESSAGE) &&
-	    s->view->lost) {
-		(void)imap_lost(s);
-		return;
-	}
-	if (wrong == NULL) {
+	if (wrong == NULL && (there = messages_there(s, command, tag))) {
 		s->scratch = arena_open(NULL);
 		s->tag = tag;
 		s->uid = uid;
-		command->parse(s, &r);
-		if (!letter)
-			scan_end(&r);
-		if (scan_ok(&r)) {
-			s->command = command;
-			s->started_ms = s->progress_ms = clock_patient_ms();
+		wrong = parse_arguments(s, command, line, &r, letter);
+		if (wrong == NULL)
 			return;
-		}
-		wrong = r.fault[0] == '['
-		                ? r.fault
-		                : arena_printf(s->scratch,
-		                               "Error in IMAP command %s: expected %s at byte %zu.",
-		                               command->name,
-		                               r.fault[0] == '}' ? "a literal" : r.fault,
-		                               (size_t)(r.fault_at - line.at) + 1);
 	}
-	imap_complain(s, line, wrong);
-	command_over(s);
+	if (there) {
+		imap_complain(s, line, wrong);
+		command_over(s);
+	}
 	if (letter && !waits && s->end == NULL)
 		input_skip(s->input, size);
 }

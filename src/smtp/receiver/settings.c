@@ -506,6 +506,81 @@ receiver_config_stress(struct receiver_config *c, const struct receiver_settings
 	};
 }
 
+/* What is kept as it is written. */
+static const size_t kept_texts[] = {
+	AT(banner),         AT(reject_footer), AT(greet_banner),    AT(reject_characters),
+	AT(content_filter), AT(remote_domain), AT(verp_delimiters), AT(verp_filter),
+};
+static const size_t kept_lists[] = {
+	AT(auth_mechanisms), AT(forbidden_commands),
+	AT(local_clients),   AT(known_certificates),
+	AT(drop_fields),     AT(no_soliciting),
+	AT(discarded_of),    AT(footer_tables),
+	AT(command_tables),  AT(noops),
+	AT(screen_access),   AT(flush_domains),
+	AT(account_limits),
+};
+/* Lists of clients, which are read here once and for all. */
+#define OF(f) offsetof(struct receiver_config, f)
+static const struct client_list {
+	size_t      list, networks;
+	const char *name;
+} client_lists[] = {
+	{ AT(limit_exceptions), OF(exceptions), "smtpd_client_event_limit_exceptions" },
+	{ AT(bare_newline_exclusions), OF(bare_excluded), "smtpd_forbid_bare_newline_exclusions" },
+	{ AT(verp_clients), OF(verp_clients), "smtpd_authorized_verp_clients" },
+	{ AT(expn_hosts), OF(expn_hosts), "smtpd_authorized_expn_hosts" },
+	{ AT(screen_allow), OF(screen_allow), "postscreen_allow_list" },
+	{ AT(auth_exceptions), OF(auth_excepted), "smtpd_sasl_exceptions_networks" },
+	{ AT(xclient_hosts), OF(xclient_hosts), "smtpd_authorized_xclient_hosts" },
+	{ AT(xforward_hosts), OF(xforward_hosts), "smtpd_authorized_xforward_hosts" },
+};
+#undef OF
+
+/* The settings may go; these stay. */
+static void
+keep_settings(struct receiver_config *c, const struct receiver_settings *set)
+{
+	c->set = *set;
+	for (size_t i = 0; i < COUNT(kept_texts); i++) {
+		void        *at = (char *)&c->set + kept_texts[i];
+		const char **text = at;
+
+		*text = arena_copy(c->life, bytes_of(*text));
+	}
+	for (size_t i = 0; i < COUNT(kept_lists); i++) {
+		void                *at = (char *)&c->set + kept_lists[i];
+		struct setting_list *list = at;
+
+		*list = copy_list(c->life, list);
+	}
+	c->set.old_deadline = "";
+	c->set.stress = "";
+	receiver_config_stress(c, set);
+	c->patience[CALM] = c->patience[STRESS];
+}
+
+static bool
+read_clients(struct receiver_config *c, const struct setting_list *mynetworks,
+             struct network_tables *tables, struct buffer *errors)
+{
+	bool good = read_networks(c->life, mynetworks, "mynetworks", &c->mynetworks, errors);
+
+	c->mynetworks.tables = tables;
+	for (size_t i = 0; i < COUNT(client_lists); i++) {
+		const struct client_list *l = &client_lists[i];
+		void                     *at = (char *)&c->set + l->list;
+		void                     *out = (char *)c + l->networks;
+		struct setting_list      *list = at;
+		struct networks          *clients = out;
+
+		good = good && read_networks(c->life, list, l->name, clients, errors);
+		*list = (struct setting_list){ NULL, 0 };
+		clients->tables = tables;
+	}
+	return good;
+}
+
 struct receiver_config *
 receiver_config_open(const struct receiver_settings *set, enum receiver_kind kind,
                      const char *listener, const char *service, const char *myhostname,
@@ -519,37 +594,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->life = a;
 	c->users = 1;
 	c->kind = kind;
-	c->set = *set;
-	c->set.banner = arena_copy(a, bytes_of(set->banner));
-	c->set.reject_footer = arena_copy(a, bytes_of(set->reject_footer));
-	c->set.greet_banner = arena_copy(a, bytes_of(set->greet_banner));
-	c->set.old_deadline = "";
-	c->set.reject_characters = arena_copy(a, bytes_of(set->reject_characters));
-	c->set.stress = "";
-	receiver_config_stress(c, set);
-	c->patience[CALM] = c->patience[STRESS];
-	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
-	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
-	c->set.content_filter = arena_copy(a, bytes_of(set->content_filter));
-	c->set.local_clients = copy_list(a, &set->local_clients);
-	c->set.known_certificates = copy_list(a, &set->known_certificates);
-	c->set.remote_domain = arena_copy(a, bytes_of(set->remote_domain));
-	c->set.drop_fields = copy_list(a, &set->drop_fields);
-	c->set.no_soliciting = copy_list(a, &set->no_soliciting);
-	c->set.discarded_of = copy_list(a, &set->discarded_of);
-	c->set.footer_tables = copy_list(a, &set->footer_tables);
-	c->set.command_tables = copy_list(a, &set->command_tables);
-	c->set.noops = copy_list(a, &set->noops);
-	c->set.screen_access = copy_list(a, &set->screen_access);
-	c->set.auth_exceptions = (struct setting_list){ NULL, 0 };
-	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
-	c->set.flush_domains = copy_list(a, &set->flush_domains);
-	c->set.account_limits = copy_list(a, &set->account_limits);
-	c->set.verp_delimiters = arena_copy(a, bytes_of(set->verp_delimiters));
-	c->set.verp_filter = arena_copy(a, bytes_of(set->verp_filter));
-	c->set.verp_clients = (struct setting_list){ NULL, 0 };
-	c->set.expn_hosts = c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
-		(struct setting_list){ NULL, 0 };
+	keep_settings(c, set);
 	c->listener = arena_copy(a, bytes_of(listener));
 	c->service = arena_copy(a, bytes_of(service));
 	c->myhostname = arena_copy(a, bytes_of(myhostname));
@@ -561,28 +606,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	    read_options(&set->sasl_options, "smtpd_sasl_security_options", &c->banned, errors) &&
 	    read_options(&set->sasl_tls_options, "smtpd_sasl_tls_security_options", &c->banned_tls,
 	                 errors) &&
-	    read_networks(a, mynetworks, "mynetworks", &c->mynetworks, errors) &&
-	    read_networks(a, &set->limit_exceptions, "smtpd_client_event_limit_exceptions",
-	                  &c->exceptions, errors) &&
-	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
-	                  &c->bare_excluded, errors) &&
-	    read_networks(a, &set->verp_clients, "smtpd_authorized_verp_clients", &c->verp_clients,
-	                  errors) &&
-	    read_networks(a, &set->expn_hosts, "smtpd_authorized_expn_hosts", &c->expn_hosts,
-	                  errors) &&
-	    read_networks(a, &set->screen_allow, "postscreen_allow_list", &c->screen_allow,
-	                  errors) &&
-	    read_networks(a, &set->auth_exceptions, "smtpd_sasl_exceptions_networks",
-	                  &c->auth_excepted, errors) &&
-	    read_screen_access(&set->screen_access, errors) && read_characters(c, errors) &&
-	    read_networks(a, &set->xclient_hosts, "smtpd_authorized_xclient_hosts",
-	                  &c->xclient_hosts, errors) &&
-	    read_networks(a, &set->xforward_hosts, "smtpd_authorized_xforward_hosts",
-	                  &c->xforward_hosts, errors)) {
-		c->mynetworks.tables = c->exceptions.tables = c->bare_excluded.tables = tables;
-		c->auth_excepted.tables = tables;
-		c->expn_hosts.tables = c->screen_allow.tables = c->xclient_hosts.tables =
-			c->xforward_hosts.tables = c->verp_clients.tables = tables;
+	    read_clients(c, mynetworks, tables, errors) &&
+	    read_screen_access(&set->screen_access, errors) && read_characters(c, errors)) {
 		c->tables = tables;
 		if (tables != NULL)
 			tables->users++;
