@@ -136,7 +136,7 @@ mail_parse(struct bytes line, const struct grammar *g, struct arena *a, struct m
 		return false;
 	}
 	from.len -= r.rest.len;
-	*reply = mail_parameters(&r, g->extensions, &m->with);
+	*reply = mail_parameters(&r, a, g->extensions, &m->with);
 	if (*reply == NULL && g->ascii && !m->with.utf8 && is_beyond_ascii(from))
 		*reply = undeclared;
 	return *reply == NULL;
@@ -162,7 +162,7 @@ rcpt_parse(struct bytes line, const struct grammar *g, struct arena *a, struct r
 		return false;
 	}
 	to.len -= r.rest.len;
-	*reply = rcpt_parameters(&r, g->extensions, g->utf8, &c->with);
+	*reply = rcpt_parameters(&r, a, g->extensions, g->utf8, &c->with);
 	if (*reply == NULL && g->ascii && !g->utf8 && is_beyond_ascii(to))
 		*reply = undeclared;
 	return *reply == NULL;

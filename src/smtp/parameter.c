@@ -6,12 +6,14 @@
 #include "message/encoding.h"
 #include "message/envelope.h"
 #include "smtp/extension.h"
+#include "smtp/reply.h"
 
 enum {
 	ENVID_MOST = 100, /* rfc3461:5.4 */
 	ORCPT_MOST = 500, /* rfc3461:4.2 */
 	AUTH_MOST = 500,  /* rfc4954:5   */
 	SOLICIT_MOST = 1000,
+	SHOWN_MOST = 100,
 };
 
 static bool
@@ -472,42 +474,61 @@ static const struct {
  * Both: esmtp-param = esmtp-keyword ["=" esmtp-value]
  */
 
-static const char unsupported[] = "555 5.5.4 Unsupported option"; /* rfc5321:4.1.1.11 */
 static const char twice[] = "501 5.5.4 Error: a parameter stands there twice";
+
+/* As the client wrote it. */
+struct parameter {
+	struct bytes word, name, value;
+};
 
 /* The next one; false: there is none.  The value of one without "=" is NULL. */
 static bool
-next_parameter(struct scan *r, struct bytes *name, struct bytes *value)
+next_parameter(struct scan *r, struct parameter *p)
 {
-	struct bytes word;
-	ptrdiff_t    equals;
+	ptrdiff_t equals;
 
 	(void)scan_while(r, is_blank);
-	word = scan_while(r, is_solid);
-	equals = bytes_find(word, '=');
-	*name = equals < 0 ? word : bytes_cut(word, 0, (size_t)equals);
-	*value = equals < 0 ? (struct bytes){ NULL, 0 }
-	                    : bytes_cut(word, (size_t)equals + 1, word.len);
-	return word.len > 0;
+	p->word = scan_while(r, is_solid);
+	equals = bytes_find(p->word, '=');
+	p->name = equals < 0 ? p->word : bytes_cut(p->word, 0, (size_t)equals);
+	p->value = equals < 0 ? (struct bytes){ NULL, 0 }
+	                      : bytes_cut(p->word, (size_t)equals + 1, p->word.len);
+	return p->word.len > 0;
+}
+
+/* rfc5321:4.1.1.11: it is named, as the client of a client may be far from who reads the log. */
+static const char *
+unsupported(struct bytes word, struct arena *a)
+{
+	struct buffer reply = { 0 };
+	const char   *out;
+
+	buffer_add_string(&reply, "555 5.5.4 Unsupported option: ");
+	reply_text(&reply, bytes_cut(word, 0, SHOWN_MOST));
+	out = arena_copy(a, buffer_bytes(&reply));
+	buffer_free(&reply);
+	return out;
 }
 
 const char *
-mail_parameters(struct scan *r, unsigned extensions, struct mail_parameters *m)
+mail_parameters(struct scan *r, struct arena *a, unsigned extensions, struct mail_parameters *m)
 {
-	struct bytes name, value;
+	struct parameter is;
 
-	while (next_parameter(r, &name, &value)) {
-		const char *wrong = unsupported;
+	while (next_parameter(r, &is)) {
+		const char *wrong = NULL;
+		bool        known = false;
 
 		for (size_t i = 0; i < COUNT(of_mail); i++) {
-			if (!bytes_is(name, of_mail[i].name) ||
+			if (!bytes_is(is.name, of_mail[i].name) ||
 			    (of_mail[i].of != 0 && !(extensions & of_mail[i].of)))
 				continue;
-			wrong = m->said & 1u << i ? twice : of_mail[i].take(m, value);
+			known = true;
+			wrong = m->said & 1u << i ? twice : of_mail[i].take(m, is.value);
 			m->said |= 1u << i;
 		}
-		if (wrong != NULL)
-			return wrong;
+		if (wrong != NULL || !known)
+			return known ? wrong : unsupported(is.word, a);
 	}
 	if (m->body == BODY_BINARYMIME && !(extensions & EXTENSION_BINARYMIME))
 		return "501 5.5.4 Syntax: BODY=7BIT or BODY=8BITMIME";
@@ -515,21 +536,24 @@ mail_parameters(struct scan *r, unsigned extensions, struct mail_parameters *m)
 }
 
 const char *
-rcpt_parameters(struct scan *r, unsigned extensions, bool utf8, struct rcpt_parameters *p)
+rcpt_parameters(struct scan *r, struct arena *a, unsigned extensions, bool utf8,
+                struct rcpt_parameters *p)
 {
-	struct bytes name, value;
+	struct parameter is;
 
-	while (next_parameter(r, &name, &value)) {
-		const char *wrong = unsupported;
+	while (next_parameter(r, &is)) {
+		const char *wrong = NULL;
+		bool        known = false;
 
 		for (size_t i = 0; i < COUNT(of_rcpt); i++) {
-			if (!bytes_is(name, of_rcpt[i].name) || !(extensions & of_rcpt[i].of))
+			if (!bytes_is(is.name, of_rcpt[i].name) || !(extensions & of_rcpt[i].of))
 				continue;
-			wrong = p->said & 1u << i ? twice : of_rcpt[i].take(p, value, utf8);
+			known = true;
+			wrong = p->said & 1u << i ? twice : of_rcpt[i].take(p, is.value, utf8);
 			p->said |= 1u << i;
 		}
-		if (wrong != NULL)
-			return wrong;
+		if (wrong != NULL || !known)
+			return known ? wrong : unsupported(is.word, a);
 	}
 	return NULL;
 }

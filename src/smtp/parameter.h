@@ -1,7 +1,8 @@
 /*
  * parameter -- what may stand behind the path of MAIL and RCPT (rfc5321:4.1.2 esmtp-param)
  *
- * mail_parameters(), rcpt_parameters() read all of them.  NULL, or the reply to give, whole but for its line end.
+ * mail_parameters(), rcpt_parameters() read all of them.  NULL, or the reply to give, whole but for its line end; it may be in
+ *     the arena, as it names what is not known.
  *     `extensions` are those that are offered (enum extension); a parameter of another is not known.
  *     What they say is in the struct, which is to be all zero before; views point into the line.
  * xtext_valid()  rfc3461:4: printable US-ASCII, "+" with two hex digits for the rest.
@@ -10,7 +11,7 @@
 #ifndef SMTP_PARAMETER_H
 #define SMTP_PARAMETER_H
 
-#include "base/bytes.h"
+#include "base/arena.h"
 #include "base/scan.h"
 
 struct mail_parameters {
@@ -40,8 +41,8 @@ struct rcpt_parameters {
 	uint8_t  notify;             /* message/envelope.h NOTIFY_, 0 not said   */
 	unsigned said;
 };
-const char *mail_parameters(struct scan *, unsigned extensions, struct mail_parameters *);
-const char *rcpt_parameters(struct scan *, unsigned extensions, bool utf8, struct rcpt_parameters *);
+const char *mail_parameters(struct scan *, struct arena *, unsigned extensions, struct mail_parameters *);
+const char *rcpt_parameters(struct scan *, struct arena *, unsigned extensions, bool utf8, struct rcpt_parameters *);
 bool xtext_valid(struct bytes);
 bool orcpt_valid(struct bytes, bool utf8);
 /* rfc3339:5.6 date-time; false: it is none. */

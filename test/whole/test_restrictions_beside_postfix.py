@@ -189,6 +189,8 @@ CASES = {
                                                f"VRFY Jill <nosuch@here.example>", f"VRFY a@b.example <{U}", f"VRFY {U},{U}", "VRFY Jill <>"]),
     "verified, refused": (recipient("reject"), ["EHLO x.example", f"VRFY {U}"]),
     "many recipients, one refused": (recipient("check_recipient_access inline:{{v@here.example=REJECT}}"), mail("a@x.example", U, "v@here.example", U)),
+    "parameters nobody knows": (RELAY, ["EHLO x.example", FROM % "a@x.example" + " FOO=bar", FROM % "a@x.example" + " BODY=8BITMIME XYZ foo", FROM % "a@x.example",
+                                        f"RCPT TO:<{U}> NOTIFY=NEVER Bar", f"RCPT TO:<{U}> FOO=" + "x" * 60, f"RCPT TO:<{U}>"]),
     "a footer": ({**RELAY, "smtpd_reject_footer": "call +1 555, from $client_address"}, mail("a@x.example", X)),
     "a footer of two lines": ({**RELAY, "smtpd_reject_footer": "call us\\ntell $server_name and $sender"}, mail("a@x.example", X)),
     "a footer on the same line": ({**RELAY, "smtpd_reject_footer": "\\c; ask $sender"}, mail("a@x.example", X)),

@@ -42,7 +42,7 @@ static const struct { const char *why, *line; bool strict; const char *local, *d
 	{ "rfc6531:3.4 not said", "FROM:<\xe5\xbc\xa0@example.org>", true, NULL, NULL, "553 5.6.7 Must declare SMTPUTF8 to send unicode address" },
 	{ "the same in its domain alone", "FROM:<a@b\xc3\xbc" "cher.example>", true, NULL, NULL, "553 5.6.7 Must declare SMTPUTF8 to send unicode address" },
 	{ "SMTPUTF8 has no value", "FROM:<> SMTPUTF8=yes", true, NULL, NULL, "501 5.5.4 Error: SMTPUTF8 takes no value" },
-	{ "rfc8689:2 only where offered", "FROM:<> REQUIRETLS", true, NULL, NULL, "555 5.5.4 Unsupported option" },
+	{ "rfc8689:2 only where offered", "FROM:<> REQUIRETLS", true, NULL, NULL, "555 5.5.4 Unsupported option: REQUIRETLS" },
 	{ "rfc4865:4.2", "FROM:<> HOLDFOR=86400", true, "", "", NULL },
 	{ "rfc4865:4.2 date", "FROM:<> HOLDUNTIL=2027-03-01T01:02:03.5+01:00", true, "", "", NULL },
 	{ "rfc4865:4.2 one of both", "FROM:<> HOLDFOR=1 HOLDUNTIL=2027-03-01T01:02:03Z", true, NULL, NULL, "501 5.5.4 Bad HOLDUNTIL parameter syntax" },
@@ -56,7 +56,9 @@ static const struct { const char *why, *line; bool strict; const char *local, *d
 	{ "rfc6710:4 minus zero is none", "FROM:<> MT-PRIORITY=-0", true, NULL, NULL, "501 5.5.4 Bad MT-PRIORITY parameter syntax" },
 	{ "rfc6710:4 too high", "FROM:<> MT-PRIORITY=10", true, NULL, NULL, "501 5.5.4 Bad MT-PRIORITY parameter syntax" },
 	{ "rfc3865:2.3", "FROM:<save@example.com> SOLICIT=org.example:ADV:ADLT", true, "save", "example.com", NULL },
-	{ "unknown", "FROM:<> XYZ=1", true, NULL, NULL, "555 5.5.4 Unsupported option" },
+	{ "unknown", "FROM:<> XYZ=1", true, NULL, NULL, "555 5.5.4 Unsupported option: XYZ=1" },
+	{ "the first of two", "FROM:<> SIZE=1 X  Y=2", true, NULL, NULL, "555 5.5.4 Unsupported option: X" },
+	{ "what it is called is printable", "FROM:<> A\x1b[2J", true, NULL, NULL, "555 5.5.4 Unsupported option: A?[2J" },
 };
 /* clang-format on */
 
@@ -102,6 +104,7 @@ test_rcpt(void **state)
 		{ "rfc6533:3 utf-8-addr-xtext", "TO:<eva@example.org> ORCPT=utf-8;\\x{5F20}@example.org", "eva", NULL, false },
 		{ "rfc6533:3 as it is: not without SMTPUTF8", "TO:<eva@example.org> ORCPT=utf-8;\xe5\xbc\xa0@example.org", NULL, "501 5.5.4 Error: Bad ORCPT parameter syntax", false },
 		{ "rfc6531:3.4 the transaction is without it", "TO:<\xe5\xbc\xa0@example.org>", NULL, "553 5.6.7 Must declare SMTPUTF8 to send unicode address", false },
+		{ "unknown", "TO:<eva@example.org> NOTIFY=NEVER FOO=1", NULL, "555 5.5.4 Unsupported option: FOO=1", false },
 		{ "nothing", "<eva@example.org>", NULL, "501 5.5.4 Syntax: RCPT TO:<address>", false },
 		{ "allow_min_user of postconf(5)", "TO:<-f@example.org>", NULL, "501 5.1.3 Bad recipient address syntax", false },
 		{ "quotes make it no better", "TO:<\"-f\"@example.org>", NULL, "501 5.1.3 Bad recipient address syntax", false },
