@@ -63,6 +63,13 @@ act(struct rule_work *w, int64_t score, struct bytes worst)
 	                   rule_shown(w, w->facts->address), rule_shown(w, name));
 }
 
+/* Who is refused at RCPT is not told of before. */
+static bool
+is_time(const struct rule_work *w)
+{
+	return w->facts->moment != AT_CONNECT || w->set->witness.score_action == SCORE_DROP;
+}
+
 /* All are asked at once; the one that weighs most is named. */
 enum rule_result
 rule_score(struct rule_work *w)
@@ -97,8 +104,10 @@ rule_score(struct rule_work *w)
 	} else {
 		rule_tell(w, "%s: the score is %lld of %lld", w->rule, (long long)score,
 		          (long long)set->score_most);
-		if (score >= set->score_most)
+		if (score >= set->score_most && is_time(w))
 			r = act(w, score, worst);
+		if (score < 0 && score <= set->score_allow && w->facts->moment == AT_CONNECT)
+			rule_act(w, DEED_PASS, BYTES("lists in the DNS speak for it"));
 	}
 	w->rule = before;
 	return r;

@@ -493,6 +493,12 @@ rules_want_owner(const struct rules *rules, const struct rule_facts *f)
 }
 
 bool
+rules_score_first(const struct policy_settings *set)
+{
+	return set->witness.score_action == SCORE_DROP || set->witness.score_allow < 0;
+}
+
+bool
 rules_have(const struct rules *rules, enum rule_moment moment)
 {
 	const struct policy_settings *set = &rules->set;
@@ -500,8 +506,7 @@ rules_have(const struct rules *rules, enum rule_moment moment)
 	switch (moment) {
 	case AT_CONNECT:
 		return (!set->delay && rules->list[RULE_CLIENT]->count > 0) ||
-		       (set->witness.score_sites.count > 0 &&
-		        set->witness.score_action == SCORE_DROP);
+		       (set->witness.score_sites.count > 0 && rules_score_first(set));
 	case AT_HELO: return !set->delay && rules->list[RULE_HELO]->count > 0;
 	case AT_MAIL:
 		return !set->delay &&

@@ -593,7 +593,7 @@ ask_moment(struct rule_work *w)
 
 	switch ((enum rule_moment)w->facts->moment) {
 	case AT_CONNECT:
-		if (w->set->witness.score_action == SCORE_DROP && is_over(r = ask_score(w)))
+		if (rules_score_first(w->set) && is_over(r = ask_score(w)))
 			return r;
 		return now ? ask_stage(w, RULE_CLIENT) : RULE_DUNNO;
 	case AT_HELO: return now ? ask_stage(w, RULE_HELO) : r;

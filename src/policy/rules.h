@@ -109,7 +109,8 @@ struct rules;
 /* ---- the verdict ---------------------------------------------------------- */
 
 enum rule_outcome { RULE_PASSES, RULE_REFUSES, RULE_WAIT };
-enum rule_deed { DEED_HOLD, DEED_DISCARD, DEED_FILTER, DEED_REDIRECT, DEED_BCC, DEED_PREPEND, RULE_DEEDS };
+enum rule_deed { DEED_HOLD, DEED_DISCARD, DEED_FILTER, DEED_REDIRECT, DEED_BCC, DEED_PREPEND,
+                 DEED_PASS /* of the client: lists in the DNS speak for it */, RULE_DEEDS };
 struct rule_action { struct rule_action *next; uint8_t deed; struct bytes text; };
 /* For the log: "warn", "<x@y>: Recipient address triggers HOLD action". */
 struct rule_note { struct rule_note *next; struct bytes what, text; };
@@ -151,6 +152,8 @@ bool rules_want_owner(const struct rules *, const struct rule_facts *);
 const char *rules_action_fault(struct bytes value, const struct setting_list *classes, struct arena *);
 /* Whether there is anything to judge at this moment. */
 bool rules_have(const struct rules *, enum rule_moment);
+/* Whether lists in the DNS may speak for a client, or against it, before it is greeted. */
+bool rules_score_first(const struct policy_settings *);
 extern const char *const rule_list_names[RULE_STAGES];
 
 #endif

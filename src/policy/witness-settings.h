@@ -23,6 +23,7 @@ struct witness_settings {
 	const char *rbl_reply;
 	struct setting_list score_sites, score_replies;
 	int64_t score_most;
+	int64_t score_allow, score_allow_old;                         /* 0: never      */
 	int     score_action;          /* enum score_action                       */
 	struct setting_list rbl_domains, rbl_reply_maps, backup_networks, proxy_interfaces;
 	struct setting_list verify_domains;

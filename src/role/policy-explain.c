@@ -68,6 +68,11 @@ explained(struct policy_work *w, const struct rule_verdict *v)
 			[DEED_FILTER] = "FILTER", [DEED_REDIRECT] = "REDIRECT",
 			[DEED_BCC] = "BCC",       [DEED_PREPEND] = "PREPEND",
 		};
+		if (a->deed == DEED_PASS) {
+			caller_say(e->caller, "  the client is tested no further: %.*s\n",
+			           (int)a->text.len, a->text.at);
+			continue;
+		}
 		caller_say(e->caller, "  the letter: %s %.*s\n", deeds[a->deed], (int)a->text.len,
 		           a->text.at);
 		/* Before there is a letter nothing can be done with it. */

@@ -23,7 +23,7 @@ _Static_assert((int)AT_CONNECT == (int)MOMENT_CONNECT && (int)AT_ETRN == (int)MO
 _Static_assert((int)NAME_CONFIRMED == (int)NAMED && (int)NAME_LATER == (int)NAMED_LATER,
                "its names are theirs");
 _Static_assert((int)DEED_HOLD == (int)DO_HOLD && (int)DEED_PREPEND == (int)DO_PREPEND &&
-                       (int)DEED_REDIRECT == (int)DO_REDIRECT,
+                       (int)DEED_REDIRECT == (int)DO_REDIRECT && (int)DEED_PASS == (int)DO_PASS,
                "and its deeds");
 
 static struct bytes

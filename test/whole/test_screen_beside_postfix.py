@@ -10,13 +10,16 @@ import subprocess
 
 import pytest
 from house import House, free_ports, wait_for
-from witness import NameServer, Postfix, Resolver, own_address
+from witness import RECORDS, NameServer, Postfix, Resolver, own_address
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or any(shutil.which(w) is None for w in ("postfix", "nsd", "unshare")),
                                 reason="needs root, Postfix and nsd")
 # The list knows 127.0.0.9 (127.0.0.4) and 127.0.0.10; nobody else.
 LISTED, CLEAN = "127.0.0.9", "127.0.0.11"
 JILL = "jill@example.com"
+# Those whom the list of the good knows, a client for each.
+SPOKEN_FOR = {"127.0.0.%d" % n: "%d.0.0.127.dnswl.example. A 127.0.0.3" % n for n in range(41, 49)}
+ALLOWS = {"postscreen_dnsbl_sites": "dnswl.example*-2", "postscreen_pipelining_enable": "yes"}
 LIST = {"postscreen_dnsbl_sites": "dnsbl.example", "postscreen_dnsbl_action": "enforce"}
 ACCESS = {"postscreen_access_list": "permit_mynetworks, cidr:{t}/access", "postscreen_blacklist_action": "enforce"}
 # Who comes, whether it speaks before it is greeted, and what is set.
@@ -31,6 +34,9 @@ CASES = {
     "filter-hits": (LISTED, False, {**LIST, "postscreen_dnsbl_sites": "dnsbl.example=127.0.0.[1;3..9]*9"}),
     "spoken-for": (LISTED, False, {**LIST, "postscreen_dnsbl_sites": "dnsbl.example*2, dnswl.example*-2"}),
     "secret-name": (LISTED, False, {**LIST, "postscreen_dnsbl_reply_map": "hash:{t}/names"}),
+    "allowed": ("127.0.0.41", False, {**ALLOWS, "postscreen_dnsbl_allowlist_threshold": "-2"}),
+    "allowed-by-its-old-name": ("127.0.0.42", False, {**ALLOWS, "postscreen_dnsbl_whitelist_threshold": "-1"}),
+    "allowed-but-early": ("127.0.0.43", True, {**ALLOWS, "postscreen_dnsbl_allowlist_threshold": "-2", "postscreen_greet_action": "enforce"}),
     "early-enforced": (CLEAN, True, {"postscreen_greet_action": "enforce"}),
     "early-dropped": (CLEAN, True, {"postscreen_greet_action": "drop"}),
     "early-ignored": (CLEAN, True, {"postscreen_greet_action": "ignore"}),
@@ -45,6 +51,8 @@ CASES = {
     "reject-all": ("127.0.0.15", False, {**ACCESS, "postscreen_access_list": "reject"}),
 }
 NAMES = {name for _, _, settings in CASES.values() for name in settings} | {"postscreen_pipelining_enable"}
+# The score is -2.
+THRESHOLDS = {"-1": "127.0.0.44", "-2": "127.0.0.45", "-3": "127.0.0.46", "0": "127.0.0.47"}
 # The letter's lines as a client of mynetworks, and one of outside, sends them; what follows is the next command.
 ENDS = {
     "lf-dot-lf": b"Subject: x\r\n\r\nx\n.\nNOOP\r\n.\r\n", "lf-dot-crlf": b"Subject: x\r\n\r\nx\n.\r\nNOOP\r\n.\r\n",
@@ -106,9 +114,10 @@ def beside(tmp_path_factory):
     (place / "access").write_text("127.0.0.12/32 reject\n127.0.0.16/32 reject\n127.0.0.13/32 permit\n127.0.0.14/32 dunno\n")
     (place / "names").write_text("dnsbl.example our.secret.list\n")
     subprocess.run(["postmap", f"hash:{place}/names"], check=True)
-    server = NameServer()
+    server = NameServer(RECORDS + "\n".join(SPOKEN_FOR.values()))
     resolver = Resolver(server, own_address(), 53)
-    ports = dict(zip([*CASES, "open", "characters", "told", "told-pipelining"], free_ports(len(CASES) + 4)))
+    more = ["open", "characters", "told", "told-pipelining", *THRESHOLDS]
+    ports = dict(zip([*CASES, *more], free_ports(len(CASES) + len(more))))
     services = "smtpd pass - - n - - smtpd\ndnsblog unix - - n - 0 dnsblog\n"
     for name, (_, _, settings) in CASES.items():
         services += f"127.0.0.1:{ports[name]} inet n - n - 1 postscreen\n"
@@ -117,6 +126,10 @@ def beside(tmp_path_factory):
     for name, pipelining in (("told", "no"), ("told-pipelining", "yes")):
         services += (f"127.0.0.1:{ports[name]} inet n - n - 1 postscreen\n  -o {{ postscreen_cache_map = btree:$data_directory/{name} }}\n"
                      f"  -o {{ postscreen_access_list = permit_mynetworks cidr:{place}/access }}\n  -o {{ postscreen_pipelining_enable = {pipelining} }}\n")
+    for name in THRESHOLDS:
+        services += f"127.0.0.1:{ports[name]} inet n - n - 1 postscreen\n"
+        for setting, value in {**ALLOWS, "postscreen_dnsbl_allowlist_threshold": name, "postscreen_cache_map": f"btree:$data_directory/allowed{name}"}.items():
+            services += f"  -o {{ {setting} = {value} }}\n"
     services += f"127.0.0.1:{ports['open']} inet n - n - - smtpd\n  -o {{ smtpd_forbid_bare_newline = no }}\n"
     postfix = Postfix(resolver.address, {
         "myhostname": "mx.example.com", "mydestination": "", "mynetworks": "192.0.2.0/24, 127.0.0.77", "virtual_mailbox_domains": "example.com",
@@ -197,6 +210,24 @@ def test_postscreen_writes_the_same(beside, name):
         return len(theirs) == len(written) >= 2 and (theirs, written)
     theirs, written = wait_for(both)
     assert written == theirs
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_lists_that_speak_for_a_client_end_its_tests(beside, threshold):
+    """It does not wait for the answer to EHLO; from its score on that is no longer looked at, and it has passed."""
+    source, begin = THRESHOLDS[threshold], len(beside.text())
+    port = ours(beside, postscreen_greet_ttl="1d", postscreen_dnsbl_allowlist_threshold=threshold, **ALLOWS)
+    for _ in range(2):
+        for there in (beside.their[threshold], port):
+            visit(there, source, b"", VISITS["pipelines"][2])
+
+    def both():
+        theirs = [line for line in told(beside.postfix.log(), source) if not line.startswith("HANGUP")]
+        written = told(beside.text()[begin:], source)
+        return len(theirs) == len(written) == 2 and (theirs, written)
+    theirs, written = wait_for(both)
+    assert written == theirs
+    assert any("PASS NEW" in line for line in theirs) == (threshold in ("-1", "-2"))
 
 
 def test_of_two_complaints_another_is_told(beside):

@@ -131,14 +131,18 @@ obey(struct letter *l, const struct session_deed *d)
 	case DO_REDIRECT: l->handling.redirect = text; break;
 	case DO_BCC: add_copy(l, text); break;
 	case DO_PREPEND: add_field(l, text); break;
+	case DO_PASS: break;
 	}
 }
 
 static void
 obey_all(struct session *s, const struct session_verdict *v)
 {
-	for (size_t i = 0; s->letter != NULL && i < v->deeds; i++)
-		obey(s->letter, &v->deed[i]);
+	for (size_t i = 0; i < v->deeds; i++)
+		if (v->deed[i].deed == DO_PASS)
+			screen_pass(s);
+		else if (s->letter != NULL)
+			obey(s->letter, &v->deed[i]);
 }
 
 /*

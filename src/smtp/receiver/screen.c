@@ -125,8 +125,8 @@ punish(struct session *s, int action, const char *words)
 	return false;
 }
 
-static void
-pass(struct session *s)
+void
+screen_pass(struct session *s)
 {
 	if (!s->screened)
 		return;
@@ -182,7 +182,7 @@ void
 screen_over(struct session *s)
 {
 	if (!s->config->set.screen_pipelining)
-		pass(s);
+		screen_pass(s);
 	greet_met(s);
 	met(s);
 }
@@ -194,7 +194,7 @@ screen_hello(struct session *s)
 	if (!s->screened)
 		return false;
 	if (!s->behind) {
-		pass(s);
+		screen_pass(s);
 		return false;
 	}
 	tell_pipelining(s);

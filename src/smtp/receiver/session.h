@@ -67,7 +67,8 @@ struct session_facts {
 	uint64_t size, number;         /* number: of the transaction               */
 	struct bytes deferred;
 };
-enum session_deed_kind { DO_HOLD, DO_DISCARD, DO_FILTER, DO_REDIRECT, DO_BCC, DO_PREPEND };
+enum session_deed_kind { DO_HOLD, DO_DISCARD, DO_FILTER, DO_REDIRECT, DO_BCC, DO_PREPEND,
+                         DO_PASS /* of the client, and no letter: it is not tested further */ };
 struct session_deed { enum session_deed_kind deed; struct bytes text; };
 struct session_verdict {
 	bool refused;

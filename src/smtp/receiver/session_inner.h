@@ -224,6 +224,7 @@ void screen_passed_by(const struct session *);
 void screen_begin(struct session *);
 void screen_over(struct session *);
 bool screen_hello(struct session *);
+void screen_pass(struct session *);                       /* it has stood what there is to stand */
 void screen_left(const struct session *);
 
 /* verb-client.c */
