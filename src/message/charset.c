@@ -8,7 +8,7 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-enum how { UTF8, LATIN1, GUESS, ICONV };
+enum how { UTF8, LATIN1, GUESS, ICONV, HZ };
 
 /*
  * Every charset we know, by the names letters give it.  Small ones are read as
@@ -29,6 +29,7 @@ static struct charset {
 	  NULL, false },
 	{ " gb18030 gbk gb2312 gb_2312-80 x-gbk cp936 ms936 windows-936 euc-cn gb2312-80 chinese csgb2312 ",
 	  ICONV, "GB18030", NULL, false },
+	{ " hz-gb-2312 hz ", HZ, "GB18030", NULL, false },
 	{ " big5 big5-hkscs cn-big5 x-x-big5 csbig5 cp950 big5hkscs ", ICONV, "BIG5-HKSCS", NULL,
 	  false },
 	{ " euc-tw ", ICONV, "EUC-TW", NULL, false },
@@ -93,7 +94,7 @@ void
 charset_warm(void)
 {
 	for (size_t i = 0; i < COUNT(charsets); i++)
-		if (charsets[i].how == ICONV)
+		if (charsets[i].iconv != NULL)
 			(void)converter(&charsets[i]);
 }
 
@@ -129,6 +130,16 @@ charset_known(struct bytes name)
 	const struct charset *c = charset_named(name);
 
 	return c != NULL && c->how != GUESS;
+}
+
+bool
+charset_is_seven(struct bytes name)
+{
+	const struct charset *c = charset_named(name);
+
+	return c != NULL && c->iconv != NULL &&
+	       (c->how == HZ || strncmp(c->iconv, "ISO-2022-", 9) == 0 ||
+	        strncmp(c->iconv, "UTF-", 4) == 0);
 }
 
 void
@@ -370,6 +381,41 @@ iconv_to_utf8(iconv_t cd, struct bytes in, size_t most, struct buffer *out)
 		out->len = from + utf8_run((struct bytes){ out->at + from, out->len - from });
 }
 
+/* rfc1843: "~{" begins pairs of GB 2312 without their high bits, "~}" ends them, "~~" is a tilde, and a
+   tilde at the end of a line joins it to the next.  A line ends pairs that nobody ended, and what is no
+   pair ends nothing. */
+static void
+hz_to_utf8(iconv_t cd, struct bytes in, size_t most, struct buffer *out)
+{
+	struct buffer gb = { 0 };
+	bool          pairs = false;
+
+	for (size_t i = 0; i < in.len && gb.len / 2 < most; i++) {
+		char c = in.at[i], next = i + 1 < in.len ? in.at[i + 1] : '\0';
+
+		if (c == '~' && next == (pairs ? '}' : '{')) {
+			pairs = !pairs;
+			i++;
+		} else if (c == '~' && !pairs && (next == '~' || next == '\n')) {
+			if (next == '~')
+				buffer_add_char(&gb, '~');
+			i++;
+		} else if (c == '~' && !pairs && next == '\r' && i + 2 < in.len &&
+		           in.at[i + 2] == '\n') {
+			i += 2;
+		} else if (pairs && c > ' ' && c < 0x7f && next > ' ' && next < 0x7f) {
+			buffer_add_char(&gb, (char)(c | 0x80));
+			buffer_add_char(&gb, (char)(next | 0x80));
+			i++;
+		} else {
+			buffer_add_char(&gb, c);
+			pairs = pairs && c != '\n';
+		}
+	}
+	iconv_to_utf8(cd, buffer_bytes(&gb), most, out);
+	buffer_free(&gb);
+}
+
 /* What the bytes above 127 would be as pairs.  GB2312 and Big5 both have their
    everyday characters in a part of the table of their own. */
 static struct charset *
@@ -428,7 +474,7 @@ charset_to_utf8(struct bytes charset, struct bytes text, size_t most, struct buf
 
 	if (text.len == 0 || most == 0)
 		return;
-	if (how == ICONV && converter(c) == (iconv_t)-1)
+	if (c != NULL && c->iconv != NULL && converter(c) == (iconv_t)-1)
 		how = GUESS;
 	if (how == GUESS)
 		how = utf8_valid(text) ? UTF8 : LATIN1;
@@ -436,6 +482,8 @@ charset_to_utf8(struct bytes charset, struct bytes text, size_t most, struct buf
 		utf8_mended(text, most, out);
 	else if (how == LATIN1)
 		latin1_to_utf8(text, most, out);
+	else if (how == HZ)
+		hz_to_utf8(c->open, text, most, out);
 	else
 		iconv_to_utf8(c->open, text, most, out);
 }

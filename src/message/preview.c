@@ -345,8 +345,7 @@ put_part(struct line *l, const struct mime *m, const struct mime_part *p, size_t
 	}
 	if (cut)
 		decoded = whole_characters(decoded);
-	if (!bytes_are_ascii(decoded) || bytes_search_nocase(charset, BYTES("2022")) >= 0 ||
-	    bytes_starts_nocase(charset, BYTES("utf-"))) {
+	if (!bytes_are_ascii(decoded) || charset_is_seven(charset)) {
 		charset_to_utf8(charset, decoded, SIZE_MAX, &text);
 		decoded = buffer_bytes(&text);
 	}

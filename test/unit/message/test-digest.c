@@ -392,6 +392,7 @@ test_previews(void **state)
 		  "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: attachment\r\n\r\nno\r\n--b\r\n\r\nyes\r\n--b--\r\n",
 		  "yes" },
 		{ "filler of newsletters", "Content-Type: text/html; charset=utf-8\r\n\r\nhi&zwnj;&nbsp;&zwnj;&nbsp;\xe2\x80\x8b there", "hi there" },
+		{ "seven bits that are Chinese (rfc1843)", "Content-Type: text/plain; charset=hz-gb-2312\r\n\r\n~{Dc:C~} ok", "\xe4\xbd\xa0\xe5\xa5\xbd ok" },
 		{ "nothing to read", "Content-Type: image/png\r\n\r\nx", "" },
 		{ "quoted-printable", "Content-Transfer-Encoding: quoted-printable\r\n\r\na=\r\nb =3D", "ab =" },
 	};

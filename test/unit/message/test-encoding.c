@@ -116,6 +116,7 @@ test_words(void **state)
 		{ "rfc2231:5 language", "=?US-ASCII*EN?Q?Keith_Moore?=", "Keith Moore" },
 		{ "gb2312", "=?GB2312?B?xOO6w6OsysC95w==?=", "\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x8c\xe4\xb8\x96\xe7\x95\x8c" },
 		{ "gb18030 of four bytes", "=?gb18030?Q?=95=328=36?=", "\xef\xbf\xbd\x32\x38\x36" },
+		{ "hz-gb-2312", "=?HZ-GB-2312?Q?=7E{Dc:C#,J@=3Dg=7E}?=", "\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x8c\xe4\xb8\x96\xe7\x95\x8c" },
 		{ "big5", "=?big5?B?p0GmbqFBpUCsyQ==?=", "\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x8c\xe4\xb8\x96\xe7\x95\x8c" },
 		{ "iso-2022-jp", "=?ISO-2022-JP?B?GyRCRnxLXBsoQg==?=", "\xe6\x97\xa5\xe6\x9c\xac" },
 		{ "a character over two words", "=?utf-8?B?5L0=?= =?utf-8?B?oA==?=", "\xe4\xbd\xa0" },
@@ -220,6 +221,15 @@ test_charsets(void **state)
 		{ "gbk cut short", "gbk", "\xc4\xe3\xba", 99, "\xe4\xbd\xa0\xef\xbf\xbd" },
 		{ "name in any case, blanks", " KOI8-R ", "\xd0\xd2\xc9", 99, "\xd0\xbf\xd1\x80\xd0\xb8" },
 		{ "utf-16be", "utf-16be", "O`", 99, "\xe4\xbd\xa0" },
+		{ "rfc1843 pairs", "hz-gb-2312", "~{Dc:C#,J@=g~}", 99, "\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x8c\xe4\xb8\x96\xe7\x95\x8c" },
+		{ "rfc1843 its own example", "HZ-GB-2312", "This is ~{<:Ky2;S{#,NpJ)l6HK!#~}Bye.", 99,
+		  "This is \xe5\xb7\xb1\xe6\x89\x80\xe4\xb8\x8d\xe6\xac\xb2\xef\xbc\x8c\xe5\x8b\xbf\xe6\x96\xbd\xe6\x96\xbc\xe4\xba\xba\xe3\x80\x82" "Bye." },
+		{ "rfc1843 a tilde", "hz-gb-2312", "~{<[8q~}~~100~{T*~} ok", 99, "\xe4\xbb\xb7\xe6\xa0\xbc~100\xe5\x85\x83 ok" },
+		{ "rfc1843 lines joined", "hz-gb-2312", "ab~\ncd~\r\nef", 99, "abcdef" },
+		{ "hz, pairs that nobody ended end with their line", "hz-gb-2312", "~{Dc\r\nok", 99, "\xe4\xbd\xa0\r\nok" },
+		{ "hz, half a pair at the end", "hz-gb-2312", "~{DcD", 99, "\xe4\xbd\xa0" "D" },
+		{ "hz, cut between characters", "hz-gb-2312", "~{Dc:C~}", 4, "\xe4\xbd\xa0" },
+		{ "hz, eight bits are of gb2312", "hz-gb-2312", "\xc4\xe3", 99, "\xe4\xbd\xa0" },
 		{ "dangerous converters are not known", "iso-2022-cn-ext", "abc", 99, "abc" },
 		{ "nothing allowed", "utf-8", "abc", 0, "" },
 	};
@@ -241,7 +251,7 @@ test_always_utf8(void **state)
 {
 	static const char *const names[] = {
 		"utf-8", "us-ascii", "latin1", "gb18030", "big5", "euc-tw", "iso-2022-jp", "shift_jis",
-		"euc-jp", "euc-kr", "iso-2022-kr", "utf-16", "utf-16le", "utf-32", "utf-7", "viscii", "",
+		"euc-jp", "euc-kr", "iso-2022-kr", "hz-gb-2312", "utf-16", "utf-16le", "utf-32", "utf-7", "viscii", "",
 	};
 	uint32_t n = 1;
 

@@ -13,6 +13,7 @@
 	"xOO6w6OsysC95w==\r\n" \
 	"--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" \
 	"K=E4se und so=\r\nft\r\n" \
+	"--b\r\nContent-Type: text/plain; charset=hz-gb-2312\r\n\r\n~{<[8q~}~~100~{T*~}\r\n" \
 	"--b\r\nContent-Type: application/pdf; name=invoice.pdf\r\n\r\nPDFWORD\r\n" \
 	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: within\r\n\r\ninside\r\n--b--\r\n"
 
@@ -97,6 +98,7 @@ test_says(void **state)
 		{ "the field is not there", SEARCH_HEADER, "X-None", "", false },
 		{ "fields of parts are not the letter's", SEARCH_HEADER, "Content-Transfer-Encoding", "base64", false },
 		{ "two Chinese characters, base64 of gb2312", SEARCH_BODY, "", "\xe4\xb8\x96\xe7\x95\x8c", true },
+		{ "two Chinese characters, hz-gb-2312", SEARCH_BODY, "", "\xe4\xbb\xb7\xe6\xa0\xbc~100\xe5\x85\x83", true },
 		{ "quoted-printable of Latin-1", SEARCH_BODY, "", "k\xc3\x84se", true },
 		{ "over a soft break", SEARCH_BODY, "", "soft", true },
 		{ "not in the body", SEARCH_BODY, "", "wang", false },
