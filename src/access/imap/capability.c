@@ -36,13 +36,14 @@ messagelimit_holds(const struct imap *s)
 	return limit_most(s) > 0;
 }
 
+/* No command on so many messages is cut or refused: where fewer may be saved, it is that many. */
 static void
 messagelimit_value(const struct imap *s, struct buffer *out)
 {
-	buffer_add_number(out, limit_most(s));
+	buffer_add_number(out, limit_saves(s));
 }
 
-/* Who is told the one is not told the other (rfc9738:3). */
+/* It stands instead of the other, not beside it (rfc9738:3). */
 static bool
 savelimit_holds(const struct imap *s)
 {

@@ -38,7 +38,7 @@ static const struct setting imap_rows[] = {
 	{ "imap_message_limit", SETTING_NUMBER, AT(message_limit), "1000000",
 	  "Most messages one IMAP command works on, announced as MESSAGELIMIT (rfc9738): 1000 or more; 0: no limit.", NULL, 0, 4000000000LL, "0.1" },
 	{ "imap_save_limit", SETTING_NUMBER, AT(save_limit), "1000000",
-	  "Most messages one APPEND or COPY saves: 1000 or more; 0: no limit. Announced as SAVELIMIT (rfc9738) where imap_message_limit is 0; else the smaller one holds.", NULL, 0, 4000000000LL, "0.1" },
+	  "Most messages one APPEND or COPY saves: 1000 or more; 0: no limit. Announced as SAVELIMIT (rfc9738) where imap_message_limit is 0; else the smaller one holds for them, and is announced as MESSAGELIMIT.", NULL, 0, 4000000000LL, "0.1" },
 };
 /* clang-format on */
 #undef AT
