@@ -581,7 +581,7 @@ look_at_address(struct rule_work *w, const struct rule_step *s, struct bytes who
 	size_t           n = 0;
 	bool             found;
 
-	if (at <= 0)
+	if (at < 0)
 		return RULE_DUNNO;
 	local = user = bytes_cut(whole, 0, (size_t)at);
 	domain = bytes_cut(whole, (size_t)at + 1, SIZE_MAX);

@@ -247,11 +247,12 @@ CASES = {
     "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
                            mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
 }
-# The local parts that cannot be written without quotes are asked for without them (rfc5321:4.1.2 what they mean).
+# The local parts that cannot be written without quotes are asked for without them (rfc5321:4.1.2 what they mean); one that is empty
+# hides no domain, and no recipient has such a one here: 501.
 QUOTED = ['"x@y"@ext.example', '"user"@q.example', '"p+q"@plus.example', '"quoted+box"@q.example', '"user+t@x"@q.example', '"a b"@q.example', '"\\""@q.example',
-          '"c\\\\"@q.example', '"x@"@q.example', '"reject"@x.example', '"rejec\\t"@x.example', '"other@bad.example"@q.example', '"warn"@x.example']
+          '"@bad.example"@q.example', '"c\\\\"@q.example', '"x@"@q.example', '"reject"@x.example', '"rejec\\t"@x.example', '"other@bad.example"@q.example', '"warn"@x.example']
 for name, rule in (("senders", sender), ("recipients", recipient)):
-    said = [line for who in QUOTED for line in ((FROM % who, f"RCPT TO:<{U}>", "RSET") if name == "senders" else (f"RCPT TO:<{who}>",))]
+    said = [line for who in QUOTED + ['""@bad.example'] * (name == "senders") for line in ((FROM % who, f"RCPT TO:<{U}>", "RSET") if name == "senders" else (f"RCPT TO:<{who}>",))]
     said = ["EHLO test.example", *([] if name == "senders" else [FROM % "a@b.example"]), *said]
     for what, rules in (("", "check_{0}_access hash:{{t}}/access, check_{0}_access pcre:{{t}}/pcre"), (", all", "reject")):
         CASES[f"{name} in quotes{what}"] = ({**rule(rules.format(name[:-1])), "smtpd_relay_restrictions": "check_client_access static:OK, reject_unauth_destination" if name == "recipients"
