@@ -21,6 +21,19 @@ through_passed(const char *through)
 	return end < 0 ? (struct bytes){ NULL, 0 } : bytes_cut(all, (size_t)end + 1, SIZE_MAX);
 }
 
+bool
+through_circles(const char *through, struct bytes name)
+{
+	struct bytes passed = through_passed(through), line;
+
+	if (passed.len > 0)
+		(void)bytes_split(&passed, '\n', &line);
+	while (passed.len > 0 && bytes_split(&passed, '\n', &line))
+		if (line.len > 0 && bytes_equal_nocase(line, name))
+			return true;
+	return false;
+}
+
 const char *
 through_enter(const char *through, struct bytes name, struct arena *a)
 {

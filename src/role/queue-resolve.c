@@ -90,41 +90,31 @@ comes_through(struct house *h, struct recipient *r, const struct resolve_target 
 	r->through = through_enter(r->through, t->typed, r->life);
 }
 
-/* By this name.  True: it has come by it before, and is returned to its sender, or the owner of that alias, as that one's mail. */
+/* Whether the letter had this name when it came. */
 static bool
-goes_in_circles(struct house *h, struct recipient *r, struct bytes name, struct bytes owner)
+came_by(struct queue_role *k, const struct letter *l, struct bytes name)
 {
-	struct queue_role        *k = queue_of(h);
-	const struct letter      *l = r->letter;
 	const struct letter_place place = { .content_segment = l->content_segment,
 		                            .content_at = l->content_at,
 		                            .content_len = l->content_len };
 	struct envelope          *e;
 	struct digest             d;
-	struct arena             *a;
 
-	if (name.len == 0 || queue_envelope(k, l, &e) != 0 || !digest_view(e->digest, &d) ||
-	    !been_here(spool_letters(k->spool), &place, &d, name))
-		return false;
-	a = arena_open(NULL);
+	return queue_envelope(k, l, &e) == 0 && digest_view(e->digest, &d) &&
+	       been_here(spool_letters(k->spool), &place, &d, name);
+}
+
+/* It has come by this name before, and is returned to its sender, or the owner of that alias, as that one's mail. */
+static void
+return_circling(struct house *h, struct recipient *r, struct bytes name, struct bytes owner)
+{
+	struct arena *a = arena_open(NULL);
+
 	r->address = text_of(r, r->address, name);
 	if (owner.len > 0)
 		r->sender = text_of(r, r->sender, owner);
 	queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", been_here_text(name, a));
 	arena_close(&a);
-	return true;
-}
-
-bool
-queue_goes_in_circles(struct house *h, struct recipient *r)
-{
-	struct bytes name = { NULL, 0 }, passed = through_passed(r->through);
-
-	if (is_system_account(r->account))
-		name = through_entered(r->through);
-	if (name.len == 0)
-		(void)bytes_split(&passed, '\n', &name);
-	return goes_in_circles(h, r, name, BYTES(""));
 }
 
 /* The local name whose alias led to all of them. */
@@ -137,6 +127,39 @@ entrance_of(const struct word_resolved *w)
 		if (!bytes_equal(w->target[i].entered, name))
 			return (struct bytes){ NULL, 0 };
 	return name;
+}
+
+/* By an alias.  True: it is returned. */
+static bool
+enters_again(struct house *h, struct recipient *r, const struct word_resolved *w)
+{
+	struct bytes name = entrance_of(w);
+
+	if (name.len == 0 ||
+	    (!through_circles(r->through, name) && !came_by(queue_of(h), r->letter, name)))
+		return false;
+	return_circling(h, r, name, w->targets > 0 ? w->target[0].sender : BYTES(""));
+	return true;
+}
+
+bool
+queue_goes_in_circles(struct house *h, struct recipient *r)
+{
+	struct bytes name = { NULL, 0 }, passed = through_passed(r->through);
+
+	/* One user's .forward leads to another's, and that one's back. */
+	if (is_system_account(r->account) && through_circles(r->through, bytes_of(r->address))) {
+		return_circling(h, r, bytes_of(r->address), BYTES(""));
+		return true;
+	}
+	if (is_system_account(r->account))
+		name = through_entered(r->through);
+	if (name.len == 0)
+		(void)bytes_split(&passed, '\n', &name);
+	if (name.len == 0 || !came_by(queue_of(h), r->letter, name))
+		return false;
+	return_circling(h, r, name, BYTES(""));
+	return true;
 }
 
 static bool
@@ -220,7 +243,7 @@ becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
 	const struct resolve_target *own = w->targets > 0 ? &w->target[0] : NULL;
 	struct going                 goes = { NULL, NULL };
 
-	queue_forwarders(h, r->letter, w);
+	queue_forwarders(r, w);
 	becomes_several(h, r, w);
 	for (uint32_t i = 0; i < w->targets; i++)
 		if (is_target(r, &w->target[i]))
@@ -289,7 +312,7 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 {
 	struct queue *q = queue_of(h)->queue;
 
-	if (goes_in_circles(h, r, entrance_of(w), w->targets > 0 ? w->target[0].sender : BYTES("")))
+	if (enters_again(h, r, w))
 		return;
 	switch (w->class) {
 	case RESOLVE_LOCAL:

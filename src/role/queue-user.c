@@ -352,14 +352,16 @@ has_forwarded(const struct letter *l, uint64_t account)
 	return false;
 }
 
+/* Who has forwarded the letter and gets it by another way has it in the mailbox: each forwards it once, whatever the files say.  Who
+   gets it back is queue_goes_in_circles()'s. */
 void
-queue_forwarders(struct house *h, const struct letter *l, const struct word_resolved *w)
+queue_forwarders(const struct recipient *r, const struct word_resolved *w)
 {
-	(void)h;
 	for (uint32_t i = 0; i < w->targets; i++) {
 		struct resolve_target *t = (struct resolve_target *)(uintptr_t)&w->target[i];
 		if (is_system_account(t->account) && system_kind_of(t->account) == SYSTEM_MAILBOX &&
-		    has_forwarded(l, t->account))
+		    has_forwarded(r->letter, t->account) &&
+		    !through_circles(r->through, t->address))
 			t->account = system_account(SYSTEM_OWN_MAILBOX, system_uid(t->account));
 	}
 }

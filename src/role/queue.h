@@ -241,7 +241,7 @@ bool queue_goes_in_circles(struct house *, struct recipient *);
 /* The targets a user's .forward named become recipients, all in one checkpoint with the end of the one that named them. */
 void queue_forward(struct house *, struct recipient *, const struct word_delivered *);
 /* A letter that comes back to somebody who has forwarded it lies in the mailbox: the answer is changed so. */
-void queue_forwarders(struct house *, const struct letter *, const struct word_resolved *);
+void queue_forwarders(const struct recipient *, const struct word_resolved *);
 
 /* queue-crowd.c */
 void queue_more(void *house, struct letter *);                   /* some of it are due         */

@@ -149,7 +149,7 @@ ONCE = "nobody gets the same letter twice"
 OTHERWISE = {
     "in a circle with somebody": TOLD, "a command in a file": TOLD, "a file in a file of addresses": TOLD, "commands nowhere": TOLD, "files nowhere": TOLD, "nobody, by an alias": TOLD,
     "commands nowhere, and nobody else": AT_ONCE, "fallback_transport error": AT_ONCE, "nobody at all, by an alias": AT_ONCE,
-    "a .forward with a command, and none allowed": KEPT, "a .forward with a file, and none allowed": KEPT, "a .forward in a circle": KEPT,
+    "a .forward with a command, and none allowed": KEPT, "a .forward with a file, and none allowed": KEPT,
     "an owner of several": "of several addresses no one is the owner; Postfix makes one name of them all, which nobody has",
     "a file of nobody": "the file may come back: 451 until it does, where Postfix returns the mail",
     "a command of a user's aliases": "it is told whose command it is, as that of a .forward is",

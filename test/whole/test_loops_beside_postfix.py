@@ -78,7 +78,8 @@ class Side:
 
 class Both:
     def __init__(self, at):
-        self.users = {"eva": User(), "tom": User(), "kim": User(), "own": User(), "fw": User(), "fwa": User(), "fwb": User()}
+        self.users = {"eva": User(), "tom": User(), "kim": User(), "own": User(), "fw": User(), "fwa": User(), "fwb": User(),
+                      **{name: User() for name in ("ca", "cb", "cc", "cd", "ce")}}
         self.sides = [Side("theirs"), Side("ours")]
         eva, kim = self.users["eva"], self.users["kim"]
         self.users["tom"].write(".forward", "bob@far.example\n", 0o644)
@@ -86,9 +87,12 @@ class Both:
         self.users["fw"].write(".forward", f"{eva.name}\n", 0o644)
         self.users["fwa"].write(".forward", "out\n", 0o644)
         self.users["fwb"].write(".forward", "al\n", 0o644)
+        for name, to in (("ca", "cb"), ("cb", "ca"), ("cc", "cd"), ("cd", "\\cd, cc"), ("ce", "round")):
+            self.users[name].write(".forward", self.real(to) + "\n", 0o644)
         for side in self.sides:
             aliases = f"al: {eva.name}\nchain: al\nout: bob@far.example\nboth: {eva.name}, bob@far.example\nprog: \"|{side.script}\"\n" \
                       f"far-owned: bob@far.example\nowner-far-owned: {eva.name}\nbox: u@vm.example\nfwd: {self.users['tom'].name}\n" \
+                      f"round: {self.users['ce'].name}\nround-owned: {self.users['ce'].name}\nowner-round-owned: {eva.name}\n" \
                       f"mix: out, u@vm.example, \"|{side.script}\"\n"
             side.tables = tables_of({
                 "aliases": aliases,
@@ -139,7 +143,7 @@ class Both:
         return text
 
     def real(self, text):
-        return re.sub(r"\b(eva|tom|kim|own|fw|fwa|fwb)\b", lambda m: self.users[m[1]].name, text)
+        return re.sub(rf"\b({'|'.join(self.users)})\b", lambda m: self.users[m[1]].name, text)
 
     def quiet(self, side):
         if side.name == "theirs":
@@ -227,6 +231,9 @@ CASES = {
     "a .forward to a user who has had it": (["fw" + HERE], ["eva" + HERE]),
     "a .forward to an alias to another host": (["fwa" + HERE], []),
     "a .forward to an alias to a user": (["fwb" + HERE], []),
+    "a .forward in a circle": (["ca" + HERE], []),
+    "a .forward in a circle, and a copy": (["cc" + HERE], []),
+    "a .forward in a circle, and a copy, from its other end": (["cd" + HERE], []),
     "an alias to another host, in capitals": (["Out+Foo@here.example"], []),
     "an alias to a user, in capitals": (["Al+Foo@here.example"], []),
     "an alias to a command, in capitals": (["Prog+Foo@here.example"], []),
@@ -248,6 +255,18 @@ def test_what_has_been_here_ends_as_postfix_ends_it(both, case):
         found.append(both.seen(side))
     theirs, ours = found
     assert ours == theirs and (theirs[0] or theirs[1])
+
+
+@pytest.mark.parametrize("to", ["round", "round-owned", "ce"])
+def test_who_forwards_to_an_alias_of_their_own_has_it_in_the_mailbox(both, to):
+    """As Postfix has it, which says their name there but once."""
+    found = []
+    for side in both.sides:
+        side.clear(both.users.values())
+        both.send(side, [to + HERE], [])
+        copies, notices = both.seen(side)
+        found.append(([where for where, _, _ in copies], notices))
+    assert found[0] == found[1] == (["ce"], [])
 
 
 @pytest.mark.parametrize("where", ["command, file, forward", "file", "command", "forward", ""])

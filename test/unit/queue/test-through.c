@@ -53,6 +53,28 @@ test_made(void **state)
 	arena_close(&a);
 }
 
+static void
+test_has(void **state)
+{
+	static const struct {
+		const char *why, *through, *name;
+		bool        has;
+	} rows[] = {
+		{ "nothing", "", "tom@x", false },
+		{ "the alias that was opened is not behind it", "al@x\n", "al@x", false },
+		{ "one user's .forward leads to an alias of theirs", "\ntom@x\n", "tom@x", false },
+		{ "and to another's, which leads back", "\neva@x\ntom@x\n", "tom@x", true },
+		{ "case does not count", "\neva@x\ntom@x\n", "Tom@X", true },
+		{ "behind an alias", "al@x\ntom@x\neva@x\n", "eva@x", true },
+		{ "a part of a name", "\neva@x\ntom@x\n", "tom@", false },
+		{ "no name", "\ntom@x\n", "", false },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		HOLDS(rows[i].why, through_circles(rows[i].through, bytes_of(rows[i].name)) == rows[i].has);
+}
+
 /* A chain of thousands of .forward files: the way is bounded, by whole names. */
 static void
 test_long(void **state)
@@ -69,4 +91,4 @@ test_long(void **state)
 	arena_close(&a);
 }
 
-UNIT(test_read, test_made, test_long)
+UNIT(test_read, test_made, test_has, test_long)
