@@ -28,7 +28,7 @@ policy_command(struct house *h, struct caller *c, const struct word_ask *w)
 		why(h, c, w->argv[2]);
 		return;
 	}
-	if (w->argc == 10 && strcmp(w->argv[1], "explain") == 0) {
+	if ((w->argc == 10 || w->argc == 11) && strcmp(w->argv[1], "explain") == 0) {
 		policy_explain(h, c, w);
 		return;
 	}

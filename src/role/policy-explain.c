@@ -29,6 +29,11 @@ struct explaining {
 	struct lookups      *lookups;
 	struct enquiry_round round;
 	struct bytes         called; /* what the caller says that it is called */
+	/* Recipients, each with LF behind it, that RCPT has not been said of yet; how many were taken, and the only one of them. */
+	struct bytes      to;
+	bool              several, refused;
+	uint32_t          taken;
+	struct rule_facts of_one;
 };
 
 static void explain_next(struct explaining *);
@@ -47,6 +52,64 @@ explain_end(struct explaining *e, int status)
 	arena_close(&life);
 }
 
+/* As a session has it of MAIL and RCPT: "user"@example.org is user@example.org.  What is no address stands as it is. */
+static struct bytes
+as_said(struct arena *a, struct bytes word, struct address *out)
+{
+	struct scan r = scan_of(word);
+
+	if (!path_parse(&r, PATH_LENIENT | PATH_UTF8, a, out) || r.rest.len > 0)
+		*out = (struct address){ BYTES(""), BYTES("") };
+	return out->local.len > 0 ? address_text(a, out) : word;
+}
+
+static struct bytes
+whole(struct house *h, struct arena *a, struct bytes said, struct address address)
+{
+	if (address.local.len == 0 || address.domain.len > 0)
+		return said;
+	address.domain = bytes_of(h->common.myorigin);
+	return address_text(a, &address);
+}
+
+/* The next of them stands in the facts; false: there is none. */
+static bool
+recipient_next(struct explaining *e)
+{
+	struct address address;
+	struct bytes   word;
+
+	if (e->to.len == 0 || !bytes_split(&e->to, '\n', &word))
+		return false;
+	e->facts.recipient = as_said(e->life, word, &address);
+	e->facts.recipient_whole = whole(e->house, e->life, e->facts.recipient, address);
+	e->facts.recipient_is = RECIPIENT_UNASKED;
+	e->facts.recipient_why = BYTES("");
+	return true;
+}
+
+/* A rule for the letter hears of its only recipient, of several of none.  False: another is asked about, or none was taken. */
+static bool
+recipient_said(struct explaining *e, bool refused)
+{
+	if (!refused && e->taken++ == 0)
+		e->of_one = e->facts;
+	if (recipient_next(e)) {
+		explain_next(e);
+		return false;
+	}
+	if (e->taken == 0) {
+		explain_end(e, 1);
+		return false;
+	}
+	e->facts.has_recipient = e->taken == 1;
+	e->facts.recipient = e->taken == 1 ? e->of_one.recipient : BYTES("");
+	e->facts.recipient_whole = e->taken == 1 ? e->of_one.recipient_whole : BYTES("");
+	e->facts.recipient_is = e->taken == 1 ? e->of_one.recipient_is : RECIPIENT_UNASKED;
+	e->facts.recipient_why = e->taken == 1 ? e->of_one.recipient_why : BYTES("");
+	return true;
+}
+
 static void
 explained(struct policy_work *w, const struct rule_verdict *v)
 {
@@ -61,7 +124,11 @@ explained(struct policy_work *w, const struct rule_verdict *v)
 	struct explaining *e = w->explaining;
 	bool               discards = false;
 
-	caller_say(e->caller, "%s\n%.*s", moments[e->moment], (int)w->trace.len, w->trace.at);
+	caller_say(e->caller, "%s", moments[e->moment]);
+	if (e->several && e->moment == AT_RCPT)
+		caller_say(e->caller, ", of <%.*s>", (int)e->facts.recipient.len,
+		           e->facts.recipient.at);
+	caller_say(e->caller, "\n%.*s", (int)w->trace.len, w->trace.at);
 	for (const struct rule_action *a = v->action; a != NULL; a = a->next) {
 		static const char *const deeds[RULE_DEEDS] = {
 			[DEED_HOLD] = "HOLD",     [DEED_DISCARD] = "DISCARD",
@@ -82,17 +149,22 @@ explained(struct policy_work *w, const struct rule_verdict *v)
 		caller_say(e->caller, "refused by %.*s of %.*s: %.*s\n", (int)v->rule.len,
 		           v->rule.at, (int)v->list.len, v->list.at, (int)v->reply.len,
 		           v->reply.at);
-		explain_end(e, 1);
-		return;
+		if (e->moment != AT_RCPT || !e->several) {
+			explain_end(e, 1);
+			return;
+		}
+		e->refused = true;
 	}
 	if (discards) {
 		caller_say(e->caller, "it is discarded, and asked nothing more\n");
 		explain_end(e, 0);
 		return;
 	}
-	e->facts.deferred = arena_keep(e->life, v->deferred);
 	e->facts.recipient_is = w->facts.recipient_is;
 	e->facts.recipient_why = arena_keep(e->life, w->facts.recipient_why);
+	if (e->moment == AT_RCPT && !recipient_said(e, v->outcome == RULE_REFUSES))
+		return;
+	e->facts.deferred = arena_keep(e->life, v->deferred);
 	e->moment++;
 	explain_next(e);
 }
@@ -125,13 +197,14 @@ explain_next(struct explaining *e)
 	while (e->moment <= AT_END && (e->moment == AT_VRFY || !rules_have(e->rules, e->moment)))
 		e->moment++;
 	if (e->moment > AT_END) {
-		caller_say(e->caller, "nothing refuses it\n");
-		explain_end(e, 0);
+		caller_say(e->caller, e->refused ? "nothing refuses it to the others\n"
+		                                 : "nothing refuses it\n");
+		explain_end(e, e->refused);
 		return;
 	}
 	now = e->facts;
 	now.moment = (uint8_t)e->moment;
-	now.recipients = e->moment > AT_RCPT;
+	now.recipients = e->taken;
 	hide_what_comes(&now);
 	w = policy_work_open(e->house, &now);
 	w->rules = rules_take(e->rules);
@@ -350,26 +423,6 @@ name_client(struct explaining *e, struct bytes told)
 	explain_next(e);
 }
 
-/* As a session has it of MAIL and RCPT: "user"@example.org is user@example.org.  What is no address stands as it is. */
-static struct bytes
-as_said(struct arena *a, struct bytes word, struct address *out)
-{
-	struct scan r = scan_of(word);
-
-	if (!path_parse(&r, PATH_LENIENT | PATH_UTF8, a, out) || r.rest.len > 0)
-		*out = (struct address){ BYTES(""), BYTES("") };
-	return out->local.len > 0 ? address_text(a, out) : word;
-}
-
-static struct bytes
-whole(struct house *h, struct arena *a, struct bytes said, struct address address)
-{
-	if (address.local.len == 0 || address.domain.len > 0)
-		return said;
-	address.domain = bytes_of(h->common.myorigin);
-	return address_text(a, &address);
-}
-
 static bool
 read_client(struct explaining *e, const char *address)
 {
@@ -381,7 +434,7 @@ read_client(struct explaining *e, const char *address)
 }
 
 static struct rule_facts
-facts_of(struct house *h, struct arena *a, const struct bytes word[static 8])
+facts_of(struct house *h, struct arena *a, const struct bytes word[static 9])
 {
 	struct rule_facts f = {
 		.listener = word[0],
@@ -392,20 +445,20 @@ facts_of(struct house *h, struct arena *a, const struct bytes word[static 8])
 		.has_sender = true,
 		.sender = bytes_is(word[4], "<>") ? BYTES("") : word[4],
 		.has_recipient = true,
-		.recipient = word[5],
 		.user = word[6],
 		.method = word[6].len > 0 ? BYTES("PLAIN") : BYTES(""),
-		.tls = word[7].len > 0,
+		.tls = word[7].len > 0 || word[8].len > 0,
+		/* Of the certificate or its key: a table may have either. */
+		.fingerprint = word[8],
+		.key_fingerprint = word[8],
 		.instance = BYTES("explain"),
 	};
 	size_t         place = listener_place(&h->listeners, word[0]);
-	struct address sender, recipient;
+	struct address sender;
 
 	f.lmtp = place < h->listeners.count && h->listeners.one[place].service == LISTEN_LMTP;
 	f.sender = as_said(a, f.sender, &sender);
-	f.recipient = as_said(a, f.recipient, &recipient);
 	f.sender_whole = whole(h, a, f.sender, sender);
-	f.recipient_whole = whole(h, a, f.recipient, recipient);
 	return f;
 }
 
@@ -452,20 +505,24 @@ look_at_lists(struct explaining *e)
 	enquiry_lookups(policy_of(e->house)->enquiries, &e->round, e->lookups);
 }
 
-/* explain listener client name helo from to auth tls: each "" where nothing was said, but for a sender of <>. */
+/* explain listener client name helo from to auth tls [fingerprint]: each "" where nothing was said, but for a sender of <>;
+   recipients stand in lines. */
 void
 policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
 {
 	struct arena      *life = arena_open(NULL);
 	struct explaining *e = arena_take(life, sizeof *e);
-	struct bytes       word[8];
+	struct bytes       word[9];
 
 	for (size_t i = 0; i < COUNT(word); i++)
-		word[i] = arena_keep(life, bytes_of(ask->argv[i + 2]));
+		word[i] = i + 2 < ask->argc ? arena_keep(life, bytes_of(ask->argv[i + 2]))
+		                            : BYTES("");
 	*e = (struct explaining){ .life = life,
 		                  .house = h,
 		                  .caller = c,
 		                  .facts = facts_of(h, life, word),
+		                  .to = word[5],
+		                  .several = bytes_find(word[5], '\n') >= 0,
 		                  .named = { .go = go_on, .ctx = e } };
 	e->rules = rules_take(policy_rules_of(policy_of(h), word[0]));
 	if (e->rules == NULL) {
@@ -479,6 +536,7 @@ policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
 		explain_end(e, 2);
 		return;
 	}
+	(void)recipient_next(e);
 	e->facts.address = bytes_of(e->client.text);
 	e->called = word[2];
 	look_at_lists(e);

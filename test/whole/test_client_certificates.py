@@ -78,3 +78,8 @@ def test_certificates_are_known_as_postfix_knows_them(ca, why):
             wanted, got = said(postfix.port, pair), said(h.ports["smtp"], pair)
             assert got == wanted, pair
             assert (got[0] == 250) == ((pair == known) != answer.startswith("REJECT"))
+            shown = ["--ccert", prints(pair[0], digest)[which]] if pair else ["--tls"]
+            told = h.command("policy", "explain", "--client", "127.0.0.1", "--from", "a@out.example", "--to", "b@there.example", *shown, check=False)
+            assert (told.returncode == 0) == (got[0] == 250)
+            words = got[1].replace("<known.example>", "<>")     # whom it names a fingerprint does not tell
+            assert ("nothing refuses it\n" if got[0] == 250 else f": {got[0]} {words}\n") in told.stdout, told.stdout

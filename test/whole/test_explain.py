@@ -104,6 +104,28 @@ def test_what_is_no_address_is_said_to_be_none(house):
 LISTS = ["client", "helo", "sender", "relay", "recipient", "data", "end_of_data"]
 
 
+def test_several_recipients_are_each_asked_about_and_then_the_letter(house):
+    """As a session hears it: those that are refused leave the letter to the others; a rule for the letter sees how many there are."""
+    house.write_settings(smtpd_data_restrictions="reject_multi_recipient_bounce")
+    house.command("reload")
+    house.at_work()
+    house.command("account", "add", "jack@example.com", input="secret\n", check=False)
+    for sender, to in [("a@good.example", ["jill", "nobody"]), ("a@good.example", ["nobody", "jill", "jack"]), ("", ["jill", "jack"]), ("", ["jill", "nobody"]), ("a@good.example", ["nobody", "nothing"])]:
+        with house.smtp() as s:
+            s.ehlo("client.example")
+            s.mail(sender)
+            heard = [s.rcpt(f"{name}@example.com") for name in to]
+            heard.append(s.docmd("DATA"))
+        told = house.command("policy", "explain", "--client", "127.0.0.1", "--helo", "client.example", "--name", "localhost", "--from", sender or "<>",
+                             *(w for name in to for w in ("--to", f"{name}@example.com")), check=False)
+        refused = [f"{code} {words.decode().partition(' (P')[0]}" for code, words in heard if code >= 500 and b"5.5.1" not in words]
+        assert [line.partition(": ")[2] for line in told.stdout.splitlines() if line.startswith("refused by ")] == refused, told.stdout
+        assert told.returncode == bool(refused)
+        assert [line for line in told.stdout.splitlines() if line.startswith("at RCPT")] == [f"at RCPT, of <{name}@example.com>" for name in to]
+    house.write_settings(smtpd_data_restrictions=None)
+    house.command("reload")
+
+
 def test_every_list_and_every_rule_of_it_is_printed(house):
     """One rule in each of the seven lists, in the order they are asked, each with its answer."""
     rules = {"client": "check_client_access inline:{{192.0.2.1=DUNNO}}", "helo": "reject_invalid_helo_hostname", "sender": "reject_non_fqdn_sender",
