@@ -9,10 +9,12 @@ import shutil
 import signal
 import smtplib
 import subprocess
+import threading
 
 import pytest
 
 import test_beside_postfix
+from elsewhere import Program
 from house import BINARY, House, free_ports, wait_for
 from test_sending import Sink
 
@@ -233,6 +235,56 @@ def test_a_notice_does_not_blame_the_other_host_for_what_is_ours():
     assert "mail transport unavailable" in told["none"] and "A setting of the server" in told["none"]
     assert "554 5.7.0 not from you" in told["strict"] and "The other side did not take the message for reasons of security" in told["strict"]
     assert "The other" not in told["clear"] + told["none"]
+
+
+class Gate(dict):
+    """A table whose answers wait while it is shut."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value, self.open, self.waited = value, threading.Event(), threading.Event()
+
+    def get(self, key, *_):
+        if not self.open.is_set():
+            self.waited.set()
+        self.open.wait(60)
+        return self.value if key == b"slow.example" else None
+
+
+@pytest.mark.parametrize("order", [("hold",), ("delete",), ("bounce",), ("reroute", "--to", "discard:away")], ids=lambda o: o[0])
+def test_an_order_means_who_waits_to_hear_where_to_go(order):
+    """transport_maps lies with a server that takes its time: an order that comes meanwhile is obeyed, and what the server says then changes nothing."""
+    with Sink() as sink, Sink() as back:
+        gate = Gate(b"smtp:[127.0.0.1]:%d" % sink.port)
+        program = Program(gate, "socketmap")
+        gate.open.set()
+        try:
+            with House(mynetworks="127.0.0.0/8", dns_resolver="none", relayhost=f"[127.0.0.1]:{back.port}", table_cache_time="0",
+                       transport_maps=f"socketmap:inet:127.0.0.1:{program.port}:ways",
+                       smtpd_recipient_restrictions="check_recipient_access inline:{held@slow.example=HOLD}, permit_mynetworks, reject") as house:
+                with wait_for(house.smtp) as s:
+                    s.sendmail("ann@one.example", ["held@slow.example"], BODY.format("x", "short"))
+                wait_for(lambda: rows(house, "--state", "hold"))
+                gate.open.clear()
+                gate.waited.clear()
+                house.command("queue", "release", "ALL")
+                assert gate.waited.wait(20)
+                assert "1 recipient" in house.command("queue", order[0], *order[1:], "ALL").stdout
+                gate.open.set()
+                with house.smtp() as s:
+                    s.sendmail("ann@one.example", ["marker@slow.example"], BODY.format("y", "short"))
+                wait_for(lambda: sink.got() == ["marker@slow.example"])
+                if order[0] == "hold":
+                    assert [r["state"] for r in rows(house)] == ["hold"]
+                    house.command("queue", "release", "ALL")
+                    wait_for(lambda: sorted(sink.got()) == ["held@slow.example", "marker@slow.example"])
+                wait_for(lambda: rows(house) == [])
+                assert ("held@slow.example" in sink.got()) == (order[0] == "hold")
+                assert back.got() == (["ann@one.example"] if order[0] == "bounce" else [])
+                assert ("status=sent (away)" in house.text()) == (order[0] == "reroute")
+        finally:
+            gate.open.set()
+            program.close()
 
 
 needs_postfix = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
