@@ -70,7 +70,7 @@ def test_whose_header_is_rewritten_is_as_with_postfix(whose):
         both.close()
 
 
-@pytest.mark.parametrize("said", ["SOURCE=REMOTE", "SOURCE=LOCAL", "ADDR=192.0.2.1"])
+@pytest.mark.parametrize("said", ["SOURCE=REMOTE", "SOURCE=LOCAL", "ADDR=192.0.2.1", "SOURCE=[UNAVAILABLE]", "ADDR=192.0.2.1 SOURCE=[unavailable]"])
 @pytest.mark.parametrize("whose", ["nobody's", "those of this machine", "strangers' have theirs and locals ours"])
 def test_who_forwards_a_letter_says_whose_header_it_has(whose, said):
     """What a content filter gives back is a stranger's, though the filter is of this machine."""

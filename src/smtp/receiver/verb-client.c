@@ -211,6 +211,9 @@ verb_xforward(struct session *s, struct bytes argument)
 			if (forwarded_says(&f, places[i].attribute))
 				*(struct bytes *)((char *)s->origin + places[i].where) =
 					arena_keep(s->origin->life, f.value[places[i].attribute]);
+		/* Who does not know has it from nobody else: as Postfix's smtpd takes it. */
+		if (forwarded_says(&f, FORWARDED_SOURCE) && !forwarded_has(&f, FORWARDED_SOURCE))
+			s->origin->source = BYTES("LOCAL");
 		say_fixed(s, BYTES("250 2.0.0 Ok\r\n"));
 		answered(s);
 	}
