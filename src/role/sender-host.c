@@ -1,6 +1,7 @@
 /* sender-host -- where connections come from (smtp_bind_address and its kin), and what a host's offers are worth to us */
 #include "base/clock.h"
 #include "message/envelope.h"
+#include "role/bindable.h"
 #include "role/sender.h"
 #include "sasl/supplicant.h"
 
@@ -13,33 +14,6 @@
 #include <unistd.h>
 
 /* ---- where from ---- */
-
-static bool
-address_read(struct bytes word, struct sockaddr_storage *out, socklen_t *len)
-{
-	struct sockaddr_in  *v4 = (void *)out;
-	struct sockaddr_in6 *v6 = (void *)out;
-	struct network       n;
-	const char          *wrong;
-	char                 text[64];
-
-	if (word.len > 0 && word.at[0] != '[' && bytes_find(word, ':') >= 0)
-		(void)snprintf(text, sizeof text, "[%.*s]", (int)word.len, word.at);
-	else if (!bytes_string(word, text, sizeof text))
-		return false;
-	if (!network_parse(bytes_of(text), &n, &wrong) ||
-	    n.bits != (n.family == AF_INET ? 32 : 128))
-		return false;
-	*out = (struct sockaddr_storage){ .ss_family = (sa_family_t)n.family };
-	if (n.family == AF_INET) {
-		memcpy(&v4->sin_addr, n.raw, sizeof v4->sin_addr);
-		*len = sizeof *v4;
-	} else {
-		memcpy(&v6->sin6_addr, n.raw, sizeof v6->sin6_addr);
-		*len = sizeof *v6;
-	}
-	return true;
-}
 
 /* By the sender, their domain, the destination. */
 const char *
@@ -78,7 +52,7 @@ sender_bind(const struct sender_settings *r, int fd, int family, const char *wor
 		word = bytes_trim(word);
 		if (word.len == 0)
 			continue;
-		if (!address_read(word, &at, &len))
+		if (!bindable_read(word, &at, &len))
 			why = EINVAL;
 		else if (at.ss_family != family)
 			continue;

@@ -16,6 +16,7 @@
 #include "dns/resolver.h"
 #include "policy/checks.h"
 #include "role/askers.h"
+#include "role/bindable.h"
 #include "role/certifier.h"
 #include "role/clerk.h"
 #include "role/debug.h"
@@ -652,16 +653,19 @@ static void
 check_bind(struct check *c, const char *transport, const char *name, const char *word,
            const char *right)
 {
-	struct buffer own = { 0 };
+	struct arena *scratch = arena_open(NULL);
+	const char   *own, *fault;
 
-	if (transport != NULL)
-		buffer_printf(&own, "%s/", transport);
-	buffer_printf(&own, "%s", name);
-	buffer_add_char(&own, '\0');
-	if (settings_line(c->settings, own.at) > 0 && *word != '\0' && !is_plain_address(word))
-		complain(c, settings_line(c->settings, own.at), "%s = %s: write %s", own.at, word,
-		         right);
-	buffer_free(&own);
+	own = transport != NULL ? arena_printf(scratch, "%s/%s", transport, name) : name;
+	if (settings_line(c->settings, own) == 0 || *word == '\0') {
+		arena_close(&scratch);
+		return;
+	}
+	if (!is_plain_address(word))
+		complain(c, settings_line(c->settings, own), "%s = %s: write %s", own, word, right);
+	else if ((fault = bindable_fault(bytes_of(word), scratch)) != NULL)
+		advise(c, own, "%s: %s", own, fault);
+	arena_close(&scratch);
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include "policy/checks.h"
 #include "policy/rules.h"
+#include "role/bindable.h"
 #include "role/listeners.h"
 #include "role/settings.h"
 #include "role/tables.h"
@@ -14,6 +15,7 @@ struct access_lines {
 	struct setting_list classes;
 	struct buffer      *warnings;
 	unsigned            told;
+	bool                binds;          /* of smtp_bind_address_maps */
 	bool                checks, header; /* of checks; of fields */
 };
 
@@ -52,10 +54,24 @@ access_lines_open(struct settings *s, struct buffer *warnings)
 	return a;
 }
 
+static bool
+is_of_binds(const struct table_named *named)
+{
+	return strcmp(named->setting, "smtp_bind_address_maps") == 0 ||
+	       strcmp(named->setting, "lmtp_bind_address_maps") == 0;
+}
+
+bool
+access_lines_for(const struct table_named *named)
+{
+	return named->access || named->text || is_of_binds(named);
+}
+
 void
 access_lines_begin(struct access_lines *a, const struct table_named *named)
 {
 	a->told = 0;
+	a->binds = is_of_binds(named);
 	a->checks = !named->access;
 	a->header = strstr(named->setting, "body") == NULL;
 }
@@ -64,8 +80,9 @@ void
 access_lines_hear(void *ctx, const char *file, int line, struct bytes value)
 {
 	struct access_lines *a = ctx;
-	const char          *why = a->checks ? checks_action_fault(value, a->header, a->scratch)
-	                                     : rules_action_fault(value, &a->classes, a->scratch);
+	const char          *why = a->binds    ? bindable_fault(value, a->scratch)
+	                           : a->checks ? checks_action_fault(value, a->header, a->scratch)
+	                                       : rules_action_fault(value, &a->classes, a->scratch);
 
 	if (why != NULL && ++a->told <= TOLD_MOST) {
 		buffer_printf(a->warnings, line > 0 ? "%s:%d: " : "%s: ", file, line);

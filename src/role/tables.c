@@ -595,7 +595,7 @@ check_one(void *ctx, const struct table_named *named)
 
 		if (named->grammar == TABLE_ALIASES)
 			source.how |= tables_alias_how(c->settings);
-		if (named->access || named->text) {
+		if (access_lines_for(named)) {
 			source.entry = access_lines_hear;
 			source.entry_ctx = c->lines;
 		}

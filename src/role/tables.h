@@ -75,10 +75,11 @@ void tables_hide_parameters(struct settings *, struct buffer *text);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */
 bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);
-/* Of tables that lists of rules or checks of content name: a warning for each line that says what cannot be obeyed (policy/rules.h,
-   policy/checks.h).  Behind access_lines_begin() one table is read, with access_lines_hear() as the `entry` of its table_source. */
+/* Of tables that lists of rules or checks of content name, and of smtp_bind_address_maps: a warning for each line that says what cannot
+   be obeyed (policy/rules.h, policy/checks.h, role/bindable.h).  access_lines_for() says whether it is such a table.  Behind access_lines_begin() one table is read, with access_lines_hear() as the `entry` of its table_source. */
 struct access_lines;
 struct access_lines *access_lines_open(struct settings *, struct buffer *warnings);
+bool access_lines_for(const struct table_named *);
 void access_lines_begin(struct access_lines *, const struct table_named *);
 void access_lines_hear(void *, const char *file, int line, struct bytes value);
 void access_lines_close(struct access_lines **);

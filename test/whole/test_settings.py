@@ -4,6 +4,7 @@
 import pathlib
 import re
 import shutil
+import socket
 
 import pytest
 from kit import letter, wait_for, word
@@ -68,6 +69,25 @@ def test_settings_of_postfix_that_mean_nothing_here_are_told_with_what_does(copy
     for there, here in (("virtual_mailbox_limit", "quota_storage"), ("smtpd_sasl_path", "auth_backends")):
         assert re.search(f"{there} means nothing here: .*{here}", done.stderr), done.stderr
     assert "as it should be" not in done.stdout
+
+
+@pytest.mark.parametrize("value,told", [
+    ("mail.example.com", "mail.example.com is no address: write one of this machine"), ("127.0.0.0/8", "127.0.0.0/8 is no address"),
+    ("127.0.0.1 300.1.1.1", "300.1.1.1 is no address"), ("203.0.113.77", "203.0.113.77 is no address of this machine"),
+    ("127.0.0.8", None), ("127.0.0.9 ::1", None), ("[::1]", None)])
+def test_addresses_that_letters_are_to_come_from_are_looked_at(copy, value, told):
+    """That 203.0.113.77 (rfc5737) is none of this machine the kernel says, when a connection is to come from it."""
+    with socket.socket() as s, pytest.raises(OSError):
+        s.bind(("203.0.113.77", 0))
+    done = copy("config", "check", text=f"smtp_bind_address_maps = inline:{{ {{a@example.com = {value}}} }}\n")
+    assert done.returncode == 0 and "bind" not in done.stderr if told is None else told in done.stderr, done.stderr
+
+
+def test_and_their_lines_are_told(copy, tmp_path):
+    table = tmp_path / "from"
+    table.write_text("# by domain\n@one.example 127.0.0.8\n@two.example two.example\n")
+    done = copy("config", "check", text=f"relay/smtp_bind_address = 203.0.113.77\nlmtp_bind_address_maps = texthash:{table}\n")
+    assert f"{table}:3: two.example is no address" in done.stderr and "relay/smtp_bind_address: 203.0.113.77 is no address of this machine" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["mailbox_size_limit = 1M\n", "mailbox_size_limit = 1G\nquota_storage = 20M\n",
