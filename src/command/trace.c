@@ -20,7 +20,7 @@ const struct command command_trace = {
 	.more = "The id is that of the queue and the log, or stands at the end of a refusal. An address of sender or recipient may have "
 		"many letters, then there is a line for each, the newest first: 20 of them, or with --all each. WHEN is 2h or 3d (so long ago), "
 		"2026-11-22, or '2026-11-22 14:30'. With --json each letter is an object on a line of its own: "
-		"letter, its id (null: none came of it), and events, a list of objects in their order. Each of these has time (UTC) and event: accepted, "
+		"letter, its id (null: none came of it), and events, a list of objects in their order. The letters stand as in a list, more than 200 of them by their last events. Each of these has time (UTC) and event: accepted, "
 		"refused, rule, queued, contact (a host that was tried in vain), attempt, notice, order, removed, discarded, or gap. "
 		"Besides, as far as it is known: client, helo, protocol, tls, method and user of a login, message_id, sender, recipient (a list where "
 		"event is queued or discarded, or refused at DATA, BDAT or END-OF-MESSAGE), original as it was accepted, relay, status, how (it ended), reply, delays, rule, id (of a refusal), at (which command), mailbox, "

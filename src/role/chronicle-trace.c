@@ -53,6 +53,7 @@ struct trace {
 	struct chronicle_walk walk;
 	int64_t               since_us, until_us;
 	bool                  all, json, lists, more;
+	bool sorts; /* objects of several: kept until all are there, unless there are many */
 	struct buffer
 		entries; /* of struct entry: found, then told in their order; notices come in between */
 	struct map *known; /* letters and sessions among them            */
@@ -66,8 +67,9 @@ struct trace {
 	struct buffer events;  /* of struct event *                          */
 	uint64_t      session; /* of the letter                              */
 	struct buffer said;
-	struct buffer lines_said; /* of struct line: those of a list that stand in `said` */
-	size_t        listed;
+	struct buffer
+		lines_said; /* of struct line: those of a list, or objects, that stand in `said` */
+	size_t  listed;
 };
 
 /* One of a list: its letter's first event, and where it stands in what is said.  Letters are found by their last event, and
@@ -334,6 +336,20 @@ line_keep(struct trace *t, int64_t at_us, size_t from)
 	buffer_add(&t->lines_said, (struct bytes){ (const char *)&line, sizeof line });
 }
 
+/* Objects of a letter; those of its notices go with it. */
+static void
+objects_keep(struct trace *t, int64_t at_us, int depth, size_t from)
+{
+	struct line *last;
+
+	if (depth == 0 || t->lines_said.len == 0) {
+		line_keep(t, at_us, from);
+		return;
+	}
+	last = (struct line *)(void *)(t->lines_said.at + t->lines_said.len) - 1;
+	last->len = t->said.len - last->at;
+}
+
 static int
 compare_lines(const void *a, const void *b)
 {
@@ -351,7 +367,7 @@ lines_say(struct trace *t)
 	size_t        count = t->lines_said.len / sizeof *line;
 	struct buffer out = { 0 };
 
-	if (!t->lists)
+	if (!t->lists && !t->sorts)
 		return;
 	if (count > 0)
 		qsort(line, count, sizeof *line, compare_lines);
@@ -399,6 +415,8 @@ life_end(struct trace *t)
 		/* Found under this id, and gone meanwhile; or never there. */
 	} else if (t->json) {
 		life_tell_json(&l, e.letter, &t->said);
+		if (t->sorts)
+			objects_keep(t, l.event[0]->at_us, e.depth, from);
 	} else if (t->lists && e.letter != 0) {
 		life_line(&l, e.letter, &t->said);
 		line_keep(t, l.event[0]->at_us, from);
@@ -410,7 +428,7 @@ life_end(struct trace *t)
 	if (!t->lists && e.letter != 0)
 		follow_notices(t, &l);
 	t->told++;
-	if (t->said.len > SAID_MOST && !t->lists) {
+	if (t->said.len > SAID_MOST && !t->lists && !t->sorts) {
 		caller_say(t->caller, "%.*s", (int)t->said.len, t->said.at);
 		buffer_reset(&t->said);
 	}
@@ -475,12 +493,7 @@ found_all(struct trace *t)
 	if (n > 1)
 		qsort(t->entries.at, n, sizeof(struct entry), compare_entries);
 	t->lists = n > 1 && !t->json;
-	/* Of a list lines_say() takes the newest. */
-	if (!t->all && n > ENTRIES_SOME && !t->lists) {
-		n = ENTRIES_SOME;
-		t->entries.len = n * sizeof(struct entry);
-		t->more = true;
-	}
+	t->sorts = n > 1 && n <= MANY && t->json; /* lines_say() takes the newest */
 	if (n == 1 && entry_at(t, 0)->letter == 0) {
 		t->stage = STAGE_STORY;
 		walk_begin(t,

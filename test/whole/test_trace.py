@@ -239,6 +239,8 @@ def test_the_newest_is_first_by_the_time_that_stands_there(tmp_path):
         wait_for(lambda: trace(h, "--all", "jill@here.example").count("  sent\n") == 32)
         told = trace(h, "--all", "jill@here.example").splitlines()
         assert [line.split()[2] for line in told] == [ids[name] for name in ["two", "one"] + [f"held{i}" for i in reversed(range(30))]]
+        assert [o["letter"] for o in map(json.loads, trace(h, "--all", "--json", "jill@here.example").splitlines())] == [line.split()[2] for line in told]
+        assert [o["letter"] for o in lives(h, "jill@here.example")] == [line.split()[2] for line in told[:20]]
         few = trace(h, "jill@here.example").splitlines()
         assert few[:20] == told[:20] and few[20:] == ["... and older ones: --all, --until"]
 
