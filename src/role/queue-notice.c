@@ -464,12 +464,13 @@ copy_to_postmaster(struct house *h, const struct returning *of, const struct buf
 }
 
 /* A notice that cannot be delivered: nobody hears of it but, if they wish, the postmaster, and they not of what was
-   for them. */
+   for them.  What was only asked about is no letter. */
 static bool
 second_bounce(const struct queue_role *k, const struct letter *l, const struct recipient *r)
 {
 	return l->sender[0] == '\0' && r->refused && (r->notify & NOTIFY_NEVER) == 0 &&
-	       has_class(k, "2bounce") && strcmp(r->original, k->rows.second_bounce_to) != 0;
+	       !is_verified_only(l) && has_class(k, "2bounce") &&
+	       strcmp(r->original, k->rows.second_bounce_to) != 0;
 }
 
 /* One notice for all recipients of a letter that ended alike in this turn and have one sender; true: there are

@@ -135,6 +135,30 @@ def test_what_was_asked_is_reported(house, tmp_path, template):
     assert "status=deliverable (delivers to mailbox)" in house.text() and house.text().count("delivered to mailbox") == before
 
 
+def test_what_nobody_asks_is_asked_and_told_to_nobody():
+    """XVERIFY with the null sender: hosts are asked, nobody gets a letter or a report, nothing stays in the queue; neither who takes mail,
+    nor who puts it off, nor who is not known."""
+    def reply(verb, argument, session):
+        word = argument.partition("<")[2] if verb == "RCPT" else ""
+        return {"l": "450 4.2.1 later", "n": "550 5.1.1 no"}.get(word[:1])
+    with Sink(reply) as sink, House(mynetworks="127.0.0.0/8", dns_resolver="none", relayhost=f"[127.0.0.1]:{sink.port}", notify_classes="bounce, 2bounce, delay, resource, software",
+                                    smtpd_authorized_verp_clients="127.0.0.1") as house:
+        wait_for(house.smtp)
+        house.command("domain", "add", "here.example", check=False)
+        house.command("account", "add", "mia@here.example", input="secret-of-hers\n")
+        with house.smtp() as s:
+            s.ehlo()
+            assert s.docmd("MAIL FROM:<> XVERIFY")[0] == 250
+            for to in ("mia@here.example", "yes@there.example", "later@there.example", "no@there.example"):
+                assert s.docmd(f"RCPT TO:<{to}>")[0] == 250
+            assert s.data("Subject: x\r\n\r\nx\r\n")[0] == 250
+        wait_for(lambda: house.count("status=") == 4 and house.count(": removed") == 1)
+        found = dict(re.findall(r"to=<(\w+)@[\w.]+>.*? status=(\w+)", house.text()))
+        assert found == {"mia": "deliverable", "yes": "deliverable", "later": "undeliverable", "no": "undeliverable"}
+        assert json.loads(house.command("queue", "list", "--json").stdout) == [] and sink.letters == []
+        assert house.count("delivered to mailbox") == 0 and not [c for c in sink.commands if c.upper().startswith("DATA")]
+
+
 def test_a_letter_may_go_while_its_report_waits():
     """-v: the report waits for those that are in hand; a letter that is deleted meanwhile has a report of the others, or none."""
     answer = threading.Event()
