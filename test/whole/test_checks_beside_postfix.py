@@ -192,8 +192,11 @@ smtputf8_enable = no
         shutil.rmtree(self.home, ignore_errors=True)
 
     def text(self):
-        with open(f"{self.home}/log", errors="replace") as f:
-            return f.read()
+        try:
+            with open(f"{self.home}/log", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
 
     def removed(self, reply):
         return f"{reply.split()[-1]}: removed" in self.text()
@@ -252,6 +255,8 @@ class Both:
         for who in ("u", "other"):
             self.ours.command("account", "add", f"{who}@here.example", input="secret-of-theirs\n")
         wait_for(lambda: self.ready())
+        self.sessions = 1
+        wait_for(self.told)
 
     def ready(self):
         try:
@@ -260,6 +265,10 @@ class Both:
         except OSError:
             return False
 
+    def told(self):
+        """Whether the log of Postfix, which another process writes, has come to the end of all sessions there were."""
+        return self.postfix.text().count("disconnect from") >= self.sessions
+
     def close(self):
         self.ours.close()
         self.postfix.close()
@@ -267,8 +276,9 @@ class Both:
     def said(self, letter, **more):
         """Reply and log of each."""
         before = len(self.postfix.text()), len(self.ours.text())
+        self.sessions += 1
         theirs = send(self.postfix.port, letter, **more)
-        wait_for(lambda: "disconnect from" in self.postfix.text()[before[0]:])  # its log comes by another process
+        wait_for(self.told)
         ours = send(self.ours.ports["smtp"], letter, **more)
         return (meaning(theirs), notes(self.postfix.text()[before[0]:])), (meaning(ours), notes(self.ours.text()[before[1]:])), theirs, ours
 
