@@ -532,18 +532,20 @@ static int
 run_account_set(struct order *e)
 {
 	struct bytes to = argument(e->ask, 4);
+	bool         alone = e->ask->argc <= 5; /* what stands behind would be done by nobody */
 
-	if (bytes_is(e->second, "password"))
+	if (bytes_is(e->second, "password") && alone)
 		return hash_then(e, false);
 	if (bytes_is(e->second, "--networks") || bytes_is(e->second, "--protocols"))
 		return order_set_bounds(e);
 	if (bytes_starts(e->second, BYTES("--")))
 		return order_set_limits(e, "account");
-	if (bytes_is(e->second, "system-user"))
+	if (bytes_is(e->second, "system-user") && alone)
 		return set_system_user(e, to);
-	if (bytes_is(e->second, "owner"))
+	if (bytes_is(e->second, "owner") && alone)
 		return run_account_own(e);
-	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no"))) {
+	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no")) &&
+	    alone) {
 		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,
 		                                                    bytes_is(to, "yes"));
 		if (o == DIRECTORY_OK && bytes_is(to, "no"))
@@ -556,7 +558,7 @@ run_account_set(struct order *e)
 		"       mansio account set ADDRESS enabled yes|no\n"
 		"       mansio account set ADDRESS system-user NAME|none\n"
 		"       mansio account set ADDRESS owner UID[:GID]\n"
-		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N\n"
+		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N --mail-location LOCATION\n"
 		"       mansio account set ADDRESS --networks LIST|all --protocols LIST|all\n");
 	return 2;
 }

@@ -86,7 +86,7 @@ uint64_t account_modseq(const struct account *);
 /* Where its letters lie: store/location.h, expanded; "" is the letter log.  An account with mail stays where it
    is, whatever is said (a warning tells): `mansio mailbox convert` moves it. */
 int  account_locate(struct account *, const char *location);
-int  account_locatable(struct account *, const char *location);   /* 0, or why account_locate() would fail; keeps nothing */
+int  account_locatable(struct account *, const char *location);   /* 0, or why account_locate() would fail; keeps nothing but the directory, if it made one */
 const char *account_location(const struct account *);
 bool account_is_settled(struct account *);               /* it has a place outside, or mail       */
 

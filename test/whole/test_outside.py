@@ -744,6 +744,10 @@ def test_a_place_that_cannot_be_had_is_not_kept(tmp_path):
         assert not list(shut.iterdir())
         unknown = demo.command("account", "set", "nobody@example.com", "--mail-location", f"maildir:{tmp_path}/other/%n", check=False)
         assert unknown.returncode != 0 and "nobody@example.com" in unknown.stderr
+        # What would be done of these words is not half done, nor twice.
+        mixed = demo.command("account", "set", "jack@example.com", "enabled", "no", "--mail-location", f"maildir:{tmp_path}/other/%n", check=False)
+        assert mixed.returncode == 2 and "usage: mansio account set" in mixed.stderr
+        assert " enabled=yes " in demo.command("account", "show", "jack@example.com").stdout
     finally:
         demo.stop()
 
