@@ -12,6 +12,7 @@ const struct command command_domain = {
 		"domain show DOMAIN [--json]\n"
 		"domain set DOMAIN catch-all ADDRESS|none\n"
 		"domain set DOMAIN --quota-storage SIZE|none|default --quota-messages N|none|default\n"
+		"domain set DOMAIN --total-storage SIZE|none --total-messages N|none\n"
 		"domain set DOMAIN --mail-location LOCATION|log|default\n"
 		"domain delete DOMAIN",
 	.about = "Adds, shows and removes the domains whose mail is delivered here.",
@@ -19,6 +20,8 @@ const struct command command_domain = {
 		"or aliases is not deleted.\n"
 		"\n"
 		"--quota-storage and --quota-messages bound what each account of the domain may hold that says nothing of its own. "
+		"--total-storage and --total-messages bound what all its accounts may hold together; show says how much they hold. Who is over keeps "
+		"what is there, and gets no more. "
 		"--mail-location says where those of them lie that have no mail yet, as maildir:/var/vmail/%d/%n; log is the letter log, default "
 		"what main.cf says.",
 	.run = run_domain,

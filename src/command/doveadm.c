@@ -288,6 +288,39 @@ do_password(struct dove *d, const char *verb)
 	               : EXIT_LATER;
 }
 
+/* What one root holds: rows of its two resources. */
+static void
+quota_rows(struct output *o, const char *user, struct bytes root, const struct quota_told *q)
+{
+	for (int row = 0; row < 2; row++) {
+		uint64_t held = row == 0 ? (q->bytes + 1023) / 1024 : q->messages;
+		uint64_t most = row == 0 ? q->bytes_most / 1024 : q->messages_most;
+		if (user != NULL)
+			output_value(o, bytes_of(user));
+		output_value(o, root);
+		output_value(o, row == 0 ? BYTES("STORAGE") : BYTES("MESSAGE"));
+		output_text(o, "%llu", (unsigned long long)held);
+		if (most > 0)
+			output_text(o, "%llu", (unsigned long long)most);
+		else
+			output_value(o, BYTES("-"));
+		output_text(o, "%llu", (unsigned long long)(most > 0 ? held * 100 / most : 0));
+	}
+}
+
+/* The line of the user's domain in what the clerk said of all that are limited as a whole. */
+static bool
+domain_of_user(struct bytes said, const char *user, struct quota_told *q)
+{
+	const char  *at = strrchr(user, '@');
+	struct bytes domain;
+
+	while (at != NULL && quota_totals_next(&said, &domain, q))
+		if (bytes_is(domain, at + 1))
+			return true;
+	return false;
+}
+
 /* As the quota plugin's rows: STORAGE in KiB; no limit is "-". */
 static int
 do_quota(struct dove *d, const char *verb)
@@ -301,33 +334,28 @@ do_quota(struct dove *d, const char *verb)
 	struct people  people;
 	int            status = client_people(d->call, d->who, &people);
 	bool           recount = strcmp(verb, "recalc") == 0;
+	struct buffer  domains = { 0 };
 	struct output *o =
 		recount ? NULL
 			: output_open_as_doveadm(d->formed ? d->form : OUTPUT_TABLE,
 	                                         several ? columns : columns + 1, several ? 6 : 5);
 
+	if (!recount && people.count > 0)
+		(void)quota_totals_ask(d->call, NULL, &domains);
 	for (size_t i = 0; i < people.count; i++) {
 		struct quota_told q;
 		if (!quota_ask(d->call, &people.one[i], recount, &q)) {
 			status = COMMAND_FAILED;
 			continue;
 		}
-		for (int row = 0; row < 2 && !recount; row++) {
-			uint64_t held = row == 0 ? (q.bytes + 1023) / 1024 : q.messages;
-			uint64_t most = row == 0 ? q.bytes_most / 1024 : q.messages_most;
-			if (several)
-				output_value(o, bytes_of(people.one[i].user));
-			output_value(o, BYTES("User quota"));
-			output_value(o, row == 0 ? BYTES("STORAGE") : BYTES("MESSAGE"));
-			output_text(o, "%llu", (unsigned long long)held);
-			if (most > 0)
-				output_text(o, "%llu", (unsigned long long)most);
-			else
-				output_value(o, BYTES("-"));
-			output_text(o, "%llu",
-			            (unsigned long long)(most > 0 ? held * 100 / most : 0));
-		}
+		if (recount)
+			continue;
+		quota_rows(o, several ? people.one[i].user : NULL, BYTES("User quota"), &q);
+		if (domain_of_user(buffer_bytes(&domains), people.one[i].user, &q))
+			quota_rows(o, several ? people.one[i].user : NULL, BYTES("Domain quota"),
+			           &q);
 	}
+	buffer_free(&domains);
 	output_close(&o);
 	people_close(&people);
 	return status;

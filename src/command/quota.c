@@ -17,14 +17,17 @@ const struct command command_quota = {
 	.name = "quota",
 	.forms = "quota get ACCOUNT [--json | -f FORM]\n"
 		 "quota list [--json | -f FORM]\n"
+		 "quota total [DOMAIN] [--json | -f FORM]\n"
 		 "quota set ACCOUNT | DOMAIN [--storage SIZE] [--messages N]\n"
+		 "quota set DOMAIN [--total-storage SIZE] [--total-messages N]\n"
 		 "quota recalculate ACCOUNT",
 	.about =
 		"Shows how many bytes and messages accounts hold and may hold, or counts them anew; sets how much they may hold.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. A limit of 0 is none. "
 		"set says how much an account may hold, or each account of a DOMAIN that has no limit of its own: 500M, 2G, none, or default "
-		"for what the domain, or main.cf, says. "
-		"recalculate says whether the count that was kept was right, and puts it right.",
+		"for what the domain, or main.cf, says. --total-storage and --total-messages bound what all accounts of the DOMAIN may hold together, "
+		"which total shows of each domain that has such a limit. "
+		"recalculate says whether the count that was kept was right, and puts it right; of a domain with such a limit the sum is right then, too.",
 	.run = run_quota,
 };
 
@@ -80,27 +83,37 @@ is_limit(const char *option, const char *value, bool size)
 static int
 set_quota(struct call *c)
 {
-	const char   *storage = NULL, *messages = NULL;
-	const char   *ask[7] = { "domain", "set" };
+	static const struct {
+		const char *option, *asked;
+		bool        size, total;
+	} limits[] = {
+		{ "--storage", "--quota-storage", true, false },
+		{ "--messages", "--quota-messages", false, false },
+		{ "--total-storage", "--total-storage", true, true },
+		{ "--total-messages", "--total-messages", false, true },
+	};
+	const char   *ask[3 + 2 * COUNT(limits)] = { "domain", "set" }, *value;
 	struct people people;
 	int           status, one, n = 3;
+	bool          total = false;
 
-	(void)command_option(c, "--storage", &storage);
-	(void)command_option(c, "--messages", &messages);
-	if (c->argc != 3 || (storage == NULL && messages == NULL))
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		value = NULL;
+		(void)command_option(c, limits[i].option, &value);
+		if (value == NULL)
+			continue;
+		if (!is_limit(limits[i].option, value, limits[i].size))
+			return COMMAND_WRONG;
+		ask[n++] = limits[i].asked;
+		ask[n++] = value;
+		total |= limits[i].total;
+	}
+	if (c->argc != 3 || n == 3)
 		return command_wrong(c, "quota set wants to know whose, and how much");
-	if (!is_limit("--storage", storage, true) || !is_limit("--messages", messages, false))
-		return COMMAND_WRONG;
-	if (storage != NULL) {
-		ask[n++] = "--quota-storage";
-		ask[n++] = storage;
-	}
-	if (messages != NULL) {
-		ask[n++] = "--quota-messages";
-		ask[n++] = messages;
-	}
 	ask[2] = c->argv[2];
-	if (strpbrk(c->argv[2], "@*?") == NULL && strchr(c->argv[2], '.') != NULL)
+	if (total && strpbrk(c->argv[2], "@*?") != NULL)
+		return command_wrong(c, "--total-storage and --total-messages are of a domain");
+	if (total || (strpbrk(c->argv[2], "@*?") == NULL && strchr(c->argv[2], '.') != NULL))
 		return command_ask(c, "clerk", n, ask, (struct bytes){ NULL, 0 });
 	ask[0] = "account";
 	status = client_people(c, c->argv[2], &people);
@@ -111,6 +124,60 @@ set_quota(struct call *c)
 	}
 	people_close(&people);
 	return status;
+}
+
+bool
+quota_totals_ask(struct call *c, const char *domain, struct buffer *said)
+{
+	const char *ask[] = { "domain", "totals", domain };
+
+	return command_talk(c, "clerk",
+	                    &(struct word_ask){ ask, domain != NULL ? 3 : 2, { NULL, 0 } }, -1,
+	                    said) == COMMAND_DONE;
+}
+
+bool
+quota_totals_next(struct bytes *rest, struct bytes *domain, struct quota_told *out)
+{
+	uint64_t *into[] = { &out->bytes, &out->bytes_most, &out->messages, &out->messages_most };
+	struct bytes line, word;
+
+	if (!bytes_split(rest, '\n', &line) || !bytes_split(&line, ' ', domain))
+		return false;
+	for (size_t i = 0; i < COUNT(into); i++)
+		if (!bytes_split(&line, ' ', &word) || !bytes_number(word, into[i]))
+			return false;
+	return true;
+}
+
+/* quota total [DOMAIN] */
+static int
+show_totals(struct call *c, enum output_form form)
+{
+	static const char *const columns[] = { "domain", "bytes", "bytes_limit", "messages",
+		                               "messages_limit" };
+	struct buffer            said = { 0 };
+	struct bytes             rest, domain;
+	struct quota_told        q;
+	struct output           *o;
+
+	if (c->argc > 3)
+		return command_wrong(c, "quota total wants one domain, or none for all of them");
+	if (!quota_totals_ask(c, c->argc == 3 ? c->argv[2] : NULL, &said)) {
+		buffer_free(&said);
+		return COMMAND_FAILED;
+	}
+	o = output_open(form, columns, COUNT(columns));
+	for (rest = buffer_bytes(&said); quota_totals_next(&rest, &domain, &q);) {
+		output_value(o, domain);
+		output_text(o, "%" PRIu64, q.bytes);
+		output_text(o, "%" PRIu64, q.bytes_most);
+		output_text(o, "%" PRIu64, q.messages);
+		output_text(o, "%" PRIu64, q.messages_most);
+	}
+	output_close(&o);
+	buffer_free(&said);
+	return COMMAND_DONE;
 }
 
 static int
@@ -128,10 +195,13 @@ run_quota(struct call *c)
 		return set_quota(c);
 	if (!output_option(c, OUTPUT_TABLE, &form))
 		return COMMAND_WRONG;
+	if (c->argc > 1 && strcmp(c->argv[1], "total") == 0)
+		return show_totals(c, form);
 	list = c->argc == 2 && strcmp(c->argv[1], "list") == 0;
 	recount = c->argc == 3 && strcmp(c->argv[1], "recalculate") == 0;
 	if (!list && !recount && !(c->argc == 3 && strcmp(c->argv[1], "get") == 0))
-		return command_wrong(c, "quota wants get, list, set or recalculate, and whose");
+		return command_wrong(c,
+		                     "quota wants get, list, total, set or recalculate, and whose");
 	status = client_people(c, list ? "*" : c->argv[2], &people);
 	o = recount ? NULL : output_open(form, columns, COUNT(columns));
 	for (size_t i = 0; i < people.count; i++) {

@@ -96,7 +96,8 @@ content_place(struct letters *letters, const struct delivery *d, uint64_t len,
 
 /* Where the pieces lie, from the envelope record that was stored with the content. */
 static int
-arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
+arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out,
+           uint32_t *flags)
 {
 	struct envelope envelope;
 	struct digest   digest;
@@ -116,6 +117,7 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		.sent_date = digest.sent,
 		.arrived_us = envelope.arrived_us,
 	};
+	*flags = envelope.flags;
 	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
 	return content_place(letters, d, envelope.content_len, &out->place);
 }
@@ -132,13 +134,31 @@ is_full(struct account *account, const struct delivery *d, uint64_t size)
 
 /* rfc3463:3.3: X.2.2 mailbox full */
 static struct delivery_answer
-full_answer(const struct delivery *d)
+full_answer(const struct delivery *d, const char *text)
 {
 	if (d->full_later)
-		return (struct delivery_answer){ DELIVERY_LATER, false, "4.2.2",
-			                         "Quota exceeded (mailbox for user is full)" };
-	return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.2.2",
-		                         "Quota exceeded (mailbox for user is full)" };
+		return (struct delivery_answer){ DELIVERY_LATER, false, "4.2.2", text };
+	return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.2.2", text };
+}
+
+/* Whether this letter, which has not come before, may come: by what the account may hold, and then by what others say. */
+static bool
+may_come(struct account *account, const struct delivery *d, uint64_t size, uint32_t flags,
+         struct delivery_answer *no)
+{
+	int why = 0;
+
+	if (is_full(account, d, size))
+		*no = full_answer(d, "Quota exceeded (mailbox for user is full)");
+	else if (d->room == NULL || (flags & ENVELOPE_WARNING) != 0 ||
+	         (why = d->room(d->ctx, d->account, d->letter, size)) == 0)
+		return true;
+	else if (why == EDQUOT)
+		*no = full_answer(d, "Quota exceeded (the domain holds all it may)");
+	else
+		*no = (struct delivery_answer){ DELIVERY_LOCKED, false, "4.2.2",
+			                        "cannot tell now how much the domain holds" };
+	return false;
 }
 
 static struct mailbox *
@@ -155,12 +175,14 @@ place_of(struct account *account, const char *name, int *why)
 struct delivery_answer
 deliver(struct store *store, struct letters *letters, const struct delivery *d, struct arena *a)
 {
-	struct account *account = NULL;
-	struct mailbox *inbox = NULL;
-	struct arrival  arrival;
-	struct message  before;
-	uint32_t        uid;
-	int             why = arrival_of(letters, d, a, &arrival);
+	struct account        *account = NULL;
+	struct mailbox        *inbox = NULL;
+	struct arrival         arrival;
+	struct message         before;
+	uint32_t               uid;
+	struct delivery_answer no;
+	uint32_t               flags = 0;
+	int                    why = arrival_of(letters, d, a, &arrival, &flags);
 
 	if (why != 0)
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0", letters_why(why) };
@@ -170,10 +192,10 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	inbox = place_of(account, d->aside != NULL ? d->aside : "INBOX", &why);
 	/* One that came before is there, full or not. */
 	if (inbox != NULL && message_read(account, d->letter, a, &before) == ENOENT &&
-	    is_full(account, d, arrival.size)) {
+	    !may_come(account, d, arrival.size, flags, &no)) {
 		mailbox_drop(&inbox);
 		account_drop(&account);
-		return full_answer(d);
+		return no;
 	}
 	if (inbox != NULL)
 		why = mailbox_arrive(inbox, &arrival, &uid);

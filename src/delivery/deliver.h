@@ -14,8 +14,8 @@
  *                   delivery and the queue's forgetting), nothing was changed.
  * DELIVERY_LATER    try again: the disk is full, the index cannot be opened now.
  *                   Or the account is full, when that is thought to pass.
- * DELIVERY_LOCKED   the same, but soon: another program has the mailbox's file locked.
- * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, or the account is full.
+ * DELIVERY_LOCKED   the same, but soon: another program has the mailbox's file locked, or it is being asked whether there is room.
+ * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, or the account or its domain is full.
  * status and text are static or in the arena: "2.0.0", "delivered to INBOX".
  */
 #ifndef DELIVERY_DELIVER_H
@@ -37,6 +37,10 @@ struct delivery {
 	unsigned     grace;            /* percent the last letter may be over the limit */
 	bool         full_later;       /* a full account is trouble that passes */
 	const char  *aside;            /* the mailbox where it is to lie aside; NULL: INBOX */
+	/* Before a letter of so many bytes is taken: 0, EDQUOT where there is no room for it beside this account, EBUSY where that is
+	   not known yet.  NULL: nobody asks. */
+	int        (*room)(void *ctx, uint64_t account, uint64_t letter, uint64_t size);
+	void        *ctx;
 };
 enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_LOCKED, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };

@@ -114,6 +114,11 @@ static const char additions[] =
 	" DELETE FROM app_password WHERE account=((2147352576+old.owner)<<32|old.place);"
 	" DELETE FROM totp WHERE account=((2147352576+old.owner)<<32|old.place);"
 	" DELETE FROM recovery WHERE account=((2147352576+old.owner)<<32|old.place); END;"
+	/* What all accounts of a domain may hold together, and what each was last said to hold (total.c). */
+	"CREATE TABLE IF NOT EXISTS total_limit(domain TEXT PRIMARY KEY, bytes INTEGER NOT NULL, messages INTEGER NOT NULL,"
+	" warned INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS total_share(account INTEGER PRIMARY KEY, domain TEXT NOT NULL, bytes INTEGER NOT NULL,"
+	" messages INTEGER NOT NULL);"
 	/* Who comes later under the same address is somebody else. */
 	"CREATE TABLE IF NOT EXISTS gone_name(id INTEGER PRIMARY KEY, address TEXT NOT NULL);"
 	"CREATE TRIGGER IF NOT EXISTS name_gone AFTER DELETE ON account BEGIN"
@@ -219,6 +224,19 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[ALIAS_DELETE_ALL] = "DELETE FROM alias WHERE local=?1 AND domain=?2",
 	[ALIAS_EACH]       = "SELECT local||'@'||domain, target FROM alias"
 	                     " WHERE (?1='' OR (local=?1 AND domain=?2)) AND (?2='' OR domain=?2) ORDER BY domain, local, target",
+	[TOTAL_EACH]       = "SELECT l.domain, l.bytes, l.messages, l.warned, coalesce(sum(s.bytes), 0), coalesce(sum(s.messages), 0)"
+	                     " FROM total_limit l LEFT JOIN total_share s ON s.domain=l.domain GROUP BY l.domain",
+	[TOTAL_PUT]        = "INSERT OR REPLACE INTO total_limit(domain, bytes, messages, warned) VALUES(?1, ?2, ?3, ?4)",
+	[TOTAL_DROP]       = "DELETE FROM total_limit WHERE domain=?1",
+	[TOTAL_NEXT]       = "SELECT " WHOSE ", local FROM account WHERE domain=?1 AND local>?2 ORDER BY local LIMIT 1",
+	[SHARE_GET]        = "SELECT domain, bytes, messages FROM total_share WHERE account=?1",
+	[SHARE_PUT]        = "INSERT OR REPLACE INTO total_share(account, domain, bytes, messages) VALUES(?1, ?2, ?3, ?4)",
+	[SHARE_DROP]       = "DELETE FROM total_share WHERE account=?1",
+	[SHARE_DROP_ALL]   = "DELETE FROM total_share WHERE domain=?1",
+	[DOMAIN_THERE]     = "SELECT 1 FROM domain WHERE name=?1",
+	[DOMAIN_OF_ACCOUNT] = "SELECT domain FROM account WHERE id=?1",
+	[DOMAIN_OF_PLACE]  = "SELECT a.domain FROM owned o JOIN account a ON a.id=o.account WHERE o.place=?1",
+	[DOMAIN_OF_USER]   = "SELECT a.domain FROM system_user u JOIN account a ON a.id=u.account WHERE u.uid=?1 ORDER BY a.id LIMIT 1",
 	[GONE_ADD]         = "INSERT OR IGNORE INTO gone(id, at) VALUES(?1, ?2)",
 	[GONE_EACH]        = "SELECT id, coalesce((SELECT address FROM gone_name n WHERE n.id=gone.id), ''), at FROM gone ORDER BY id",
 	[SECRET_GET]       = "SELECT value FROM secret WHERE name=?1",

@@ -31,6 +31,7 @@ enum envelope_flag {
 	ENVELOPE_HELD_FOR   = 1 << 8,   /* FUTURERELEASE said how long, not till when    */
 	ENVELOPE_REPORT     = 1 << 9,   /* its sender wants to hear what the first try of each recipient came to */
 	ENVELOPE_VERIFY     = 1 << 10,  /* nobody gets it: it is asked who would take it, and its sender hears that alone */
+	ENVELOPE_WARNING    = 1 << 11,  /* the house warns the postmaster: it comes though the domain is full */
 	ENVELOPE_TLS_OPTIONAL = 1 << 5, /* rfc8689:5 TLS-Required: No, and not the other */
 };
 enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };  /* 0: not said (rfc3461:4.1) */

@@ -124,10 +124,13 @@ domain_say(void *ctx, const struct domain_row *r)
 
 	order_when(r->made, when);
 	if (!e->json) {
-		caller_say(e->caller,
-		           "%-32s accounts=%" PRIu64 " aliases=%" PRIu64 " catch-all=%s made=%s\n",
-		           r->name, r->accounts, r->aliases, r->catch_all[0] ? r->catch_all : "-",
-		           when);
+		buffer_printf(&b,
+		              "%-32s accounts=%" PRIu64 " aliases=%" PRIu64 " catch-all=%s made=%s",
+		              r->name, r->accounts, r->aliases,
+		              r->catch_all[0] ? r->catch_all : "-", when);
+		order_total_say(e, r->name, &b);
+		buffer_add_char(&b, '\n');
+		order_row_say(e, &b);
 		return;
 	}
 	order_row_open(e, &b);
@@ -136,7 +139,9 @@ domain_say(void *ctx, const struct domain_row *r)
 	buffer_printf(&b, ", \"accounts\": %" PRIu64 ", \"aliases\": %" PRIu64 ", \"catch_all\": ",
 	              r->accounts, r->aliases);
 	order_json_text(&b, r->catch_all);
-	buffer_printf(&b, ", \"made\": \"%s\"}", when);
+	buffer_printf(&b, ", \"made\": \"%s\"", when);
+	order_total_say(e, r->name, &b);
+	buffer_add_char(&b, '}');
 	order_row_say(e, &b);
 }
 
@@ -247,7 +252,11 @@ run_domain_list(struct order *e)
 static int
 run_domain_delete(struct order *e)
 {
-	return order_finish(e, directory_domain_delete(e->clerk->directory, e->first), "domain");
+	enum directory_outcome o = directory_domain_delete(e->clerk->directory, e->first);
+
+	if (o == DIRECTORY_OK)
+		clerk_total_forget(e->house, e->first);
+	return order_finish(e, o, "domain");
 }
 
 /* domain set DOMAIN catch-all ADDRESS|none */
@@ -475,6 +484,7 @@ account_gone_say(struct order *e, uint64_t id, const char *address)
 struct leaving {
 	struct arena *life;
 	const char   *address;
+	uint64_t      whose;
 };
 
 static void
@@ -483,6 +493,7 @@ leaving_is(void *ctx, const struct account_row *r)
 	struct leaving *l = ctx;
 
 	l->address = arena_copy(l->life, bytes_of(r->address));
+	l->whose = r->id;
 }
 
 static int
@@ -491,13 +502,17 @@ run_account_delete(struct order *e)
 	enum directory_outcome o;
 	uint64_t               id = 0;
 	uint32_t               keepers = house_peers(e->house, KEEPER);
-	struct leaving         l = { arena_open(NULL), "" };
+	struct leaving         l = { arena_open(NULL), "", 0 };
 
 	(void)directory_account_each(e->clerk->directory, e->first, (struct bytes){ NULL, 0 },
 	                             leaving_is, &l);
 	o = directory_account_delete(e->clerk->directory, e->first, &id);
 	if (o == DIRECTORY_OK && keepers > 0)
 		account_gone_say(e, id, l.address);
+	if (o == DIRECTORY_OK) {
+		clerk_total_gone(e->house, id);
+		clerk_total_bound(e->house, l.whose, id);
+	}
 	arena_close(&l.life);
 	return order_finish(e, o, "account");
 }
@@ -507,7 +522,8 @@ static int
 set_system_user(struct order *e, struct bytes to)
 {
 	enum directory_outcome o;
-	uint64_t               uid;
+	uint64_t               uid, was = 0, is = 0;
+	struct bytes           none = { NULL, 0 };
 
 	if (bytes_number(to, &uid) && uid >= DIRECTORY_SYSTEM_UIDS) {
 		caller_complain(e->caller,
@@ -520,7 +536,11 @@ set_system_user(struct order *e, struct bytes to)
 		                "usage: mansio account set ADDRESS system-user NAME|none\n");
 		return 2;
 	}
+	(void)directory_account_each(e->clerk->directory, e->first, none, account_id_of, &was);
 	o = directory_account_bind(e->clerk->directory, e->first, (uint32_t)uid);
+	(void)directory_account_each(e->clerk->directory, e->first, none, account_id_of, &is);
+	if (o == DIRECTORY_OK)
+		clerk_total_bound(e->house, was, is);
 	if (o == DIRECTORY_OK)
 		clerk_sessions_end(e->house, e->first,
 		                   "The mailboxes of this account are elsewhere now");
@@ -707,7 +727,8 @@ static const struct order_row {
 	{ "domain",  "list",   0, false, run_domain_list,    "[--json]" },
 	{ "domain",  "show",   1, false, run_domain_list,    "DOMAIN [--json]" },
 	{ "domain",  "delete", 1, true,  run_domain_delete,  "DOMAIN" },
-	{ "domain",  "set",    3, true,  run_domain_set,     "DOMAIN catch-all ADDRESS|none|--quota-storage SIZE|--quota-messages N" },
+	{ "domain",  "set",    3, true,  run_domain_set,     "DOMAIN catch-all ADDRESS|none|--quota-storage SIZE|--quota-messages N|--total-storage SIZE|--total-messages N" },
+	{ "domain",  "totals", 0, false, run_domain_totals,  "[DOMAIN]" },
 	{ "account", "add",    1, true,  run_account_add,    "ADDRESS [--password-file FILE] [--keep-plain-secret]" },
 	{ "account", "list",   0, false, run_account_list,   "[DOMAIN] [--json]" },
 	{ "account", "show",   1, false, run_account_list,   "ADDRESS [--json]" },

@@ -608,6 +608,8 @@ void
 clerk_lost(struct house *h, enum role role, uint32_t index)
 {
 	chain_lost(h, role);
+	if (role == KEEPER)
+		clerk_total_keeper_lost(h, index);
 	if (role == PROXYMAP)
 		enquiries_lost(clerk_of(h)->enquiries);
 	for (struct map_place p = { 0 }; map_next(clerk_of(h)->exchanges, &p);) {

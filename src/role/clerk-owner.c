@@ -399,6 +399,7 @@ own(struct work *w, const struct mail_owner *o)
 	}
 	note("clerk: the mailboxes of %.*s belong to %s%s%s now", (int)w->address.len,
 	     w->address.at, o->uid, *o->gid != '\0' ? ":" : "", o->gid);
+	clerk_total_gone(w->house, row.id);
 	/* Nobody else takes its place: what was granted to it stays. */
 	if ((l = house_link(w->house, KEEPER, house_keeper_of(w->house, row.id))) != NULL)
 		clerk_say_gone(l, &row);

@@ -207,12 +207,31 @@ struct said_limits {
 	int64_t     bytes, messages;
 	const char *location; /* NULL: not said */
 	bool        any[2];
+	uint64_t    total[2]; /* of a domain: bytes, messages; 0 none */
+	bool        totals[2];
 	bool        tries; /* whether it could be said; nothing is kept */
 };
 
+static bool
+total_limit_read(struct order *e, struct bytes name, const char *value, struct said_limits *s)
+{
+	size_t  at = bytes_is(name, "--total-storage") ? 0 : 1;
+	int64_t n = -1;
+
+	if (value == NULL || !clerk_limit_read(bytes_of(value), &n) || n < 0) {
+		caller_complain(e->caller,
+		                "\"%.*s %s\" is no limit; write --total-storage 100G, "
+		                "--total-messages 1000000, and none instead of a number\n",
+		                (int)name.len, name.at, value != NULL ? value : "");
+		return false;
+	}
+	s->total[at] = (uint64_t)n;
+	return s->totals[at] = true;
+}
+
 /* 0, or the exit status. */
 static int
-limits_read(struct order *e, struct arena *a, struct said_limits *s)
+limits_read(struct order *e, struct arena *a, bool is_domain, struct said_limits *s)
 {
 	for (uint32_t i = 3; i < e->ask->argc; i += 2) {
 		struct bytes name = bytes_of(e->ask->argv[i]);
@@ -228,6 +247,12 @@ limits_read(struct order *e, struct arena *a, struct said_limits *s)
 			caller_complain(e->caller, "mansio: --mail-location %s: %s\n", value,
 			                wrong);
 			return 1;
+		}
+		if (is_domain &&
+		    (bytes_is(name, "--total-storage") || bytes_is(name, "--total-messages"))) {
+			if (!total_limit_read(e, name, value, s))
+				return 2;
+			continue;
 		}
 		if ((!storage && !bytes_is(name, "--quota-messages")) || value == NULL ||
 		    !clerk_limit_read(bytes_of(value), storage ? &s->bytes : &s->messages)) {
@@ -249,15 +274,20 @@ order_set_limits(struct order *e, const char *what)
 	struct directory      *d = e->clerk->directory;
 	struct arena          *a = arena_open(NULL);
 	struct said_limits     s = { .location = NULL };
-	int                    status = limits_read(e, a, &s);
-	enum directory_outcome o;
+	int                    status = limits_read(e, a, strcmp(what, "domain") == 0, &s);
+	bool                   together = s.totals[0] || s.totals[1];
+	enum directory_outcome o = DIRECTORY_OK;
 
 	if (status != 0 || s.tries) {
 		arena_close(&a);
 		return status;
 	}
-	o = directory_limits_set(d, e->first, s.any[0] ? &s.bytes : NULL,
-	                         s.any[1] ? &s.messages : NULL, s.location);
+	if (together)
+		o = clerk_total_set(e->house, e->first, s.totals[0] ? &s.total[0] : NULL,
+		                    s.totals[1] ? &s.total[1] : NULL);
+	if (o == DIRECTORY_OK && (!together || s.any[0] || s.any[1] || s.location != NULL))
+		o = directory_limits_set(d, e->first, s.any[0] ? &s.bytes : NULL,
+		                         s.any[1] ? &s.messages : NULL, s.location);
 	arena_close(&a);
 	if (o == DIRECTORY_OK) {
 		struct telling_people t = { .house = e->house, .all = true };

@@ -263,14 +263,17 @@ room_at_most(const struct clerk *c, struct bytes address)
 	return (uint64_t)limit + (uint64_t)limit / 100 * (uint64_t)c->grace;
 }
 
-/* An account of ours that has no room for the letter (rfc1870:6.1, 6.2).  What depends on the size is not kept. */
+/* An account of ours that has no room for the letter, or its domain (rfc1870:6.1, 6.2).  What depends on the size is not kept. */
 static void
-look_for_room(const struct work *w, const struct clerk *c, struct word_resolved *answer)
+look_for_room(const struct work *w, struct clerk *c, struct word_resolved *answer)
 {
 	uint64_t room = clerk_room(c, answer->target[0].account);
+	uint64_t all = clerk_total_room(c, answer->target[0].account, answer->target[0].address);
 
 	if (room == UINT64_MAX)
 		room = room_at_most(c, answer->target[0].address);
+	if (all < room)
+		room = all;
 	if (room == UINT64_MAX)
 		return;
 	answer->passing = true;

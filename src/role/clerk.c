@@ -137,6 +137,7 @@ settings_new(struct house *h)
 	c->storage = keeper.quota_storage;
 	c->grace = keeper.quota_grace;
 	c->largest = receiver.message_size;
+	clerk_totals_settings(c, &keeper.quota_warning);
 	c->limits =
 		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
@@ -188,11 +189,12 @@ clerk_start(struct house *h)
 	if (c->directory == NULL)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
+	if (c->directory == NULL || !clerk_totals_open(h))
+		return false;
 	c->tables = tables_open(h, tables_changed, h);
 	clerk_guard_open(h);
 	settings_new(h);
-	return c->directory != NULL &&
-	       directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
+	return directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
 }
 
 static void
@@ -235,6 +237,10 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_AUTH_DROP,  hear_auth_drop  },
 		{ WORD_CRED_SAID,  hear_cred_said  },
 		{ WORD_FULL,       hear_full       },
+		{ WORD_SHARE,      hear_share      },
+		{ WORD_ROOM_ASK,   hear_room_ask   },
+		{ WORD_ROOM_BACK,  hear_room_back  },
+		{ WORD_TOTAL_ASK,  hear_total_ask  },
 		{ WORD_SENDER_ASK, hear_sender_ask },
 		{ WORD_WHO,        hear_who        },
 		{ WORD_LIMIT_ASK,  hear_limit_ask  },
@@ -283,6 +289,7 @@ clerk_peer(struct house *h, enum role role, uint32_t index)
 		enquiries_met(clerk_of(h)->enquiries);
 	if (role != KEEPER)
 		return;
+	clerk_total_keeper_came(h, index);
 	clerk_tell_people(h, index);
 	(void)directory_gone_each(clerk_of(h)->directory, gone_tell, &t);
 	clerk_keeper_came(h, index);

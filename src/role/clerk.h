@@ -30,6 +30,7 @@ struct clerk {
 	struct guard_limits limits;
 	struct map         *exchanges;
 	struct map         *full;             /* accounts that have not room for any letter: the room + 1 */
+	struct together    *together;         /* what domains may hold: clerk-total.c */
 	bool                full_later;       /* quota_full_tempfail             */
 	int64_t             storage, grace;   /* quota_storage, quota_grace      */
 	int64_t             largest;          /* letter that is taken; 0: any    */
@@ -121,6 +122,23 @@ int run_group_join(struct order *);
 int run_group_leave(struct order *);
 int run_group_list(struct order *);
 bool hear_limit_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+/* clerk-total.c: what all accounts of a domain may hold together */
+bool clerk_totals_open(struct house *);
+void clerk_totals_settings(struct clerk *, const struct setting_list *percents);
+void clerk_total_keeper_came(struct house *, uint32_t index);
+void clerk_total_keeper_lost(struct house *, uint32_t index);
+uint64_t clerk_total_room(struct clerk *, uint64_t account, struct bytes address);     /* for the next letter; UINT64_MAX: for any */
+/* An account is gone; one is another id's now; limits that are not NULL are set, 0 none; a domain is gone. */
+void clerk_total_gone(struct house *, uint64_t account);
+void clerk_total_bound(struct house *, uint64_t was, uint64_t is);
+enum directory_outcome clerk_total_set(struct house *, struct bytes domain, const uint64_t *bytes, const uint64_t *messages);
+void clerk_total_forget(struct house *, struct bytes domain);
+bool hear_share(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_room_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_room_back(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_total_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+void order_total_say(struct order *, const char *domain, struct buffer *);
+int run_domain_totals(struct order *);
 /* clerk-sender.c */
 bool hear_sender_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 /* clerk-resolve.c */

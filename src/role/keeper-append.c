@@ -432,6 +432,10 @@ const struct imap_needs keeper_imap_needs = {
 	.locate = keeper_locate_shared,
 	.limits = keeper_limits_ask,
 	.limits_drop = keeper_limits_drop,
+	.room = keeper_room_ask,
+	.room_end = keeper_room_end,
+	.total = keeper_total_ask,
+	.total_drop = keeper_total_drop,
 	.give_back = keeper_session_back,
 	.over = keeper_session_over,
 };

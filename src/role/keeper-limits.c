@@ -17,8 +17,8 @@ ticket_key(const uint32_t *ticket)
 	return (struct bytes){ (const char *)ticket, sizeof *ticket };
 }
 
-static bool
-may_ask(const struct keeper *k, const char *user)
+bool
+keeper_is_quota_admin(const struct keeper *k, const char *user)
 {
 	for (size_t i = 0; i < k->rows.quota_admins.count; i++)
 		if (bytes_is(bytes_of(user), k->rows.quota_admins.item[i]))
@@ -66,7 +66,7 @@ keeper_limits_ask(void *house, const struct access_facts *facts, const char *add
 	struct imap_limits *l;
 
 	errno = EACCES;
-	if (!may_ask(k, facts->user))
+	if (!keeper_is_quota_admin(k, facts->user))
 		return NULL;
 	errno = EAGAIN;
 	if (to == NULL)

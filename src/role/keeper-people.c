@@ -75,6 +75,8 @@ keeper_limit(struct house *h, uint64_t id, struct bytes address)
 	if (a != NULL &&
 	    (all.bytes != 0 || all.messages != 0 || map_get(k->full, map_number(&id)) != NULL))
 		keeper_quota_look(h, a);
+	if (a != NULL)
+		keeper_total_look(h, a, address);
 	account_drop(&a);
 }
 
@@ -94,6 +96,8 @@ hear_limits(struct house *h, struct bytes body)
 		return false;
 	if (id == 0 && name.len == 0) {
 		k->told = true;
+		if (map_count(k->totals) > 0)
+			keeper_limits_again(h);
 		(void)keeper_deliver_early(h);
 		keeper_admit_early(h);
 		keeper_early_over(h);
@@ -253,6 +257,7 @@ keeper_people_close(struct keeper *k)
 		memory_free(p.value);
 	map_close(&k->named);
 	map_close(&k->full);
+	keeper_totals_close(k);
 	map_close(&k->limits_asked);
 	map_close(&k->places);
 	buffer_free(&k->places_asked);

@@ -201,4 +201,5 @@ keeper_quota(void *house, uint64_t account, const struct quota *before, const st
 	if (highest > 0)
 		warn_owner(h, account, (unsigned)highest);
 	room_is(h, account, after);
+	keeper_total_changed(h, account, after);
 }

@@ -156,8 +156,9 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 		return true;
 	}
 	own = house_plain_address(h, k->scratch, w.address, w.detail);
-	if (k->personal ? !keeper_user_knows(h)
-	                : !keeper_place_known(h, w.account, own) ||
+	/* Nor before the clerk has told which domains are limited as a whole. */
+	if (k->personal ? !keeper_user_knows(h) || (!k->told && house_link(h, CLERK, 0) != NULL)
+	                : !k->told || !keeper_place_known(h, w.account, own) ||
 	                          keeper_locate(k, w.account, own) == EAGAIN) {
 		put_off(&k->early, &head, body);
 		return true;
@@ -194,8 +195,13 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 		              w.detail,
 		              (unsigned)k->rows.quota_grace,
 		              k->rows.quota_tempfail,
-		              w.aside ? k->rows.quarantine : NULL };
+		              w.aside ? k->rows.quarantine : NULL,
+		              keeper_total_room,
+		              h };
 	got = deliver(k->store, k->letters, &d, k->scratch);
+	if (got.result != DELIVERY_LOCKED)
+		keeper_total_letter(h, w.account, w.letter,
+		                    got.result == DELIVERY_DONE && !got.again);
 	if (k->user != NULL) {
 		letters_forget(k->letters, w.envelope_segment);
 		if (got.result == DELIVERY_DONE && k->personal)
@@ -210,6 +216,8 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	}
 	if (kept >= 0)
 		close(kept);
+	if (got.result == DELIVERY_LOCKED)
+		keeper_total_letter(h, w.account, w.letter, false);
 	struct word_delivered answer = { .result = result[got.result],
 		                         .status = got.status,
 		                         .text = got.text,
@@ -644,6 +652,13 @@ try_later(void *house)
 	store_later(keeper_of(house)->store);
 }
 
+/* The clerk has said whether there is room for letters that waited. */
+static void
+try_heard(void *house)
+{
+	(void)deliver_again(house, &keeper_of(house)->locked);
+}
+
 static void
 store_rest(void *house)
 {
@@ -752,6 +767,11 @@ keeper_start(struct house *h)
 	k->full = map_open();
 	k->named = map_open();
 	k->limits_asked = map_open();
+	k->totals = map_open();
+	k->shares = map_open();
+	k->rooms = map_open();
+	k->letter_rooms = map_open();
+	k->totals_asked = map_open();
 	k->places = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
@@ -773,6 +793,7 @@ keeper_start(struct house *h)
 	keeper_news_open(h);
 	k->gather = timer_open(h->loop, gathered, h);
 	k->later = timer_open(h->loop, try_later, h);
+	k->heard = timer_open(h->loop, try_heard, h);
 	loop_at_rest(h->loop, store_rest, h);
 	k->imap = imap_service_open(h->loop, k->store, &imap, &keeper_imap_needs, h);
 	k->pop3 = pop3_service_open(h->loop, k->store, &pop3, &pop3_needs, h);
@@ -828,6 +849,10 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_SEGMENT_GONE: return hear_segment_gone(h, body);
 	case WORD_ACCOUNT_GONE: return hear_account_gone(h, body);
 	case WORD_LIMITS: return hear_limits(h, body);
+	case WORD_TOTAL: return hear_total(h, body);
+	case WORD_SHARE_ASK: return hear_share_ask(h, body);
+	case WORD_ROOM_SAID: return hear_room_said(h, ticket, body);
+	case WORD_TOTAL_IS: return hear_total_is(h, ticket, body);
 	case WORD_LIMIT_DONE: return hear_limit_done(h, ticket, body);
 	case WORD_GROUP: return hear_group(h, body);
 	case WORD_WHO_IS: return hear_who_is(h, ticket, body);
@@ -854,6 +879,7 @@ keeper_peer(struct house *h, enum role role, uint32_t index)
 		debug_proxymap(true);
 	if (role == CLERK) {
 		keeper_tell_full(h);
+		keeper_total_clerk_came(h);
 		keeper_user_clerk(h, true);
 	}
 }
@@ -871,10 +897,12 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 		k->queues++;
 		deliver_never(&k->early);
 		deliver_never(&k->locked);
+		keeper_total_queue_lost(k);
 	}
 	if (role == CLERK) {
 		keeper_place_unasked(k);
 		keeper_who_lost(k);
+		keeper_total_clerk_lost(k);
 		keeper_user_clerk(h, false);
 	}
 	keeper_limits_lost(h);

@@ -14,6 +14,7 @@
  *     keeper-forward.c  ~/.forward
  *     keeper-handoff.c   its letters for commands and files
  *     keeper-quota.c    what happens when an account becomes full
+ *     keeper-total.c    and what a whole domain may hold
  *
  * A keeper owns the accounts that house_keeper_of() says are its own; no other process opens
  * those indexes.
@@ -68,6 +69,12 @@ struct keeper {
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
 	struct map          *limits_asked;   /* ticket -> struct imap_limits     */
 	bool                 told;           /* all of them, once                */
+	struct map          *totals;         /* domains that are limited as a whole (keeper-total.c) */
+	struct map          *shares;         /* account -> struct share, of those in them */
+	struct map          *rooms;          /* ticket -> struct imap_room: promises */
+	struct map          *letter_rooms;   /* account, letter -> the same      */
+	struct map          *totals_asked;   /* ticket -> struct imap_total      */
+	struct timer        *heard;          /* letters that waited for a promise are tried again */
 	struct map          *full;           /* accounts with little room or none: that + 1 */
 	struct map          *named;          /* account -> address, of those with a limit */
 	struct map          *asked;          /* ticket -> struct imap_who        */
@@ -229,6 +236,27 @@ void keeper_limits_drop(struct imap_limits *);
 bool hear_limit_done(struct house *, uint32_t ticket, struct bytes body);
 void keeper_limits_say(struct link *, uint32_t ticket, const char *address, const struct quota_limits *);
 void keeper_limits_lost(struct house *);                     /* the clerk that was asked died */
+bool keeper_is_quota_admin(const struct keeper *, const char *user);
+/* keeper-total.c */
+void keeper_total_look(struct house *, struct account *, struct bytes address);    /* it was opened: what it holds is told, if it counts */
+void keeper_total_changed(struct house *, uint64_t account, const struct quota *now);       /* before a commit */
+/* Of a letter: 0, EDQUOT, or EBUSY: asked, and `heard` is set when it is answered.  Then it has come, or has not. */
+int  keeper_total_room(void *house, uint64_t account, uint64_t letter, uint64_t size);
+void keeper_total_letter(struct house *, uint64_t account, uint64_t letter, bool came);
+struct imap_room *keeper_room_ask(void *house, const struct access_facts *, uint64_t account, uint64_t bytes, uint64_t messages,
+                                  void (*done)(void *who, int why), void *who);
+void keeper_room_end(struct imap_room *, bool came);
+struct imap_total *keeper_total_ask(void *house, const struct access_facts *, const char *domain, const struct quota_limits *,
+                                    void (*done)(void *who, int why, const struct quota *), void *who);
+void keeper_total_drop(struct imap_total *);
+bool hear_total(struct house *, struct bytes body);
+bool hear_share_ask(struct house *, struct bytes body);
+bool hear_room_said(struct house *, uint32_t ticket, struct bytes body);
+bool hear_total_is(struct house *, uint32_t ticket, struct bytes body);
+void keeper_total_queue_lost(struct keeper *);
+void keeper_total_clerk_lost(struct keeper *);
+void keeper_total_clerk_came(struct house *);
+void keeper_totals_close(struct keeper *);
 /* keeper-quota.c: what an account holds has changed */
 void keeper_quota_look(struct house *, struct account *);    /* is it full?  The clerk hears when that is new */
 void keeper_quota(void *house, uint64_t account, const struct quota *before, const struct quota *after);

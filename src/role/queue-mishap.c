@@ -62,7 +62,7 @@ hear_mishap(struct house *h, struct bytes body)
 			              "too many to tell of each: %" PRIu32 ".\r\n",
 			              w.unsaid);
 		buffer_add_string(&content, "\r\nThe log knows more of it.\r\n");
-		queue_tell_postmaster(h, w.to, &content);
+		queue_tell_postmaster(h, w.to, 0, &content);
 	}
 	buffer_free(&content);
 	arena_close(&a);
@@ -86,7 +86,7 @@ hear_alert(struct house *h, struct bytes body)
 			reply_text(&content, line);
 			buffer_add_string(&content, "\r\n");
 		}
-		queue_tell_postmaster(h, w.to, &content);
+		queue_tell_postmaster(h, w.to, ENVELOPE_WARNING, &content);
 	}
 	buffer_free(&content);
 	arena_close(&a);

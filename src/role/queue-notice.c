@@ -30,6 +30,7 @@ struct returning {
 	bool             alone;    /* of which the sender hears nothing */
 	char            *report;   /* about TLS (queue-tls.c), and which; NULL: a notice  */
 	uint32_t         utf8;     /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
+	uint32_t         flags;    /* of ENVELOPE_ besides                */
 	int8_t           priority; /* rfc6710:7: that of the letter      */
 	struct buffer    content, digest;
 	struct buffer    told; /* of struct recipient *: those it tells of */
@@ -264,7 +265,7 @@ returning_free(struct returning *n)
 static uint32_t
 flags_of(const struct returning *n)
 {
-	return n->report != NULL ? ENVELOPE_TLS_OPTIONAL : ENVELOPE_NOTICE | n->utf8;
+	return n->report != NULL ? ENVELOPE_TLS_OPTIONAL : ENVELOPE_NOTICE | n->utf8 | n->flags;
 }
 
 /* The disk or the verifiers cannot now: the letter stays ours, the notice is tried again. */
@@ -641,11 +642,11 @@ queue_alarm(struct house *h, const struct letter *l)
 }
 
 void
-queue_tell_postmaster(struct house *h, const char *to, struct buffer *content)
+queue_tell_postmaster(struct house *h, const char *to, uint32_t flags, struct buffer *content)
 {
 	struct returning *n = memory_take(sizeof *n);
 
-	*n = (struct returning){ .house = h, .alarm = true };
+	*n = (struct returning){ .house = h, .alarm = true, .flags = flags };
 	n->again = timer_open(h->loop, returning_due, n);
 	(void)snprintf(n->to, sizeof n->to, "%s", to);
 	n->content = *content;

@@ -328,7 +328,7 @@ void queue_tls_tell(struct house *, struct arena *, struct word_send *);
 /* A letter is held for a reason the postmaster should know. */
 void queue_alarm(struct house *, const struct letter *);
 /* A letter to the postmaster from nobody, its bytes taken over. */
-void queue_tell_postmaster(struct house *, const char *to, struct buffer *content);
+void queue_tell_postmaster(struct house *, const char *to, uint32_t flags, struct buffer *content);   /* of ENVELOPE_ besides */
 /* queue-mishap.c */
 bool hear_mishap(struct house *, struct bytes body);
 bool hear_alert(struct house *, struct bytes body);

@@ -101,7 +101,7 @@ extern const char *const role_names[ROLES];
 	X(MILTER_MADE,    FROM(POLICY), FROM(RECEIVER))             /* struct word_milter_made, maybe fd of a new body */ \
 	X(LETTER,         FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* struct word_letter: it is safe on disk */ \
 	X(MISHAP,      FROM(RECEIVER)|FROM(SENDER), FROM(QUEUE)) /* struct word_mishap: the postmaster should see this session */ \
-	X(ALERT,          FROM(CERTIFIER), FROM(QUEUE))        /* struct word_alert: the postmaster should know */ \
+	X(ALERT,          FROM(CERTIFIER)|FROM(CLERK), FROM(QUEUE)) /* struct word_alert: the postmaster should know */ \
 	/* a letter finds its mailbox */ \
 	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
 	X(DELIVERED,      FROM(KEEPER), FROM(QUEUE))           /* struct word_delivered                       */ \
@@ -144,6 +144,14 @@ extern const char *const role_names[ROLES];
 	X(LIMIT_ASK,      FROM(KEEPER), FROM(CLERK))           /* address, whether to set what follows, bytes, messages */ \
 	X(LIMIT_DONE,     FROM(CLERK), FROM(KEEPER))           /* errno, account id, address; LIMITS has come before */ \
 	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, for how many bytes it has room: 0: full; UINT64_MAX: for any letter */ \
+	X(TOTAL,          FROM(CLERK), FROM(KEEPER))           /* a domain, whether all its accounts together are limited */ \
+	X(SHARE,          FROM(KEEPER), FROM(CLERK))           /* account id, bytes, messages it holds now; tickets of ROOM_ASK that are in it; ticket 1: SHARE_ASK asked */ \
+	X(SHARE_ASK,      FROM(CLERK), FROM(KEEPER))           /* account id, address: how much does it hold? */ \
+	X(ROOM_ASK,       FROM(KEEPER), FROM(CLERK))           /* account id, bytes, messages, u8 enum room_kind: has its domain room? */ \
+	X(ROOM_SAID,      FROM(CLERK), FROM(KEEPER))           /* 0: promised, till it is in a SHARE or comes back; EDQUOT; EAGAIN: perhaps soon */ \
+	X(ROOM_BACK,      FROM(KEEPER), FROM(CLERK))           /* -: of this ticket nothing came              */ \
+	X(TOTAL_ASK,      FROM(KEEPER), FROM(CLERK))           /* account id, domain or "" its own, whether to set what follows, bytes, messages */ \
+	X(TOTAL_IS,       FROM(CLERK), FROM(KEEPER))           /* errno; bytes and messages held, and the limits */ \
 	X(WHO,            FROM(KEEPER), FROM(CLERK))           /* an address: whose is it?                    */ \
 	X(WHO_IS,         FROM(CLERK), FROM(KEEPER))           /* account id, address; 0: nobody's who may log in */ \
 	X(URL,            FROM(RECEIVER), FROM(CLERK))         /* struct word_url, fd: what it names is wanted there (BURL) */ \
@@ -175,6 +183,9 @@ bool word_pair(enum role, enum role);
 #define BODY(x) \
 	void word_pack_##x(struct buffer *, const struct word_##x *); \
 	bool word_unpack_##x(struct bytes, struct arena *, struct word_##x *) __attribute__((warn_unused_result));
+
+/* What comes: of a reader; of the queue, the last of which may be over by the grace; or it was promised by the clerk before. */
+enum room_kind { ROOM_FOR_READER, ROOM_FOR_LETTER, ROOM_HAD, ROOM_KINDS };
 
 struct word_resource { const char *name; const char *text; };          /* "listener/submission", text: e.g. address */
 BODY(resource)

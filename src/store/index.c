@@ -646,6 +646,16 @@ look_at_version(struct index *x)
 	return EPROTO;
 }
 
+bool
+index_is_there(int accounts, uint64_t account)
+{
+	char        path[64];
+	struct stat st;
+
+	index_path(account, "", path);
+	return fstatat(accounts, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 struct index *
 index_open(int accounts, uint64_t account, int (*first)(struct index *), int *why)
 {

@@ -68,6 +68,7 @@ int  index_checkpoint_now(struct index *);
 
 /* "xx/ID" or "xx/ID" with an ending; room 64. */
 void index_path(uint64_t account, const char *ending, char out[static 64]);
+bool index_is_there(int accounts, uint64_t account);
 int  index_remove(int accounts, uint64_t account);
 
 #endif

@@ -220,6 +220,12 @@ account_is_open(const struct store *s, uint64_t id)
 	return map_get(s->open, map_number(&id)) != NULL;
 }
 
+bool
+account_is_there(const struct store *s, uint64_t id)
+{
+	return account_is_open(s, id) || index_is_there(s->accounts, id);
+}
+
 void
 account_drop(struct account **ap)
 {

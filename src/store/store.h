@@ -79,6 +79,7 @@ enum looked store_looked(struct store *, void (*fn)(void *ctx, int why), void *c
 struct account *account_take(struct store *, uint64_t id, int *why);
 void account_drop(struct account **);
 bool account_is_open(const struct store *, uint64_t id);
+bool account_is_there(const struct store *, uint64_t id);      /* it has been made: somebody took it before */
 int  account_remove(struct store *, uint64_t id);        /* and its directory; EBUSY while anybody has it */
 uint64_t account_id(const struct account *);
 uint64_t account_modseq(const struct account *);

@@ -11,6 +11,7 @@
 #include "access/imap/limit.h"
 #include "access/imap/reach.h"
 #include "access/imap/resource.h"
+#include "access/imap/room.h"
 #include "access/imap/session.h"
 #include "access/imap/urlauth.h"
 #include "base/clock.h"
@@ -38,11 +39,13 @@ struct incoming { /* one letter                        */
 	struct imap_append  *append;
 	struct imap_appended appended;
 	struct receipt       receipt; /* account 0: nothing was promised              */
+	struct room          room;    /* of the mailbox's domain                      */
 	int                  why;
 };
 enum phase {
 	BEGIN,   /* is the mailbox there?                            */
 	HEAD,    /* flags, date, and what the letter is made of      */
+	ROOM,    /* has the domain room for it?                      */
 	PIECE,   /* the next part of CATENATE                        */
 	TAKE,    /* a literal that is (part of) the letter           */
 	GATHER,  /* a literal that is a URL                          */
@@ -80,6 +83,8 @@ struct append_work {
 	struct sequence  sequence;
 	uint32_t         replaced;
 	uint64_t         replaced_size;
+	uint64_t         size; /* for which room was asked, and whether it was asked at all */
+	int              why_room;
 };
 
 /* append = "APPEND" SP mailbox 1*append-message   rfc9051:9, rfc3502:4
@@ -356,6 +361,38 @@ literal_begins(struct imap *s, struct append_work *w, enum phase phase)
 	return STEP_AGAIN;
 }
 
+/* The domain is asked once it is known how large the letter is: before its literal, or behind its last piece. */
+static enum imap_step
+room_wanted(struct imap *s, struct append_work *w, uint64_t size)
+{
+	bool     instead = w->replaces && mailbox_find(s->view->mailbox, w->replaced) >= 0;
+	uint64_t gone = !instead ? 0 : size < w->replaced_size ? size : w->replaced_size;
+
+	w->why_room = room_ask(s, &w->now->room, account_id(mailbox_account(w->mailbox)),
+	                       size - gone, instead ? 0 : 1);
+	w->size = size;
+	w->phase = ROOM;
+	return STEP_AGAIN;
+}
+
+static enum imap_step
+append_room_step(struct imap *s, struct append_work *w)
+{
+	int why = w->why_room != EINPROGRESS ? w->why_room : room_state(&w->now->room);
+
+	if (why == EINPROGRESS)
+		return STEP_WAIT;
+	if (why == 0 && !w->pieces)
+		why = letter_opens(s, w, w->size);
+	if (why != 0)
+		return append_refuse(s, w, why);
+	if (!w->pieces)
+		return literal_begins(s, w, TAKE);
+	letter_ends(s, w);
+	w->phase = w->line.rest.len > 0 ? HEAD : STORING;
+	return STEP_AGAIN;
+}
+
 /* True when this command may hold no more letters. */
 static bool
 append_full(struct imap *s, const struct append_work *w, enum imap_step *step)
@@ -407,12 +444,13 @@ append_head(struct imap *s, struct append_work *w)
 		return append_bad(s, w);
 	if (!w->pieces && size == 0)
 		return append_nothing(s, w);
-	if ((why = too_big(s, w, size)) == 0)
-		why = letter_opens(s, w, size);
+	why = too_big(s, w, size);
+	if (why == 0 && w->pieces)
+		why = letter_opens(s, w, 0);
 	if (why != 0)
 		return append_refuse(s, w, why);
 	if (!w->pieces)
-		return literal_begins(s, w, TAKE);
+		return room_wanted(s, w, size);
 	w->phase = PIECE;
 	return STEP_AGAIN;
 }
@@ -577,6 +615,8 @@ append_behind(struct imap *s, struct append_work *w)
 		return append_nothing(s, w);
 	if (w->now->eightbit && !imap_speaks_utf8(s) && !imap_config_of(s)->rows.append_eightbit)
 		return append_refuse(s, w, EILSEQ);
+	if (w->pieces)
+		return room_wanted(s, w, w->now->size);
 	letter_ends(s, w);
 	w->phase = r->rest.len > 0 ? HEAD : STORING;
 	return STEP_AGAIN;
@@ -664,6 +704,8 @@ append_store(struct imap *s, struct append_work *w)
 		(void)mailbox_expunge(w->mailbox, &made, true, s->scratch, &gone, NULL);
 	if (why != 0)
 		return append_takes_back(s, w, why);
+	for (struct incoming *n = w->first; n != NULL; n = n->next)
+		room_end(&n->room, true);
 	if (!w->kept)
 		return STEP_BARRIER;
 	append_safe(s);
@@ -708,9 +750,10 @@ static enum imap_step
 append_run(struct imap *s)
 {
 	static enum imap_step (*const steps[])(struct imap *, struct append_work *) = {
-		[BEGIN] = append_begin, [HEAD] = append_head,     [PIECE] = append_piece,
-		[TAKE] = append_take,   [GATHER] = append_take,   [COPY] = append_copy,
-		[LINE] = append_line,   [BEHIND] = append_behind, [STORING] = append_store,
+		[BEGIN] = append_begin,   [HEAD] = append_head, [ROOM] = append_room_step,
+		[PIECE] = append_piece,   [TAKE] = append_take, [GATHER] = append_take,
+		[COPY] = append_copy,     [LINE] = append_line, [BEHIND] = append_behind,
+		[STORING] = append_store,
 	};
 	struct append_work *w = s->work;
 
@@ -757,6 +800,7 @@ append_drop(struct imap *s)
 		if (n->append != NULL)
 			imap_needs_of(s, &ctx)->append_drop(n->append);
 		n->append = NULL;
+		room_end(&n->room, false);
 	}
 	if (w->resource.letter.arena != NULL)
 		resource_close(&w->resource);

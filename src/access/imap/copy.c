@@ -6,6 +6,7 @@
 #include "access/imap/limit.h"
 #include "access/imap/ranges.h"
 #include "access/imap/reach.h"
+#include "access/imap/room.h"
 #include "access/imap/session.h"
 #include "store/quota.h"
 
@@ -22,6 +23,8 @@ struct copy_work {
 	bool                 move, some_gone;
 	bool                 across; /* to another account */
 	bool                 copied;
+	struct room          room; /* of the target's domain */
+	bool                 asked;
 	bool                 all;   /* all that there were */
 	uint32_t             limit; /* nothing above it was asked for */
 	struct ranges        sources, targets;
@@ -67,12 +70,15 @@ is_trash(struct imap *s, const char *name)
 	return false;
 }
 
-/* What the messages weigh where they go; a move within an account weighs nothing. */
+/* What the messages weigh where they go; a move within an account weighs nothing, nor for its domain does one to another
+   account, which is of the same. */
 static int
-copy_fits(struct imap *s, const struct copy_work *w)
+copy_fits(struct imap *s, struct copy_work *w)
 {
 	struct mailbox *from = s->view->mailbox;
+	struct account *to = mailbox_account(w->to);
 	uint64_t        bytes = 0, count = 0;
+	int             why;
 
 	if (w->move && !w->across)
 		return 0;
@@ -85,7 +91,9 @@ copy_fits(struct imap *s, const struct copy_work *w)
 			bytes += e.size;
 			count++;
 		}
-	return account_fits(mailbox_account(w->to), bytes, count, 0);
+	why = account_fits(to, bytes, count, 0);
+	w->asked = true;
+	return why != 0 || w->move ? why : room_ask(s, &w->room, account_id(to), bytes, count);
 }
 
 /* "i" there; to move, "t" and "e" here (rfc6851:4.1). */
@@ -266,9 +274,14 @@ copy_run(struct imap *s)
 		                             .uid
 		                   : 0;
 		w->some_gone = !s->uid && view_has_gone(s->view, &w->set);
-		if ((why = copy_fits(s, w)) != 0)
-			return imap_no_errno(s, why);
-	}
+		why = copy_fits(s, w);
+	} else if (w->asked)
+		why = room_state(&w->room);
+	if (why == EINPROGRESS)
+		return STEP_WAIT;
+	if (why != 0)
+		return imap_no_errno(s, why);
+	w->asked = false;
 	if ((step = copy_bring(s, w, &why)) != STEP_DONE)
 		return step;
 	if (why == 0)
@@ -279,6 +292,7 @@ copy_run(struct imap *s)
 		return imap_no_errno(s, why);
 	if (!w->all)
 		return STEP_AGAIN;
+	room_end(&w->room, w->targets.count > 0);
 	count = uid_set_size(&w->source);
 	if (w->move)
 		s->tally.expunged += count;
@@ -327,6 +341,7 @@ copy_drop(struct imap *s)
 {
 	struct copy_work *w = s->work;
 
+	room_end(&w->room, false);
 	if (w->promise != NULL)
 		w->promise->session = NULL;
 	far_close(&w->far);

@@ -98,6 +98,10 @@ struct imap_who;                      /* the house's own: one open question     
 /* ---- how much others may hold -------------------------------------------------- */
 struct imap_limits;                   /* the house's own: one open question      */
 struct quota_limits;
+/* ---- what all accounts of a domain may hold ------------------------------------- */
+struct imap_room;                     /* a promise of the house: so much may come */
+struct imap_total;                    /* the house's own: one open question      */
+struct quota;
 
 struct imap_needs {
 	/* A letter of `size` bytes begins (0: known at its end).  NULL with errno when the house cannot
@@ -133,6 +137,17 @@ struct imap_needs {
 	struct imap_limits *(*limits)(void *ctx, const struct access_facts *, const char *address, const struct quota_limits *limits,
 	                              void (*done)(void *who, int why, uint64_t account), void *who);
 	void (*limits_drop)(struct imap_limits *);
+	/* May so much come into this account beside what all others of its domain hold?  `done` comes once: why 0, EDQUOT, EAGAIN.
+	   NULL with errno 0: its domain is not limited; EAGAIN: it cannot be asked now.  room_end() when it has come, before the barrier
+	   of that, or when it does not.  May be NULL. */
+	struct imap_room *(*room)(void *ctx, const struct access_facts *, uint64_t account, uint64_t bytes, uint64_t messages,
+	                          void (*done)(void *who, int why), void *who);
+	void (*room_end)(struct imap_room *, bool came);
+	/* What all accounts of a domain hold and may hold, and, with `limits`, that they may hold so much from now on; "" is the reader's
+	   own.  `done` comes once.  NULL with errno: ENOENT where the own one is not limited, EACCES when this reader may not ask. */
+	struct imap_total *(*total)(void *ctx, const struct access_facts *, const char *domain, const struct quota_limits *limits,
+	                            void (*done)(void *who, int why, const struct quota *), void *who);
+	void (*total_drop)(struct imap_total *);
 
 	/* Instead of `over`: the client has not logged in any more (UNAUTHENTICATE).  Owns `fd`;
 	   `unread` is what it sent beyond. */

@@ -8,8 +8,10 @@
 #include "access/imap/service.h"
 #include "access/imap/write.h"
 
-/* Each account is a root of its own; others' and groups' have the address behind. */
+/* Each account is a root of its own; others' and groups' have the address behind.  What all accounts of a domain hold together is
+   another, of every mailbox in it, where that is limited (rfc9208:3.2); another domain's has its name behind. */
 #define ROOT "User quota"
+#define DOMAIN_ROOT "Domain quota"
 
 struct quota_work {
 	const char         *name, *root;
@@ -20,6 +22,9 @@ struct quota_work {
 	int                 why;
 	uint64_t            account;
 	struct quota_limits limits;
+	struct imap_total  *total; /* of the house, about a domain */
+	struct quota        sum;
+	bool                found; /* GETQUOTAROOT: the mailbox may be seen */
 };
 
 /* quota-root-name = astring */
@@ -33,15 +38,12 @@ root_parse(struct imap *s, struct scan *r)
 }
 
 /* quota-list = "(" quota-resource *(SP quota-resource) ")": resources without a limit are not named (rfc9208:4.2.1) */
-static int
-quota_write(struct imap *s, const char *root, struct account *a)
+static void
+quota_say(struct imap *s, const char *root, const struct quota *held)
 {
 	struct buffer *out = imap_out(s);
-	struct quota   q;
-	int            why = account_quota(a, &q);
+	struct quota   q = *held;
 
-	if (why != 0)
-		return why;
 	buffer_add_string(out, "* QUOTA ");
 	write_string(out, bytes_of(root));
 	buffer_add_string(out, " (");
@@ -53,7 +55,17 @@ quota_write(struct imap *s, const char *root, struct account *a)
 		buffer_printf(out, "%sMESSAGE %llu %llu", q.limit.bytes != 0 ? " " : "",
 		              (unsigned long long)q.messages, (unsigned long long)q.limit.messages);
 	buffer_add_string(out, ")\r\n");
-	return 0;
+}
+
+static int
+quota_write(struct imap *s, const char *root, struct account *a)
+{
+	struct quota q;
+	int          why = account_quota(a, &q);
+
+	if (why == 0)
+		quota_say(s, root, &q);
+	return why;
 }
 
 /* Usage of others is theirs: GETQUOTA tells of one's own root and of one's groups' (rfc9208:8). */
@@ -129,6 +141,17 @@ limits_ask(struct imap *s, const char *address)
 }
 
 static void
+total_drop(struct imap *s)
+{
+	struct quota_work *w = s->work;
+	void              *ctx;
+
+	if (w->total != NULL)
+		imap_needs_of(s, &ctx)->total_drop(w->total);
+	w->total = NULL;
+}
+
+static void
 limits_drop(struct imap *s)
 {
 	struct quota_work *w = s->work;
@@ -137,6 +160,64 @@ limits_drop(struct imap *s)
 	if (w->asked != NULL)
 		imap_needs_of(s, &ctx)->limits_drop(w->asked);
 	w->asked = NULL;
+	total_drop(s);
+}
+
+/* ---- of a domain ---- */
+
+static void
+total_done(void *who, int why, const struct quota *q)
+{
+	struct quota_work *w = who;
+
+	w->total = NULL;
+	w->heard = true;
+	w->why = why;
+	w->sum = *q;
+	imap_wake(w->session);
+}
+
+/* The domain whose root this is, "" the reader's own; NULL: it is no such root. */
+static const char *
+root_domain(const char *root)
+{
+	if (strcmp(root, DOMAIN_ROOT) == 0)
+		return "";
+	return bytes_starts(bytes_of(root), BYTES(DOMAIN_ROOT " ")) ? root + sizeof DOMAIN_ROOT
+	                                                            : NULL;
+}
+
+static int
+total_ask(struct imap *s, const char *domain)
+{
+	struct quota_work       *w = s->work;
+	void                    *ctx;
+	const struct imap_needs *needs = imap_needs_of(s, &ctx);
+
+	if (needs->total == NULL)
+		return ENOENT;
+	w->session = s;
+	w->total = needs->total(ctx, &s->facts, domain, w->set ? &w->limits : NULL, total_done, w);
+	return w->total != NULL ? 0 : errno;
+}
+
+/* Whoever may not ask hears of no such root. */
+static enum imap_step
+total_run(struct imap *s, const char *domain)
+{
+	struct quota_work *w = s->work;
+	int                why;
+
+	if (w->total != NULL)
+		return STEP_WAIT;
+	if (!w->heard) {
+		why = total_ask(s, domain);
+		return why == 0 ? STEP_WAIT : root_no(s, why == EACCES && !w->set ? ENOENT : why);
+	}
+	if (w->why != 0)
+		return root_no(s, w->why);
+	quota_say(s, w->root, &w->sum);
+	return STEP_BARRIER;
 }
 
 static enum imap_step
@@ -147,6 +228,8 @@ getquota_run(struct imap *s)
 	struct account    *a = NULL;
 	int                why = ENOENT;
 
+	if (root_domain(w->root) != NULL)
+		return total_run(s, root_domain(w->root));
 	if (w->asked != NULL)
 		return STEP_WAIT;
 	if (w->heard && w->why != 0)
@@ -229,12 +312,14 @@ setquota_run(struct imap *s)
 
 	if (w->asked != NULL)
 		return STEP_WAIT;
-	if (!w->heard && address == NULL)
+	if (!w->heard && address == NULL && root_domain(w->root) == NULL)
 		return root_no(s, ENOENT);
 	if (!w->heard && w->cannot)
 		return imap_no(
 			s,
 			"[CANNOT] Limits are of STORAGE and MESSAGE, and 1 is the least of them.");
+	if (root_domain(w->root) != NULL)
+		return total_run(s, root_domain(w->root));
 	if (!w->heard)
 		return (why = limits_ask(s, address)) == 0 ? STEP_WAIT : imap_no_errno(s, why);
 	if (w->why != 0)
@@ -278,28 +363,38 @@ quotaroot_run(struct imap *s)
 	struct quota_work *w = s->work;
 	struct buffer     *out = imap_out(s);
 	const char        *root = ROOT;
-	int                why = reach_name(s, w->name, &w->at);
+	int                why = w->found ? 0 : reach_name(s, w->name, &w->at);
 
+	if (w->total != NULL)
+		return STEP_WAIT;
 	if (why == 0 && w->at.whose.account != 0 && w->at.mailbox == 0)
 		why = ENOENT; /* as one that may not be seen */
 	if (why == 0 && !(w->at.rights & RIGHT_READ))
 		why = w->at.rights & RIGHT_LOOKUP ? EACCES : ENOENT;
 	if (why != 0)
 		return imap_no_errno(s, why);
+	w->found = true;
+	if (!w->heard && total_ask(s, "") == 0)
+		return STEP_WAIT;
 	if (w->at.whose.account != 0)
 		root = arena_printf(s->scratch, ROOT " %s", w->at.whose.address);
 	buffer_add_string(out, "* QUOTAROOT ");
 	imap_write_mailbox(s, w->name);
 	buffer_add_char(out, ' ');
 	write_string(out, bytes_of(root));
+	if (w->heard && w->why == 0)
+		buffer_add_string(out, " \"" DOMAIN_ROOT "\"");
 	buffer_add_string(out, "\r\n");
 	why = quota_write(s, root, w->at.account);
+	if (why == 0 && w->heard && w->why == 0)
+		quota_say(s, DOMAIN_ROOT, &w->sum);
 	return why == 0 ? STEP_BARRIER : imap_no_errno(s, why);
 }
 
 static void
 quotaroot_drop(struct imap *s)
 {
+	total_drop(s);
 	reach_drop(&((struct quota_work *)s->work)->at);
 }
 

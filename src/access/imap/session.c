@@ -130,6 +130,8 @@ words_of(int why)
 		  "[CANNOT] A mailbox above it holds messages, and can hold no mailboxes." },
 		{ ENOSPC, "[UNAVAILABLE] No space left on the server; try again later." },
 		{ EDQUOT, "[OVERQUOTA] A limit of this account is reached." },
+		{ EUSERS,
+		  "[OVERQUOTA] The limit of all accounts of the domain together is reached." },
 		{ EMLINK, "[LIMIT] Too many mailboxes." },
 		{ EACCES, "[NOPERM] You do not have the right to do this." },
 		{ EXDEV, "[CANNOT] Mailboxes are shared within one domain only." },

@@ -381,7 +381,7 @@ lab_serve(struct lab *l)
 	l->store = store_open(l->accounts_dir, l->letters, 86400000, &(struct store_needs){ .job = lab_job }, l);
 	l->imap = imap_service_open(l->loop, l->store, &l->imap_config, &(struct imap_needs){ lab_append_begin, lab_append_add,
 	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_who, lab_who_drop, NULL,
-	    lab_limits, lab_limits_drop, lab_give_back, lab_over }, l);
+	    lab_limits, lab_limits_drop, NULL, NULL, NULL, NULL, lab_give_back, lab_over }, l);
 	l->pop3 = pop3_service_open(l->loop, l->store, &l->pop3_config, &(struct pop3_needs){ lab_over }, l);
 }
 
