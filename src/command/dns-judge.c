@@ -470,6 +470,38 @@ judge_service(struct judging *j, const struct record *r)
 		judge_replace(j, one, a, r);
 }
 
+/* A name where mail programs ask: an alias of the host, or its addresses; another web server may have the same to tell. */
+static void
+judge_guide(struct judging *j, const struct record *r)
+{
+	const struct answer  *alias = judge_look(j, r->name, DNS_CNAME), *a;
+	const struct answer  *address[] = { judge_look(j, r->name, DNS_A),
+		                            judge_look(j, r->name, DNS_AAAA) };
+	static const uint16_t types[] = { DNS_A, DNS_AAAA };
+	bool                  same = false, other = false;
+	struct finding       *one;
+
+	if (judge_unanswered(j, alias, r->name, "CNAME"))
+		return;
+	for (size_t i = 0; i < alias->records; i++)
+		same = same || record_same(r, &alias->record[i]);
+	for (size_t t = 0; t < COUNT(types) && !same; t++)
+		for (size_t i = 0; i < address[t]->records; i++) {
+			other = true;
+			same = same || is_from(j->facts, types[t], &address[t]->record[i]);
+		}
+	a = alias->records > 0 ? alias : address[0]->records > 0 ? address[0] : address[1];
+	one = same    ? judge_say(j, FOUND_RIGHT, r->name, "CNAME", "%s", r->why)
+	      : other ? judge_say(
+				j, FOUND_ADVICE, r->name, "CNAME",
+				"It leads elsewhere: the web server there must tell what mansio domain client-settings --xml %s prints, or mail programs find nothing.",
+				j->facts->domain)
+	              : judge_say(j, judge_missing(r), r->name, "CNAME", "%s", r->why);
+	one->there = judge_there(j, a, a == alias ? DNS_CNAME : a == address[0] ? DNS_A : DNS_AAAA);
+	if (!same && !other)
+		finding_write_record(j->facts, one, r);
+}
+
 /*
  * The zones, and whether the domain is ours
  */
@@ -544,6 +576,8 @@ dns_judge(struct call *c, struct facts *f, const struct records *all, struct inq
 	for (size_t i = 0; i < all->count; i++)
 		if (all->one[i].type == DNS_SRV)
 			judge_service(&j, &all->one[i]);
+		else if (all->one[i].type == DNS_CNAME)
+			judge_guide(&j, &all->one[i]);
 	dns_judge_policy(f, ask, out);
 	dns_judge_lists(f, ask, out);
 	dns_judge_age(f, out);

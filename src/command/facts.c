@@ -14,6 +14,7 @@
 #include "command/talk.h"
 #include "dns/hostname.h"
 #include "message/domain.h"
+#include "role/guide.h"
 #include "role/tables.h"
 #include "role/tls-settings.h"
 #include "smtp/sender/settings.h"
@@ -315,6 +316,18 @@ take_services(struct facts *f)
 	}
 }
 
+/* Where a web server is before us the ports are its own. */
+static void
+take_guide(struct facts *f)
+{
+	struct guide_settings r;
+	struct buffer         errors = { 0 };
+
+	f->guides = settings_fill(f->settings, &guide_setting_table, NULL, &r, &errors) && r.is_on;
+	f->guides_by_tls = f->guides && r.https_listen.count > 0;
+	buffer_free(&errors);
+}
+
 struct facts *
 facts_read(struct call *c, const char *domain, const char *host, const char *addresses)
 {
@@ -359,6 +372,7 @@ facts_read(struct call *c, const char *domain, const char *host, const char *add
 	}
 	take_certificates(f);
 	take_services(f);
+	take_guide(f);
 	return f;
 }
 

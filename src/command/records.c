@@ -112,6 +112,7 @@ record_same(const struct record *r, const struct answer_record *a)
 
 	switch (r->type) {
 	case DNS_MX:
+	case DNS_CNAME:
 	case DNS_PTR: return bytes_equal_nocase(r->target, a->name);
 	case DNS_SRV: /* rfc2782: the port stands behind priority and weight */
 		return a->data.len > 6 && bytes_equal_nocase(r->target, a->name) &&
@@ -329,6 +330,32 @@ services(struct writing *w)
 	}
 }
 
+/* Where mail programs ask how to reach us (role/guide.h). */
+static void
+guides(struct writing *w)
+{
+	static const char *const label[] = { "autoconfig", "autodiscover" };
+	static const char *const why[] = {
+		"Where Thunderbird and others ask how to reach this server (autoconfig = yes).",
+		"Where Outlook asks the same.",
+	};
+	struct record *r;
+
+	if (!w->facts->guides)
+		return;
+	for (size_t i = 0; i < COUNT(label); i++) {
+		r = record_new(w, below(w, label[i]), DNS_CNAME, RECORD_SHOULD, why[i]);
+		r->target = bytes_of(w->facts->host);
+	}
+	if (!w->facts->guides_by_tls)
+		return;
+	r = record_new(w, below(w, "_autodiscover._tcp"), DNS_SRV, RECORD_MAY,
+	               "Outlook asks there with TLS, for which our certificate is good.");
+	r->target = bytes_of(w->facts->host);
+	r->weight = 1;
+	r->port = 443;
+}
+
 void
 records_of(struct facts *f, struct records *out)
 {
@@ -346,4 +373,5 @@ records_of(struct facts *f, struct records *out)
 	secure_roads(&w);
 	proofs(&w);
 	services(&w);
+	guides(&w);
 }

@@ -45,6 +45,7 @@ struct facts {
 	size_t        certificates;
 	bool          unread;                  /* there are files of them nobody lets us read */
 	struct place  service[LISTEN_SERVICES];
+	bool          guides, guides_by_tls;   /* mail programs are told how to reach us (role/guide.h) */
 	struct buffer notes;
 };
 struct facts *facts_read(struct call *, const char *domain, const char *host, const char *addresses);

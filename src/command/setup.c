@@ -380,6 +380,12 @@ write_settings(const struct setup *s, bool closed, struct buffer *text)
 		                  "\n# The people of the operating system.\n"
 		                  "mydestination = $myhostname, localhost.$mydomain, localhost\n"
 		                  "home_mailbox = Maildir/\nauth_backends = directory pam\n");
+	if (!closed && s->model->world && s->model->boxes)
+		buffer_add_string(
+			text,
+			"\n# Thunderbird and Outlook find this server by themselves: they ask at ports 80 and\n"
+			"# 443 of autoconfig.DOMAIN and autodiscover.DOMAIN.  Leave it out where a web server\n"
+			"# is to have these ports.\nautoconfig = yes\n");
 	if (closed || !s->model->world)
 		buffer_add_string(text, closed ? "\n" : "\n# This machine alone.\n");
 	if (closed)
@@ -585,6 +591,9 @@ tell_dns(const struct setup *s)
 	tell_record("_submissions._tcp.", s->domain, record);
 	(void)snprintf(record, sizeof record, "SRV  0 1 993 %s.", s->host);
 	tell_record("_imaps._tcp.", s->domain, record);
+	(void)snprintf(record, sizeof record, "CNAME %s.", s->host);
+	tell_record("autoconfig.", s->domain, record);
+	tell_record("autodiscover.", s->domain, record);
 	(void)printf("\nand the address of this machine should lead back to %s (PTR).\n", s->host);
 }
 

@@ -37,6 +37,7 @@ struct visit {
 	int                fd;
 	bool               tls;
 	int64_t            until_ms;
+	struct buffer      asked; /* what the guide has read          */
 };
 
 /* ---- what is shown ---- */
@@ -160,18 +161,23 @@ visit_http(const struct visit *v)
 	char   request[REQUEST_MOST];
 	size_t n = 0;
 
-	while (n < sizeof request && wait_for(v, POLLIN)) {
-		ssize_t got = recv(v->fd, request + n, sizeof request - n, 0);
+	while (n < v->asked.len && n < sizeof request) {
+		request[n] = v->asked.at[n];
+		n++;
+	}
+	for (;;) {
+		ssize_t got;
 
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (got <= 0)
-			return;
-		n += (size_t)got;
 		if (bytes_search((struct bytes){ request, n }, BYTES("\r\n\r\n")) >= 0) {
 			answer_http(v, (struct bytes){ request, n });
 			return;
 		}
+		if (n == sizeof request || !wait_for(v, POLLIN))
+			return;
+		got = recv(v->fd, request + n, sizeof request - n, 0);
+		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+			return;
+		n += got > 0 ? (size_t)got : 0;
 	}
 }
 
@@ -272,25 +278,43 @@ left(void *ctx)
 	struct visit *v = ctx;
 
 	v->doors->busy--;
+	buffer_free(&v->asked);
 	memory_free(v);
+}
+
+static void
+enter(struct acme_doors *all, int fd, bool tls, struct bytes asked)
+{
+	struct visit *v;
+
+	if (all->busy >= BUSY_MOST || !is_shown(all->shown)) {
+		(void)close(fd);
+		return;
+	}
+	v = memory_take(sizeof *v);
+	*v = (struct visit){ .doors = all,
+		             .shown = all->shown,
+		             .fd = fd,
+		             .tls = tls,
+		             .until_ms = clock_patient_ms() + PATIENCE_MS };
+	buffer_add(&v->asked, asked);
+	all->busy++;
+	loop_job(all->house->loop, visit, left, v);
 }
 
 static void
 came(void *ctx, int fd, const struct peer *peer)
 {
 	struct acme_door *d = ctx;
-	struct visit     *v;
 
 	(void)peer;
-	if (d->doors->busy >= BUSY_MOST || !is_shown(d->doors->shown)) {
-		(void)close(fd);
-		return;
-	}
-	v = memory_take(sizeof *v);
-	*v = (struct visit){ d->doors, d->doors->shown, fd, d->tls,
-		             clock_patient_ms() + PATIENCE_MS };
-	d->doors->busy++;
-	loop_job(d->doors->house->loop, visit, left, v);
+	enter(d->doors, fd, d->tls, BYTES(""));
+}
+
+void
+acme_doors_bring(struct acme_doors *all, int fd, struct bytes asked)
+{
+	enter(all, fd, false, asked);
 }
 
 static void

@@ -413,10 +413,14 @@ static bool
 certifier_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
                struct bytes body, int fd)
 {
-	(void)h, (void)from, (void)index, (void)word, (void)ticket, (void)body;
-	if (fd >= 0)
+	(void)from, (void)index, (void)ticket;
+	if (fd < 0)
+		return word == WORD_VISIT; /* it was lost on the way */
+	if (word == WORD_VISIT && !certifier_of(h)->stopping)
+		acme_doors_bring(&certifier_of(h)->doors, fd, body);
+	else
 		(void)close(fd);
-	return false;
+	return word == WORD_VISIT;
 }
 
 /* Who changed something wants to see it tried, and not more often than the server bears. */

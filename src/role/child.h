@@ -28,7 +28,7 @@
 #include "role/wire.h"
 
 /* Those that are there only while the settings give them something to do. */
-#define CHILDREN_AT_TIMES (FROM(PAM) | FROM(PROXYMAP) | FROM(CERTIFIER))
+#define CHILDREN_AT_TIMES (FROM(PAM) | FROM(PROXYMAP) | FROM(CERTIFIER) | FROM(GUIDE))
 
 enum child_state {
 	CHILD_AWAY,          /* no process                              */

@@ -242,6 +242,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_ROOM_BACK,  hear_room_back  },
 		{ WORD_TOTAL_ASK,  hear_total_ask  },
 		{ WORD_SENDER_ASK, hear_sender_ask },
+		{ WORD_DOMAIN_ASK, hear_domain_ask },
 		{ WORD_WHO,        hear_who        },
 		{ WORD_LIMIT_ASK,  hear_limit_ask  },
 		{ WORD_KEEPER_REST, hear_keeper_done },

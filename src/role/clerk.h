@@ -141,6 +141,8 @@ void order_total_say(struct order *, const char *domain, struct buffer *);
 int run_domain_totals(struct order *);
 /* clerk-sender.c */
 bool hear_sender_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+/* clerk-domain.c */
+bool hear_domain_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 /* clerk-resolve.c */
 bool hear_resolve(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_route(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);

@@ -1,9 +1,9 @@
 /*
  * estate-tls.c -- certificates and keys for the roles, and the seed of their session tickets (estate.h)
  *
- *     certificates/LISTENER  to receivers and logins: which chains it shows, a line each: USE TAB NAME TAB
+ *     certificates/LISTENER  to receivers, logins and the guide: which chains it shows, a line each: USE TAB NAME TAB
  *                            file TAB file ..., the files by their paths
- *     certificate/PATH       to receivers and logins: the public part of that file
+ *     certificate/PATH       to receivers, logins and the guide: the public part of that file
  *     authorities/PATH       the same of smtpd_tls_CAfile, of all files in smtpd_tls_CApath
  *     authorities/sender     to senders: of smtp_tls_CAfile, smtp_tls_CApath and the system
  *     authorities/sender/NAME  the same of one transport, where it has others
@@ -31,6 +31,7 @@
 #include "base/random.h"
 #include "channel/tickets.h"
 #include "role/certifier.h"
+#include "role/guide.h"
 #include "role/listeners.h"
 #include "role/pass.h"
 #include "role/tables.h"
@@ -40,6 +41,8 @@
 
 enum { PATH_ROOM = 4096, AUTHORITIES_MOST = 4 << 20 };
 #define FRONTS (FROM(RECEIVER) | FROM(LOGIN))
+/* Who has a certificate to show; the guide has no part in tickets. */
+#define SHOWERS (FRONTS | FROM(GUIDE))
 
 static bool
 is_held(const struct estate *e, const char *kind, const char *path)
@@ -98,7 +101,7 @@ hold_shown(struct opening *o, const char *path, const char *kind, unsigned roles
 static bool
 hold_public(struct opening *o, const char *path)
 {
-	return hold_shown(o, path, "certificate", FRONTS);
+	return hold_shown(o, path, "certificate", SHOWERS);
 }
 
 static bool
@@ -228,7 +231,7 @@ open_listener_tls(struct opening *o, const char *listener, struct arena *a)
 	good = good && hold_authorities(o, &r);
 	buffer_add_char(&list, '\0');
 	if (good && list.len > 1)
-		hold_as(o, "certificates", listener, list.at, -1, FRONTS);
+		hold_as(o, "certificates", listener, list.at, -1, SHOWERS);
 	buffer_free(&list);
 	return good;
 }
@@ -401,6 +404,8 @@ open_certificates(struct opening *o)
 	listeners_read(o->settings, &all);
 	for (size_t l = 0; good && l < all.count; l++)
 		good = open_listener_tls(o, all.one[l].name, a);
+	if (good && guide_wanted(o->settings))
+		good = open_listener_tls(o, GUIDE_LISTENER, a);
 	good = good && hold_client_certificates(o, a) && hold_sender_authorities(o);
 	arena_close(&a);
 	return good;
@@ -592,6 +597,49 @@ hold_binding(struct opening *o, const struct certifier_settings *r)
 	return good;
 }
 
+/* Whether the guide has this socket: what comes there for the certifier it hands on. */
+static bool
+guide_has(const struct opening *o, const char *address)
+{
+	for (const struct holding *h = o->estate->first; h != NULL; h = h->next)
+		if (strcmp(h->name, "listener/guide-http") == 0 && strcmp(h->text, address) == 0)
+			return true;
+	return false;
+}
+
+static bool
+certifier_has(struct settings *s, const char *address)
+{
+	struct certifier_settings r;
+	struct buffer             unheard = { 0 };
+	bool                      has = false;
+
+	if (settings_fill(s, &certifier_setting_table, NULL, &r, &unheard) && r.names.count > 0 &&
+	    r.challenge == CHALLENGE_TLS)
+		for (size_t i = 0; i < r.tls_listen.count; i++)
+			has = has || strcmp(r.tls_listen.item[i], address) == 0;
+	buffer_free(&unheard);
+	return has;
+}
+
+/* Where mail programs ask; somebody else may be there, and mail goes on. */
+bool
+estate_open_guide(struct opening *o)
+{
+	struct guide_settings r;
+
+	if (!settings_fill(o->settings, &guide_setting_table, NULL, &r, o->errors))
+		return false;
+	for (size_t i = 0; r.is_on && i < r.http_listen.count; i++)
+		(void)estate_open_listener(o, "listener/guide-http", r.http_listen.item[i],
+		                           FROM(GUIDE), true);
+	for (size_t i = 0; r.is_on && i < r.https_listen.count; i++)
+		if (!certifier_has(o->settings, r.https_listen.item[i]))
+			(void)estate_open_listener(o, "listener/guide-https",
+			                           r.https_listen.item[i], FROM(GUIDE), true);
+	return true;
+}
+
 /* Where an ACME server looks; somebody else may be there, and mail goes on. */
 bool
 estate_open_acme(struct opening *o)
@@ -605,10 +653,12 @@ estate_open_acme(struct opening *o)
 		return good;
 	where = r.challenge == CHALLENGE_TLS ? &r.tls_listen : &r.http_listen;
 	for (size_t i = 0; i < where->count; i++)
-		(void)estate_open_listener(o,
-		                           r.challenge == CHALLENGE_TLS ? "listener/acme-tls"
-		                                                        : "listener/acme-http",
-		                           where->item[i], FROM(CERTIFIER), true);
+		if (!guide_has(o, where->item[i]))
+			(void)estate_open_listener(o,
+			                           r.challenge == CHALLENGE_TLS
+			                                   ? "listener/acme-tls"
+			                                   : "listener/acme-http",
+			                           where->item[i], FROM(CERTIFIER), true);
 	if (*r.authorities != '\0' &&
 	    (good = read_authorities(o, "tls_acme_CAfile", r.authorities, &text))) {
 		buffer_add_char(&text, '\0');

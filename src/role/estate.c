@@ -446,7 +446,7 @@ open_listeners(struct opening *o)
 			                          false))
 				return false;
 	}
-	return open_named(o) && open_pickup(o) && estate_open_acme(o);
+	return open_named(o) && open_pickup(o) && estate_open_guide(o) && estate_open_acme(o);
 }
 
 static bool

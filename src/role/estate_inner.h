@@ -38,6 +38,7 @@ void estate_open_names(struct opening *);
 
 /* estate-tls.c */
 bool estate_open_tls(struct opening *);
-bool estate_open_acme(struct opening *);
+bool estate_open_guide(struct opening *);
+bool estate_open_acme(struct opening *);       /* after that of the guide */
 
 #endif

@@ -15,7 +15,7 @@ enum { SIGN_WAIT_MS = 5000 };
 static bool
 is_called(enum role us, enum role them)
 {
-	return them == SIGNER && (us == RECEIVER || us == LOGIN || us == SENDER);
+	return them == SIGNER && (us == RECEIVER || us == LOGIN || us == SENDER || us == GUIDE);
 }
 
 void

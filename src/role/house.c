@@ -378,8 +378,8 @@ make_ready(struct home *m)
 	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
 	tzset();
 	m->memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-	if ((FROM(m->house.role) & (FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER) | FROM(SIGNER))) !=
-	    0)
+	if ((FROM(m->house.role) &
+	     (FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER) | FROM(GUIDE) | FROM(SIGNER))) != 0)
 		(void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG,
 		                       NULL);
 	if (m->house.role == VERIFIER || m->house.role == KEEPER)

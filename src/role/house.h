@@ -18,6 +18,7 @@
  *                        TLS: role/estate-tls.c says what they are, role/tls.h and the signer read them
  *     listener/acme-http, listener/acme-tls, acme-authorities, acme-binding   to the certifier: where answers to challenges are shown,
  *                        whom it trusts to be the ACME server
+ *     listener/guide-http, listener/guide-https  to the guide: where mail programs ask how to reach us
  *     krb5-keytab        to the clerk: a file, house_resource_read()
  *     oauth-jwks         to the clerk: the text is a JWKS
  *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
@@ -150,6 +151,6 @@ bool house_is_asked(struct house *);
 /* Nobody is heard or answered any more. */
 void house_commands_end(struct house *);
 
-extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card, policy_card, sender_card, chronicle_card, certifier_card;
+extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card, policy_card, sender_card, chronicle_card, certifier_card, guide_card;
 
 #endif

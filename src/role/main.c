@@ -13,7 +13,7 @@ static const struct role_card *const cards[ROLES] = {
 	[QUEUE] = &queue_card,         [KEEPER] = &keeper_card, [CLERK] = &clerk_card,
 	[SIGNER] = &signer_card,       [PAM] = &pam_card,       [PROXYMAP] = &proxymap_card,
 	[POLICY] = &policy_card,       [SENDER] = &sender_card, [CHRONICLE] = &chronicle_card,
-	[CERTIFIER] = &certifier_card,
+	[CERTIFIER] = &certifier_card, [GUIDE] = &guide_card,
 };
 
 /* mansio: receiver 0 of 2 */

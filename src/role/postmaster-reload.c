@@ -11,6 +11,7 @@
 #include "role/certifier.h"
 #include "role/complaints.h"
 #include "role/confine.h"
+#include "role/guide.h"
 #include "role/notify.h"
 #include "role/proxymap.h"
 
@@ -112,7 +113,8 @@ reload_roles_wanted(const struct postmaster *p)
 {
 	return (house_needs_pam(&p->house.common) ? FROM(PAM) : 0) |
 	       (proxymap_is_wanted(p->house.settings) ? FROM(PROXYMAP) : 0) |
-	       (certifier_wanted(p->house.settings) ? FROM(CERTIFIER) : 0);
+	       (certifier_wanted(p->house.settings) ? FROM(CERTIFIER) : 0) |
+	       (guide_wanted(p->house.settings) ? FROM(GUIDE) : 0);
 }
 
 /* The signer has the new keys: now the fronts may show the new certificates. */

@@ -25,7 +25,7 @@ enum {
 /* Who leaves after whom: first those who speak with the world.  Keepers give their segments back to
    the queue, which goes last of these. */
 static const unsigned stages[] = {
-	FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER) | FROM(CERTIFIER),
+	FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER) | FROM(CERTIFIER) | FROM(GUIDE),
 	FROM(QUEUE) | FROM(KEEPER),
 	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM) | FROM(PROXYMAP) | FROM(POLICY),
 	FROM(SIGNER) | FROM(CHRONICLE),

@@ -10,6 +10,7 @@
 #include "role/chronicle.h"
 #include "role/clerk.h"
 #include "role/debug.h"
+#include "role/guide.h"
 #include "role/keeper.h"
 #include "role/pam.h"
 #include "role/proxymap.h"
@@ -19,11 +20,11 @@
 
 /* Tables that are read once for all. */
 static const struct setting_table *const whole[] = {
-	&common_setting_table,   &imap_setting_table,      &clerk_setting_table,
-	&queue_setting_table,    &keeper_setting_table,    &pam_setting_table,
-	&resolve_setting_table,  &proxymap_setting_table,  &sasl_setting_table,
-	&debug_setting_table,    &chronicle_setting_table, &srs_setting_table,
-	&certifier_setting_table
+	&common_setting_table,    &imap_setting_table,      &clerk_setting_table,
+	&queue_setting_table,     &keeper_setting_table,    &pam_setting_table,
+	&resolve_setting_table,   &proxymap_setting_table,  &sasl_setting_table,
+	&debug_setting_table,     &chronicle_setting_table, &srs_setting_table,
+	&certifier_setting_table, &guide_setting_table
 };
 /* What a listener may say of itself, of what is otherwise one for all: who is trusted, and what it is called. */
 static const char *const selves[] = { "mynetworks", "syslog_name", "myhostname",

@@ -20,6 +20,7 @@
 #include "role/certifier.h"
 #include "role/clerk.h"
 #include "role/debug.h"
+#include "role/guide.h"
 #include "role/keeper.h"
 #include "role/letter-settings.h"
 #include "role/mishaps.h"
@@ -874,6 +875,7 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 	c.good = scope_check(s, &c.listeners, file, errors, warnings) && c.good;
 	c.good = tls_settings_check(s, errors, warnings) && c.good;
 	c.good = certifier_check(s, errors, warnings) && c.good;
+	c.good = guide_check(s, errors, warnings) && c.good;
 	if (c.good)
 		check_common(&c);
 	if (c.good)

@@ -18,6 +18,7 @@
 #include "role/clerk.h"
 #include "role/debug.h"
 #include "role/elsewhere.h"
+#include "role/guide.h"
 #include "role/keeper.h"
 #include "role/mishaps.h"
 #include "role/pam.h"
@@ -68,7 +69,7 @@ static const struct setting rows[] = {
 	  "Where letters, mailboxes, the directory of accounts and the control sockets are.", NULL, 0, 0, "0.1" },
 	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
 	  "The first part of the names of the system accounts the roles run under: mail_owner-receiver, "
-	  "-login, -verify, -queue, -keeper, -clerk, -signer, -sender, -chronicle, -certifier.", NULL, 0, 0, "0.1" },
+	  "-login, -verify, -queue, -keeper, -clerk, -signer, -sender, -chronicle, -certifier, -guide.", NULL, 0, 0, "0.1" },
 	{ "mail_location", SETTING_WORD, AT(mail_location), "",
 	  "Where mailboxes lie: nothing for the letter log, maildir:/var/vmail/%d/%n (with :LAYOUT=fs where its folders are directories in directories) or mbox:~/mail:INBOX=/var/mail/%n; %u is the address, %n and %d its halves, ~ and %h the home.", "variables", 0, 0, "0.2" },
 	{ "mail_home", SETTING_WORD, AT(mail_home), "",
@@ -205,7 +206,7 @@ static const struct setting_table *const tables[] = {
 	&scan_setting_table,     &milter_setting_table,   &debug_setting_table,
 	&listener_setting_table, &srs_setting_table,      &transport_setting_table,
 	&asker_setting_table,    &proxy_setting_table,    &certifier_setting_table,
-	&mishap_setting_table,
+	&mishap_setting_table,   &guide_setting_table,
 };
 
 const struct setting_table *

@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "channel/tickets.h"
 #include "role/tls-settings.h"
+
+enum { STRANGERS_PERIOD_S = 3600 };
 
 /* The chains that worked last, by their files: of this process, for all its listeners. */
 static struct map *good_chains;
@@ -112,6 +115,17 @@ authorities_of(struct house *h, const struct tls_rows *r, struct buffer *out)
 		buffer_printf(out, "%s%s", TLS_UNTOLD, text);
 }
 
+/* That of all fronts, or one that is forgotten with the process. */
+static bool
+read_seed(struct house *h, const struct tls_wish *w, struct buffer *seed)
+{
+	if (!w->for_strangers)
+		return house_resource_read(h, "ticket-key", seed) == 0 && seed->len == TICKET_SEED;
+	tickets_seed(buffer_room(seed, TICKET_SEED), clock_wall(), STRANGERS_PERIOD_S);
+	buffer_took(seed, TICKET_SEED);
+	return true;
+}
+
 static struct tls *
 open_empty(struct making *m, const struct tls_wish *w, struct arena *a)
 {
@@ -122,8 +136,9 @@ open_empty(struct making *m, const struct tls_wish *w, struct arena *a)
 	struct tls         *t = NULL;
 
 	if (house_settings(h, &tls_setting_table, w->listener, &r) &&
-	    tls_settings_of(&r, w->mandatory, a, &set, &m->errors) &&
-	    house_resource_read(h, "ticket-key", &seed) == 0 && seed.len == TICKET_SEED) {
+	    tls_settings_of(&r, w->mandatory, a, &set, &m->errors) && read_seed(h, w, &seed)) {
+		set.ask_certificate = set.ask_certificate && !w->for_strangers;
+		set.require_certificate = set.require_certificate && !w->for_strangers;
 		authorities_of(h, &r, &authorities);
 		set.authorities = buffer_bytes(&authorities);
 		set.session_id = w->session_id;

@@ -1,7 +1,7 @@
 /*
  * tls -- the TLS of one listener, as settings and the postmaster's files say it
  *
- * From:     receiver, login; sender, for what it shows to hosts that ask
+ * From:     receiver, login, guide; sender, for what it shows to hosts that ask
  * Touches:  the signer, who is asked whether it has the keys
  *
  * house_tls()  a new one, or NULL: no certificate is set, or none works (said in the log).  A file of certificates
@@ -16,6 +16,7 @@
 struct tls_wish {
 	const char *listener;      /* "imaps"                                  */
 	bool        mandatory;     /* nothing goes on without TLS there        */
+	bool        for_strangers; /* nobody logs in there: no certificate is asked for, and no other process goes on with its sessions */
 	const char *session_id, *alpn;
 	int64_t     handshake_ms;
 	void      (*trace)(const char *line);

@@ -13,7 +13,7 @@ const char *const role_names[ROLES] = {
 	[VERIFIER] = "verifier",     [QUEUE] = "queue",       [KEEPER] = "keeper",
 	[CLERK] = "clerk",           [SIGNER] = "signer",     [PAM] = "pam",
 	[PROXYMAP] = "proxymap",     [POLICY] = "policy",     [SENDER] = "sender",
-	[CHRONICLE] = "chronicle",   [CERTIFIER] = "certifier",
+	[CHRONICLE] = "chronicle",   [CERTIFIER] = "certifier", [GUIDE] = "guide",
 	[COMMAND] = "command",
 };
 /* clang-format on */

@@ -27,11 +27,11 @@
    mailboxes one above these (role/owner.h). */
 #define KEEPER_OF_USER 0x80000000u
 
-enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, SENDER, CHRONICLE, CERTIFIER, COMMAND, ROLES };
+enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, SENDER, CHRONICLE, CERTIFIER, GUIDE, COMMAND, ROLES };
 extern const char *const role_names[ROLES];
 
 #define FROM(r) (1u << (r))
-#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP)|FROM(POLICY)|FROM(SENDER)|FROM(CHRONICLE)|FROM(CERTIFIER))
+#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP)|FROM(POLICY)|FROM(SENDER)|FROM(CHRONICLE)|FROM(CERTIFIER)|FROM(GUIDE))
 
 #define WORDS(X) \
 	/* the postmaster opens the day */ \
@@ -52,8 +52,8 @@ extern const char *const role_names[ROLES];
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
 	/* a session opens */ \
-	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN)|FROM(SENDER), FROM(SIGNER)) /* key id, kind, padding, input          */ \
-	X(SIGNED,         FROM(SIGNER), FROM(RECEIVER)|FROM(LOGIN)|FROM(SENDER)) /* ok, signature                         */ \
+	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN)|FROM(SENDER)|FROM(GUIDE), FROM(SIGNER)) /* key id, kind, padding, input          */ \
+	X(SIGNED,         FROM(SIGNER), FROM(RECEIVER)|FROM(LOGIN)|FROM(SENDER)|FROM(GUIDE)) /* ok, signature                         */ \
 	X(AUTH_START,     FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* struct word_auth_start                */ \
 	X(AUTH_STEP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* bytes from the client (decoded)       */ \
 	X(AUTH_DROP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* the session is gone                   */ \
@@ -69,6 +69,10 @@ extern const char *const role_names[ROLES];
 	X(USER_IS,        FROM(PAM), FROM(CLERK))              /* struct word_credential_said: PASS, NOBODY or LATER, and fields */ \
 	X(LOOKUP,         FROM(RECEIVER), FROM(VERIFIER))           /* struct word_lookup                    */ \
 	X(LOOKED,         FROM(VERIFIER), FROM(RECEIVER))           /* struct word_looked                    */ \
+	/* a mail program asks how to reach us */ \
+	X(DOMAIN_ASK,     FROM(GUIDE), FROM(CLERK))            /* a domain, in lower case: does its mail end here? */ \
+	X(DOMAIN_IS,      FROM(CLERK), FROM(GUIDE))            /* u8 enum domain_answer                        */ \
+	X(VISIT,          FROM(GUIDE), FROM(CERTIFIER))        /* what was read of a request, fd: it is for who shows the answers to challenges */ \
 	/* a letter comes in */ \
 	X(RESOLVE,        FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY), FROM(CLERK))  /* struct word_resolve                   */ \
 	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY))  /* struct word_resolved                  */ \
@@ -223,6 +227,8 @@ struct word_auth_done {
 	struct bytes pass;             /* to a login, with success: for the keeper (role/pass.h)         */
 };
 BODY(auth_done)
+
+enum domain_answer { DOMAIN_OURS, DOMAIN_OF_OTHERS, DOMAIN_LATER };
 
 /* Whose an address is that a letter says it comes from. */
 enum sender_answer { SENDER_OWN, SENDER_OF_ANOTHER, SENDER_OF_NOBODY, SENDER_LATER };

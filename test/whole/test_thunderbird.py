@@ -100,13 +100,13 @@ const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailSer
 
 
 class Thunderbird:
-    def __init__(self, profile):
+    def __init__(self, profile, **more):
         profile.mkdir()
         port = free_port()
         prefs = {"marionette.port": port, "mail.provider.suppress_dialog_on_startup": True, "app.update.enabled": False,
                  "datareporting.policy.dataSubmissionEnabled": False, "mail.spotlight.firstRunDone": True, "mail.rights.version": 1,
                  "network.proxy.type": 0, "mailnews.start_page.enabled": False, "mail.shell.checkDefaultClient": False,
-                 "mail.biff.on_new_window": False, "security.OCSP.enabled": 0, "extensions.update.enabled": False}
+                 "mail.biff.on_new_window": False, "security.OCSP.enabled": 0, "extensions.update.enabled": False, **more}
         (profile / "user.js").write_text("".join(f'user_pref("{k}", {json.dumps(v)});\n' for k, v in prefs.items()))
         self.out = open(profile / "output", "wb")
         self.process = subprocess.Popen(
