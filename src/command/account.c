@@ -62,6 +62,12 @@ const struct command command_account = {
 		"phone, turns it on and shows ten recovery codes. From then on mail programs must log in with app passwords: the password "
 		"itself is refused, by every mechanism. totp test says whether a code is right, and uses it up. Codes are read from the terminal or the standard input.\n"
 		"\n"
+		"Of suspend, resume, set enabled, --quota-storage, --quota-messages, --networks and --protocols, app-password, totp, show and delete ADDRESS may be the name of an "
+		"operating-system user, who logs in by PAM; show and list have those of whom something was said, and delete forgets it and leaves the user and the mail alone. "
+		"It holds for name and uid together: when somebody else has one of the two, or the user was away meanwhile, app passwords open nothing and what keeps him out goes on, until "
+		"account set NAME system-user NAME says who it is now, or delete. ADDRESS may also be that of a user of a back end of auth_backends who has never logged in; where it "
+		"does not answer, that is said, and not that there is no such account.\n"
+		"\n"
 		"suspend keeps mail coming while nobody logs in or sends, until WHEN or resume. --networks (192.0.2.0/24,2001:db8::/32) "
 		"and --protocols bound from where and for what the account's logins are good; to others the right password looks like a wrong one.\n"
 		"\n"
@@ -247,9 +253,13 @@ run_account(struct call *c)
 		return COMMAND_FAILED;
 	argc = c->argc;
 	memcpy(argv, c->argv, (size_t)argc * sizeof *argv);
-	if (argc == 5 && strcmp(argv[1], "set") == 0 && strcmp(argv[3], "system-user") == 0 &&
-	    !take_system_user(&argv[4], uid))
-		return COMMAND_FAILED;
+	if (argc == 5 && strcmp(argv[1], "set") == 0 && strcmp(argv[3], "system-user") == 0) {
+		/* Of an operating-system user: whom he is now. */
+		if (strchr(argv[2], '@') == NULL)
+			argv[argc++] = argv[4];
+		if (!take_system_user(&argv[4], uid))
+			return COMMAND_FAILED;
+	}
 	if ((status = try_places(c)) != COMMAND_DONE)
 		return status;
 	if (kick)

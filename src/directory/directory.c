@@ -125,6 +125,26 @@ static const char additions[] =
 	" INSERT OR REPLACE INTO gone_name VALUES(old.id, old.local||'@'||old.domain);"
 	" DELETE FROM member WHERE address=old.local||'@'||old.domain; END;";
 
+/* What is said of operating-system users themselves: it holds for a name and a uid together (system-users.c). */
+static const char system_additions[] =
+	"CREATE TABLE IF NOT EXISTS system_account(uid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, made INTEGER NOT NULL,"
+	" enabled INTEGER NOT NULL DEFAULT 1, gone INTEGER NOT NULL DEFAULT 0,"
+	" quota_bytes INTEGER NOT NULL DEFAULT -1, quota_messages INTEGER NOT NULL DEFAULT -1);"
+	/* An account that is bound to the same user has the same mail, and keeps what protects it. */
+	"CREATE TRIGGER IF NOT EXISTS system_account_gone AFTER DELETE ON system_account"
+	" WHEN NOT EXISTS(SELECT 1 FROM system_user WHERE uid=old.uid) BEGIN"
+	" DELETE FROM protection WHERE account=(9223090561878065152|old.uid);"
+	" DELETE FROM app_password WHERE account=(9223090561878065152|old.uid);"
+	" DELETE FROM totp WHERE account=(9223090561878065152|old.uid);"
+	" DELETE FROM recovery WHERE account=(9223090561878065152|old.uid); END;"
+	/* Of one who has another uid now; the keys of passwords are made with the old one. */
+	"CREATE TRIGGER IF NOT EXISTS system_account_moved AFTER UPDATE OF uid ON system_account WHEN new.uid<>old.uid"
+	" AND NOT EXISTS(SELECT 1 FROM system_user WHERE uid=old.uid) BEGIN"
+	" UPDATE OR REPLACE protection SET account=(9223090561878065152|new.uid) WHERE account=(9223090561878065152|old.uid);"
+	" UPDATE OR REPLACE totp SET account=(9223090561878065152|new.uid) WHERE account=(9223090561878065152|old.uid);"
+	" DELETE FROM app_password WHERE account=(9223090561878065152|old.uid);"
+	" DELETE FROM recovery WHERE account=(9223090561878065152|old.uid); END;";
+
 /* Of one whose files belong to a uid, where its mail is kept (DIRECTORY_OWNER_DOMAIN + number << 32); else its own. */
 #define LIVES \
 	"coalesce((SELECT (2147352576+o.owner)<<32|o.place FROM owned o WHERE o.account=account.id), id)"
@@ -202,6 +222,16 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[ACCOUNT_ENABLE]   = "UPDATE account SET enabled=?3 WHERE local=?1 AND domain=?2",
 	[ACCOUNT_EACH]     = "SELECT " WHOSE ", local||'@'||domain, enabled, scram_iterations>0, made FROM account"
 	                     " WHERE (?1='' OR (local=?1 AND domain=?2)) AND (?2='' OR domain=?2) ORDER BY domain, local",
+	[SYSTEM_PUT]       = "INSERT OR IGNORE INTO system_account(name, uid, made) VALUES(?1, ?2, ?3)",
+	[SYSTEM_FIND]      = "SELECT uid, name, made, enabled, gone, quota_bytes, quota_messages FROM system_account WHERE name=?1",
+	[SYSTEM_OF]        = "SELECT uid, name, made, enabled, gone, quota_bytes, quota_messages FROM system_account WHERE uid=?1",
+	[SYSTEM_EACH]      = "SELECT uid, name, made, enabled, gone, quota_bytes, quota_messages FROM system_account ORDER BY name",
+	[SYSTEM_DELETE]    = "DELETE FROM system_account WHERE name=?1",
+	[SYSTEM_ENABLE]    = "UPDATE system_account SET enabled=?2 WHERE name=?1",
+	[SYSTEM_LIMITS]    = "UPDATE system_account SET quota_bytes=coalesce(?2, quota_bytes), quota_messages=coalesce(?3, quota_messages)"
+	                     " WHERE name=?1",
+	[SYSTEM_GONE]      = "UPDATE system_account SET gone=?2 WHERE uid=?1",
+	[SYSTEM_IS]        = "UPDATE OR IGNORE system_account SET name=?2, uid=?3, gone=0 WHERE name=?1",
 	[PLAIN_GET]        = "SELECT secret FROM plain WHERE account=(SELECT id FROM account WHERE local=?1 AND domain=?2)",
 	[PLAIN_PUT]        = "INSERT OR REPLACE INTO plain SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[BIND_PUT]         = "INSERT OR REPLACE INTO system_user SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2 AND kind=0",
@@ -295,8 +325,9 @@ format_right(sqlite3 *db, const char *path, struct buffer *errors)
 		              path, version, DIRECTORY_VERSION);
 		return false;
 	}
-	if (sqlite3_exec(db, additions, NULL, NULL, NULL) != SQLITE_OK || !protection_open(db) ||
-	    !pragma(db, "PRAGMA quick_check(1)", sound, sizeof sound)) {
+	if (sqlite3_exec(db, additions, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(db, system_additions, NULL, NULL, NULL) != SQLITE_OK ||
+	    !protection_open(db) || !pragma(db, "PRAGMA quick_check(1)", sound, sizeof sound)) {
 		complain(db, path, errors);
 		return false;
 	}

@@ -100,6 +100,23 @@ system_kind_of(uint64_t account)
 }
 /* The account's mail and logins are this user's (bound by an administrator); uid 0: its own again. */
 enum directory_outcome directory_account_bind(struct directory *, struct bytes address, uint32_t uid);
+/* What an administrator said of such a user himself (system-users.c): whether he may log in, and how much he may hold; what protects
+   him is kept by his account's id (protection.h).  It is said of a name and a uid together.  `gone`: since when nobody of this name had
+   this uid, 0: not; whoever has it later need not be the same. */
+struct system_row { uint32_t uid; const char *name; int64_t made; bool enabled; int64_t gone, bytes, messages; };
+/* EXISTS: a row of that name has another uid, or of that uid another name, or it is one of somebody who was gone. */
+enum directory_outcome directory_system_put(struct directory *, const char *name, uint32_t uid);
+enum directory_outcome directory_system_find(struct directory *, struct bytes name, struct arena *, struct system_row *out);
+enum directory_outcome directory_system_of(struct directory *, uint32_t uid, struct arena *, struct system_row *out);
+enum directory_outcome directory_system_each(struct directory *, void (*each)(void *, const struct system_row *), void *);
+/* Nothing is said of him any more; nor does anything protect him. */
+enum directory_outcome directory_system_delete(struct directory *, const char *name);
+enum directory_outcome directory_system_enable(struct directory *, const char *name, bool);
+enum directory_outcome directory_system_limits(struct directory *, const char *name, const int64_t *bytes, const int64_t *messages);   /* NULL: as before */
+enum directory_outcome directory_system_is_gone(struct directory *, uint32_t uid, int64_t at);
+/* He has another name now, or another uid, and is the same; by another uid app passwords and recovery codes are void.  EXISTS: there is
+   a row of that name or that uid. */
+enum directory_outcome directory_system_is(struct directory *, const char *was, const char *name, uint32_t uid);
 
 /* ---- owners (owner.c) ------------------------------------------------------ */
 /* The mailboxes of virtual users may belong to a uid and gid of the operating system.  Each such pair has a number, which

@@ -308,6 +308,7 @@ account_of(struct exchange *e, struct bytes name)
 {
 	struct clerk            *c = e->house->mine;
 	const struct mail_owner *owner;
+	struct system_standing   is;
 	enum directory_outcome   o;
 	struct bytes             uid;
 	uint64_t                 number;
@@ -327,6 +328,10 @@ account_of(struct exchange *e, struct bytes name)
 		return DIRECTORY_BAD;
 	if ((int64_t)number < e->house->common.first_valid_uid)
 		return DIRECTORY_FOREIGN;
+	o = clerk_system_standing(c, name, (uint32_t)number, e->life, &is);
+	if (o != DIRECTORY_OK)
+		return o;
+	e->before = is.before;
 	e->who = (struct credential){
 		.account = DIRECTORY_SYSTEM_ACCOUNT(number),
 		.address = bytes_find(name, '@') >= 0
@@ -334,7 +339,7 @@ account_of(struct exchange *e, struct bytes name)
 		                   : arena_printf(e->life, "%.*s@%s", (int)name.len, name.at,
 		                                  c->origin),
 		.hash = "!",
-		.enabled = true,
+		.enabled = is.enabled,
 		.source = credential_kind_names[e->asked->kind],
 	};
 	return DIRECTORY_OK;
@@ -630,9 +635,8 @@ person_of(struct clerk *c, const struct credential_backend *b, struct lookups *l
 	return o;
 }
 
-enum table_outcome
-chain_person(struct house *h, struct lookups *l, struct bytes address, struct arena *a,
-             struct directory_target *out, bool *unsaid)
+bool
+chain_user(struct house *h, struct bytes address, struct arena *a, struct bytes *user)
 {
 	struct clerk                 *c = h->mine;
 	const struct credential_names names = {
@@ -641,24 +645,43 @@ chain_person(struct house *h, struct lookups *l, struct bytes address, struct ar
 		c->rows.username_translation,
 		c->rows.default_realm,
 	};
-	struct bytes       user, name;
-	enum table_outcome o = TABLE_NONE;
 
-	if (!credential_name(&names, address, a, &user))
+	return credential_name(&names, address, a, user);
+}
+
+enum table_outcome
+chain_person_at(struct house *h, size_t backend, struct lookups *l, struct bytes user,
+                struct arena *a, struct directory_target *out, bool *unsaid)
+{
+	struct clerk                    *c = h->mine;
+	const struct credential_backend *b = &c->backend[backend];
+	struct bytes                     name;
+	enum table_outcome               o;
+
+	if (!credential_backend_asks(b, user, c->origin))
 		return TABLE_NONE;
-	for (size_t i = 0; i < c->backends && o == TABLE_NONE; i++) {
-		const struct credential_backend *b = &c->backend[i];
-
-		if (!credential_backend_asks(b, user, c->origin))
-			continue;
-		o = person_of(c, b, l, user, a, &out->fields, unsaid);
-		out->source = credential_kind_names[b->kind];
-	}
+	o = person_of(c, b, l, user, a, &out->fields, unsaid);
+	out->source = credential_kind_names[b->kind];
 	if (o == TABLE_FOUND)
 		out->address = credential_field(out->fields, "user", &name) ? name : user;
 	if (o == TABLE_FOUND && bytes_find(out->address, '@') < 0)
 		out->address = bytes_of(arena_printf(a, "%.*s@%s", (int)out->address.len,
 		                                     out->address.at, c->origin));
+	return o;
+}
+
+enum table_outcome
+chain_person(struct house *h, struct lookups *l, struct bytes address, struct arena *a,
+             struct directory_target *out, bool *unsaid)
+{
+	struct clerk      *c = h->mine;
+	struct bytes       user;
+	enum table_outcome o = TABLE_NONE;
+
+	if (!chain_user(h, address, a, &user))
+		return TABLE_NONE;
+	for (size_t i = 0; i < c->backends && o == TABLE_NONE; i++)
+		o = chain_person_at(h, i, l, user, a, out, unsaid);
 	return o;
 }
 

@@ -293,18 +293,29 @@ void
 clerk_sessions_end(struct house *h, struct bytes address, const char *words)
 {
 	struct clerk *c = h->mine;
-	uint32_t      keepers = house_peers(h, KEEPER);
-	struct buffer body = { 0 };
-	struct link  *l;
 	uint64_t      id = 0;
 
 	if (directory_account_each(c->directory, address, (struct bytes){ NULL, 0 }, account_id_of,
-	                           &id) != DIRECTORY_OK ||
-	    keepers == 0 || (l = house_link(h, KEEPER, house_keeper_of(h, id))) == NULL)
+	                           &id) == DIRECTORY_OK)
+		clerk_account_out(h, id, words);
+}
+
+/* A user's keeper may have let go of us and have got a session since: it is asked for, then. */
+void
+clerk_account_out(struct house *h, uint64_t account, const char *words)
+{
+	uint32_t      keeper = house_keeper_of(h, account);
+	struct buffer body = { 0 };
+	struct link  *l;
+
+	if (house_peers(h, KEEPER) == 0)
 		return;
-	pack_u64(&body, id);
+	pack_u64(&body, account);
 	pack_string(&body, words);
-	link_say(l, WORD_ACCOUNT_OUT, 0, buffer_bytes(&body), -1);
+	if ((l = house_link(h, KEEPER, keeper)) != NULL)
+		link_say(l, WORD_ACCOUNT_OUT, 0, buffer_bytes(&body), -1);
+	else if (is_system_account(account))
+		clerk_out_wait(h, keeper, buffer_bytes(&body));
 	buffer_free(&body);
 }
 
@@ -428,12 +439,17 @@ run_account_add(struct order *e)
 static int
 run_account_list(struct order *e)
 {
-	bool                   one = bytes_find(e->first, '@') >= 0;
-	struct bytes           none = { NULL, 0 };
+	bool         one = bytes_find(e->first, '@') >= 0;
+	struct bytes none = { NULL, 0 };
+
+	if (!one && order_system_shown(e))
+		return 0;
 	enum directory_outcome o =
 		directory_account_each(e->clerk->directory, one ? e->first : none,
 	                               one ? none : e->first, account_say, e);
 
+	if (e->first.len == 0 && o != DIRECTORY_LATER)
+		o = directory_system_each(e->clerk->directory, order_system_say, e);
 	order_list_end(e);
 	return o == DIRECTORY_NONE && !one ? 0 : order_finish(e, o, "account");
 }
@@ -500,10 +516,14 @@ static int
 run_account_delete(struct order *e)
 {
 	enum directory_outcome o;
+	int                    status;
 	uint64_t               id = 0;
 	uint32_t               keepers = house_peers(e->house, KEEPER);
-	struct leaving         l = { arena_open(NULL), "", 0 };
+	struct leaving         l = { NULL, "", 0 };
 
+	if (order_system_deleted(e, &status))
+		return status;
+	l.life = arena_open(NULL);
 	(void)directory_account_each(e->clerk->directory, e->first, (struct bytes){ NULL, 0 },
 	                             leaving_is, &l);
 	o = directory_account_delete(e->clerk->directory, e->first, &id);
@@ -524,7 +544,10 @@ set_system_user(struct order *e, struct bytes to)
 	enum directory_outcome o;
 	uint64_t               uid, was = 0, is = 0;
 	struct bytes           none = { NULL, 0 };
+	int                    status;
 
+	if (order_system_is(e, to, argument(e->ask, 5), &status))
+		return status;
 	if (bytes_number(to, &uid) && uid >= DIRECTORY_SYSTEM_UIDS) {
 		caller_complain(e->caller,
 		                "mansio: uid %.*s is too large: right would be one below %u\n",
@@ -547,6 +570,26 @@ set_system_user(struct order *e, struct bytes to)
 	return order_finish(e, o, "account");
 }
 
+static int
+set_enabled(struct order *e, bool yes)
+{
+	static const char      words[] = "This account was disabled";
+	struct directory      *d = e->clerk->directory;
+	struct arena          *a = arena_open(NULL);
+	enum directory_outcome o;
+
+	if (e->system)
+		o = directory_system_enable(d, arena_copy(a, e->first), yes);
+	else
+		o = directory_account_enable(d, e->first, yes);
+	if (o == DIRECTORY_OK && !yes && e->account != 0)
+		clerk_account_out(e->house, e->account, words);
+	else if (o == DIRECTORY_OK && !yes)
+		clerk_sessions_end(e->house, e->first, words);
+	arena_close(&a);
+	return order_finish(e, o, "account");
+}
+
 /* account set ADDRESS password | enabled yes|no | system-user UID */
 static int
 run_account_set(struct order *e)
@@ -554,6 +597,8 @@ run_account_set(struct order *e)
 	struct bytes to = argument(e->ask, 4);
 	bool         alone = e->ask->argc <= 5; /* what stands behind would be done by nobody */
 
+	if (e->account != 0)
+		e->first = e->person; /* who was found */
 	if (bytes_is(e->second, "password") && alone)
 		return hash_then(e, false);
 	if (bytes_is(e->second, "--networks") || bytes_is(e->second, "--protocols"))
@@ -566,11 +611,7 @@ run_account_set(struct order *e)
 		return run_account_own(e);
 	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no")) &&
 	    alone) {
-		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,
-		                                                    bytes_is(to, "yes"));
-		if (o == DIRECTORY_OK && bytes_is(to, "no"))
-			clerk_sessions_end(e->house, e->first, "This account was disabled");
-		return order_finish(e, o, "account");
+		return set_enabled(e, bytes_is(to, "yes"));
 	}
 	caller_complain(
 		e->caller,
@@ -811,7 +852,7 @@ clerk_command(struct house *h, struct caller *caller, const struct word_ask *w)
 	else {
 		e.first = argument(&plain, 2);
 		e.second = argument(&plain, 3);
-		status = row->run(&e);
+		status = order_finds(&e, row->run) ? -1 : row->run(&e);
 		if (status == 0 && row->changes)
 			clerk_changed(h);
 	}

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A command whose keeper is on its way, or (`caller` NULL) the body of URL_READ. */
+/* A command whose keeper is on its way, or (`caller` NULL) the body of URL_READ, or with no descriptor of ACCOUNT_OUT. */
 struct wanting {
 	struct wanting *next;
 	struct caller  *caller;
@@ -61,6 +61,12 @@ clerk_url_wait(struct house *h, uint32_t keeper, struct bytes body, int fd)
 	house_keeper_want(h, keeper);
 }
 
+void
+clerk_out_wait(struct house *h, uint32_t keeper, struct bytes body)
+{
+	clerk_url_wait(h, keeper, body, -1);
+}
+
 /* The next that waits for this keeper, out of the list; NULL none. */
 static struct wanting *
 wanting_take(struct clerk *c, uint32_t keeper)
@@ -83,7 +89,10 @@ clerk_keeper_came(struct house *h, uint32_t index)
 		if (w->caller != NULL) {
 			hand_over(h, index, w->fd);
 			caller_done(w->caller, 0);
-		} else
+		} else if (w->fd < 0)
+			link_say(house_link(h, KEEPER, index), WORD_ACCOUNT_OUT, 0,
+			         buffer_bytes(&w->body), -1);
+		else
 			clerk_url_hand_over(h, index, buffer_bytes(&w->body), w->fd);
 		buffer_free(&w->body);
 		memory_free(w);
@@ -98,7 +107,8 @@ disappoint(struct wanting *w, const char *why)
 		                w->keeper & ~KEEPER_OF_USER, why);
 		caller_done(w->caller, 1);
 	}
-	(void)close(w->fd);
+	if (w->fd >= 0)
+		(void)close(w->fd);
 	buffer_free(&w->body);
 	memory_free(w);
 }

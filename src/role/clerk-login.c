@@ -174,10 +174,20 @@ exchange_welcome(struct exchange *e, struct bytes last)
 	struct clerk    *c = clerk_of(e->house);
 	struct admission a = admission_of(e);
 	const char      *why = "account is disabled";
-	enum auth_answer admitted =
-		!e->who.enabled ? AUTH_DISABLED : clerk_admits(c, &a, e->life, &why);
+	enum auth_answer admitted = AUTH_OK;
 
 	e->proved = true;
+	/* A name may be another's by now. */
+	if (e->device != NULL && e->device->account != e->who.account) {
+		admitted = AUTH_BAD;
+		why = "the app password is another account's";
+	} else
+		admitted = !e->who.enabled ? AUTH_DISABLED : clerk_admits(c, &a, e->life, &why);
+	if (admitted == AUTH_OK && e->before != 0) {
+		a.account = e->before;
+		admitted = clerk_admits(c, &a, e->life, &why);
+		a.account = e->who.account;
+	}
 	if (admitted != AUTH_OK) {
 		if (admitted == AUTH_LATER)
 			exchange_later(e, why);
@@ -327,20 +337,31 @@ checks_add(struct clerk *c, struct exchange *e, bool known)
 	c->waiting++;
 }
 
-/* Whether it is an app password of theirs: a lookup, nothing slow. */
 static enum directory_outcome
-exchange_device(struct exchange *e)
+device_of(struct exchange *e, uint64_t account)
 {
 	struct app_password    found;
 	enum directory_outcome o = DIRECTORY_NONE;
 
-	if (e->who.account != 0)
-		o = app_password_find(clerk_of(e->house)->directory, e->who.account, e->password,
-		                      e->life, &found);
+	if (account != 0)
+		o = app_password_find(clerk_of(e->house)->directory, account, e->password, e->life,
+		                      &found);
 	if (o == DIRECTORY_OK) {
 		e->device = arena_take(e->life, sizeof *e->device);
 		*e->device = found;
 	}
+	return o;
+}
+
+/* Whether it is an app password of theirs: a lookup, nothing slow.  By the same name there may be somebody of a back end and an
+   operating-system user; which of the two this is the back ends decide. */
+static enum directory_outcome
+exchange_device(struct exchange *e)
+{
+	enum directory_outcome o = device_of(e, e->who.account);
+
+	if (o == DIRECTORY_NONE && (e->who.account == 0 || *e->who.source != '\0'))
+		o = device_of(e, clerk_system_account(clerk_of(e->house), e->user));
 	return o;
 }
 

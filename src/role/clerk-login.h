@@ -26,6 +26,7 @@ struct exchange {
 	struct timer         *pause;   /* a refusal that waits                      */
 	int64_t               heard_ms; /* when the front said something last       */
 	struct credential     who;
+	uint64_t              before;  /* an account that bounds him, too (clerk-system.c); 0 none */
 	struct bytes          user, password;
 	struct bytes          counted; /* the name the guard counts by              */
 	/* The back ends of credentials (clerk-chain.c). */

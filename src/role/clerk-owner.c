@@ -27,8 +27,8 @@ clerk_of(struct house *h)
 }
 
 /* Once for each, as long as the settings are the same. */
-static bool
-is_news(struct clerk *c, const char *words)
+bool
+clerk_is_news(struct clerk *c, const char *words)
 {
 	if (c->owners_said == NULL)
 		c->owners_said = map_open();
@@ -56,7 +56,7 @@ choose(struct house *h, struct bytes address, struct mail_owner said, int64_t le
 			a,
 			"%.*s: the mailboxes cannot belong to a uid or gid of more than %d bytes",
 			(int)address.len, address.at, NAME_LONGEST);
-		if (is_news(clerk_of(h), words))
+		if (clerk_is_news(clerk_of(h), words))
 			warn_("%s", words);
 		return false;
 	}
@@ -73,7 +73,7 @@ choose(struct house *h, struct bytes address, struct mail_owner said, int64_t le
 			: arena_printf(a, "the smallest that may be is %lld (%s)", (long long)least,
 	                               least == h->common.first_valid_uid ? "first_valid_uid"
 	                                                                  : "virtual_minimum_uid"));
-	if (is_news(clerk_of(h), words))
+	if (clerk_is_news(clerk_of(h), words))
 		warn_("%s", words);
 	return false;
 }
@@ -104,7 +104,8 @@ clerk_owner(struct house *h, struct bytes address, struct bytes fields, struct a
 	*out = NULL;
 	if (clerk_lies_outside(h, address, fields, false))
 		return choose(h, address, said_by(fields, a), h->common.first_valid_uid, a, out);
-	if (credential_field(fields, "uid", &uid) && uid.len > 0 && is_news(clerk_of(h), unused))
+	if (credential_field(fields, "uid", &uid) && uid.len > 0 &&
+	    clerk_is_news(clerk_of(h), unused))
 		note("clerk: %s", unused);
 	return true;
 }
@@ -161,7 +162,7 @@ owner_stands(struct work *w, struct bytes address, uint32_t number, const struct
 	words = arena_printf(w->life, "%.*s: the mailboxes cannot belong to uid %s%s%s: %s",
 	                     (int)address.len, address.at, o->uid, *o->gid != '\0' ? ", gid " : "",
 	                     o->gid, was->wrong);
-	if (is_news(c, words))
+	if (clerk_is_news(c, words))
 		warn_("%s", words);
 	return DIRECTORY_LATER;
 }
@@ -276,7 +277,7 @@ number_of(struct work *w, const char *setting, const struct setting_list *maps,
 	}
 	words = arena_printf(w->life, "recipient %.*s: not found in %s; the mail waits",
 	                     (int)t->address.len, t->address.at, setting);
-	if (is_news(clerk_of(w->house), words))
+	if (clerk_is_news(clerk_of(w->house), words))
 		warn_("%s", words);
 	return DIRECTORY_LATER;
 }
@@ -514,7 +515,7 @@ clerk_owned(struct house *h, const struct credential *who, const struct mail_own
 		*is.gid != '\0' ? ", gid " : "", is.gid, meant->uid,
 		*meant->gid != '\0' ? ", gid " : "", meant->gid, who->address, meant->uid,
 		*meant->gid != '\0' ? ":" : "", meant->gid);
-	if (is_news(c, words))
+	if (clerk_is_news(c, words))
 		warn_("%s", words);
 out:
 	arena_close(&a);

@@ -86,6 +86,35 @@ tell_group(void *ctx, const struct group_row *r)
 	tell(t, true, WORD_GROUP);
 }
 
+static void
+tell_system(void *ctx, const struct system_row *r)
+{
+	struct telling_people *t = ctx;
+	struct clerk          *c = t->house->mine;
+	struct arena          *a = arena_open(NULL);
+	uint64_t               account = DIRECTORY_SYSTEM_ACCOUNT(r->uid);
+
+	/* Somebody else has the uid now; nothing is told of who has none of his own. */
+	if (t->all || (r->gone == 0 && (r->bytes >= 0 || r->messages >= 0) &&
+	               house_keeper_of(t->house, account) == t->index))
+		tell_limits(t, &(struct limits_row){
+				       .account = account,
+				       .name = arena_printf(a, "%s@%s", r->name, c->origin),
+				       .bytes = r->bytes,
+				       .messages = r->messages,
+				       .location = "" });
+	arena_close(&a);
+}
+
+void
+clerk_tell_system(struct house *h, const struct system_row *r)
+{
+	struct telling_people t = { .house = h, .all = true };
+
+	tell_system(&t, r);
+	buffer_free(&t.body);
+}
+
 /* What a keeper that comes must know. */
 void
 clerk_tell_people(struct house *h, uint32_t keeper)
@@ -95,6 +124,7 @@ clerk_tell_people(struct house *h, uint32_t keeper)
 	struct bytes          none = { NULL, 0 };
 
 	(void)directory_limits_each(d, none, tell_limits, &t);
+	(void)directory_system_each(d, tell_system, &t);
 	tell_limits(&t, &(struct limits_row){ .name = "", .location = "" });
 	(void)directory_group_each(d, none, tell_group, &t);
 	buffer_free(&t.body);
@@ -268,6 +298,29 @@ limits_read(struct order *e, struct arena *a, bool is_domain, struct said_limits
 	return 0;
 }
 
+static int
+system_limits(struct order *e, const struct said_limits *s, struct arena *a)
+{
+	struct directory      *d = e->clerk->directory;
+	const char            *name = arena_copy(a, e->first);
+	struct system_row      row;
+	enum directory_outcome o;
+
+	if (s->location != NULL) {
+		caller_complain(
+			e->caller,
+			"mansio: the mail of %s, an operating-system user, lies where home_mailbox or "
+			"mail_spool_directory say\n",
+			name);
+		return 1;
+	}
+	o = directory_system_limits(d, name, s->any[0] ? &s->bytes : NULL,
+	                            s->any[1] ? &s->messages : NULL);
+	if (o == DIRECTORY_OK && (o = directory_system_find(d, e->first, a, &row)) == DIRECTORY_OK)
+		clerk_tell_system(e->house, &row);
+	return order_finish(e, o, "account");
+}
+
 int
 order_set_limits(struct order *e, const char *what)
 {
@@ -279,6 +332,11 @@ order_set_limits(struct order *e, const char *what)
 	enum directory_outcome o = DIRECTORY_OK;
 
 	if (status != 0 || s.tries) {
+		arena_close(&a);
+		return status;
+	}
+	if (e->system) {
+		status = system_limits(e, &s, a);
 		arena_close(&a);
 		return status;
 	}

@@ -50,23 +50,6 @@ options_known(struct order *e, uint32_t from, const char *const *names)
 	return true;
 }
 
-/* Its address as the directory writes it becomes e->first; 0 after saying why. */
-static uint64_t
-account_of(struct order *e, struct arena *a, struct bytes address, int *status)
-{
-	struct credential      who = { 0 };
-	enum directory_outcome o =
-		directory_credential(e->clerk->directory, address, e->clerk->origin, a, &who);
-
-	e->first = address;
-	*status = 0;
-	if (o == DIRECTORY_OK)
-		e->first = bytes_of(who.address);
-	else
-		*status = order_finish(e, o, "account");
-	return o == DIRECTORY_OK ? who.account : 0;
-}
-
 /* ---- moments -------------------------------------------------------------------------- */
 
 /* "90d", "12h", "30m": seconds; 0: it is not that. */
@@ -197,12 +180,10 @@ app_say(void *ctx, const struct app_password *p)
 static int
 app_revoke(struct order *e, uint64_t account, struct bytes name)
 {
-	struct bytes           address = e->first;
 	enum directory_outcome o = app_password_revoke(e->clerk->directory, account, name);
 
 	if (o == DIRECTORY_OK)
-		clerk_sessions_end(e->house, address,
-		                   "An app password of this account was revoked");
+		clerk_account_out(e->house, account, "An app password of this account was revoked");
 	e->first = name;
 	return order_finish(e, o, "app password");
 }
@@ -225,7 +206,7 @@ run_account_app_password(struct order *e)
 			"       mansio account app-password list ADDRESS [--json]\n"
 			"       mansio account app-password revoke ADDRESS NAME|ID\n");
 		status = 2;
-	} else if ((account = account_of(e, a, argument(e, 3), &status)) == 0)
+	} else if ((account = order_account(e, a, argument(e, 3), &status)) == 0)
 		;
 	else if (adds)
 		status = app_add(e, account, name);
@@ -287,8 +268,8 @@ totp_confirm(struct order *e, uint64_t account, struct bytes code)
 		for (int i = 0; i < RECOVERY_CODES; i++)
 			caller_say(e->caller, "%s\n", codes[i]);
 		explicit_bzero(codes, sizeof codes);
-		clerk_sessions_end(e->house, e->first,
-		                   "This account asks for a second factor from now on");
+		clerk_account_out(e->house, account,
+		                  "This account asks for a second factor from now on");
 		return 0;
 	}
 	return o == DIRECTORY_BAD || o == DIRECTORY_NONE ? 1
@@ -324,7 +305,7 @@ run_account_totp(struct order *e)
 	struct arena *a = arena_open(NULL);
 	struct bytes  what = e->first, code = bytes_trim(e->ask->input);
 	int           status;
-	uint64_t      account = account_of(e, a, argument(e, 3), &status);
+	uint64_t      account = order_account(e, a, argument(e, 3), &status);
 
 	if (account == 0)
 		;
@@ -362,13 +343,13 @@ run_account_suspend(struct order *e)
 		;
 	else if (until != NULL && (at = moment_of(until)) == 0)
 		status = moment_wrong(e, "--until", until);
-	else if ((account = account_of(e, a, e->first, &status)) != 0) {
+	else if ((account = order_account(e, a, e->first, &status)) != 0) {
 		status = order_finish(e,
 		                      protection_suspend(e->clerk->directory, account, at,
 		                                         bytes_cut(bytes_of(reason), 0, 200)),
 		                      "account");
 		if (status == 0)
-			clerk_sessions_end(e->house, e->first, "This account was suspended");
+			clerk_account_out(e->house, account, "This account was suspended");
 	}
 	arena_close(&a);
 	return status;
@@ -379,7 +360,7 @@ run_account_resume(struct order *e)
 {
 	struct arena *a = arena_open(NULL);
 	int           status;
-	uint64_t      account = account_of(e, a, e->first, &status);
+	uint64_t      account = order_account(e, a, e->first, &status);
 
 	if (account != 0)
 		status = order_finish(e, protection_resume(e->clerk->directory, account),
@@ -442,14 +423,14 @@ order_set_bounds(struct order *e)
 			e->caller,
 			"mansio: --protocols %s: right would be some of imap,pop3,smtp,submission,sieve,other, or all\n",
 			list);
-	else if ((account = account_of(e, a, e->first, &status)) != 0) {
+	else if ((account = order_account(e, a, e->first, &status)) != 0) {
 		status = order_finish(e,
 		                      protection_bound(e->clerk->directory, account, networks,
 		                                       list != NULL ? &bits : NULL),
 		                      "account");
 		if (status == 0)
-			clerk_sessions_end(e->house, e->first,
-			                   "What this account is allowed was changed");
+			clerk_account_out(e->house, account,
+			                  "What this account is allowed was changed");
 	}
 	arena_close(&a);
 	return status;

@@ -249,14 +249,29 @@ make_accounts(struct work *w, struct resolve_answer *found)
 	return o;
 }
 
+/* How much the account may hold by itself or its domain; -1: neither says. */
+static int64_t
+limit_of(const struct work *w, const struct clerk *c, const struct resolve_target *t)
+{
+	struct system_row row;
+	int64_t           limit;
+
+	if (is_system_account(t->account) &&
+	    directory_system_of(c->directory, system_uid(t->account), w->life, &row) ==
+	            DIRECTORY_OK &&
+	    row.gone == 0 && row.bytes >= 0)
+		return row.bytes;
+	return directory_limit_of(c->directory, t->address, &limit) == DIRECTORY_OK ? limit : -1;
+}
+
 /* What an account would have room for if nothing were in it: its keeper may not have told more yet.
    UINT64_MAX: for any letter that is taken. */
 static uint64_t
-room_at_most(const struct clerk *c, struct bytes address)
+room_at_most(const struct work *w, const struct clerk *c, const struct resolve_target *t)
 {
-	int64_t limit;
+	int64_t limit = limit_of(w, c, t);
 
-	if (directory_limit_of(c->directory, address, &limit) != DIRECTORY_OK || limit < 0)
+	if (limit < 0)
 		limit = c->storage;
 	if (limit == 0 || (c->largest != 0 && c->largest <= limit))
 		return UINT64_MAX;
@@ -271,7 +286,7 @@ look_for_room(const struct work *w, struct clerk *c, struct word_resolved *answe
 	uint64_t all = clerk_total_room(c, answer->target[0].account, answer->target[0].address);
 
 	if (room == UINT64_MAX)
-		room = room_at_most(c, answer->target[0].address);
+		room = room_at_most(w, c, &answer->target[0]);
 	if (all < room)
 		room = all;
 	if (room == UINT64_MAX)

@@ -51,6 +51,8 @@ struct work {
 	uint32_t             owner;
 	struct work         *next_waiting;
 	struct exchange     *exchange;   /* of a first login (clerk-first.c)        */
+	struct order        *order;      /* a command that waits for who is meant (clerk-person.c), */
+	int                (*then)(struct order *); /* and how it goes on           */
 	/* A pass: WAIT when a table must be asked first. */
 	enum directory_outcome (*pass)(struct work *);
 };
@@ -60,6 +62,10 @@ void work_on(struct work *);
 struct resolving resolving_of(struct work *);
 /* As far as this turn goes. */
 enum directory_outcome resolve_in_turns(struct work *, struct resolving *, struct resolve_answer *);
+
+/* ---- clerk-system.c ---- */
+/* The operating-system user of that name, as the system writes it: OK, NONE, WAIT or LATER. */
+enum directory_outcome clerk_system_user(struct work *, struct bytes who, const char **name, uint32_t *uid);
 
 /* ---- clerk-srs.c ---- */
 /* Whom hosts see as the sender of what is forwarded, "" as it was.  OK, LATER, WAIT. */

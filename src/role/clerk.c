@@ -153,6 +153,7 @@ settings_new(struct house *h)
 	clerk_owners_again(h);
 	clerk_changed(h);
 	clerk_sasl_settings(c, h);
+	clerk_system_look(h);
 }
 
 /* Lists in files are part of the rules. */

@@ -58,6 +58,8 @@ struct clerk {
 	struct resolve_rules probing;         /* the same for who only asks about addresses */
 	struct prober       prober;           /* who asks others so              */
 	struct arena       *rules_life;
+	struct timer       *system_look;      /* clerk-system.c                  */
+	struct map         *system_missed;    /* uids that were not there, how often */
 	struct map         *claimed;          /* domains of two settings, that were warned of */
 	struct srs_settings  srs;             /* names for senders of forwarded mail */
 	struct arena       *srs_life;
@@ -80,6 +82,9 @@ struct order {
 	struct bytes           first, second; /* argv[2], argv[3]; "" absent */
 	bool                   json, kick, plain;
 	size_t                 rows;
+	uint64_t               account;       /* whom order_account() or order_finds() found, 0 nobody yet */
+	struct bytes           person;        /* and his address, or an operating-system user's name */
+	bool                   system;        /* he is one                       */
 };
 int order_finish(struct order *, enum directory_outcome, const char *what);      /* the exit status */
 /* Rows of a list: an object of JSON is begun in *b and given away; the end of all. */
@@ -90,11 +95,33 @@ void order_row_say(struct order *, struct buffer *);
 void order_list_end(struct order *);
 /* The sessions of an account end; nothing happens where there are none. */
 void clerk_sessions_end(struct house *, struct bytes address, const char *words);
+void clerk_account_out(struct house *, uint64_t account, const char *words);
+/* clerk-person.c */
+/* Whom the directory has under this name, or as an operating-system user; becomes e->first.  0 after saying why in *status. */
+uint64_t order_account(struct order *, struct arena *, struct bytes address, int *status);
+/* Something is to be said of somebody the directory may not have: true, he is looked for, gets a row, and `then` goes on with the command. */
+bool order_finds(struct order *, int (*then)(struct order *));
+/* clerk-system.c */
+/* Of who logs in by this name, if there is a row of an operating-system user and it stands; 0: none. */
+uint64_t clerk_system_account(struct clerk *, struct bytes user);
+/* What is said of the user who has this name and this uid now: whether he may in, and another account that bounds him, for what was said of
+   his name was said of another uid. */
+struct system_standing { bool enabled; uint64_t before; };
+enum directory_outcome clerk_system_standing(struct clerk *, struct bytes user, uint32_t uid, struct arena *, struct system_standing *out);
+void clerk_system_look(struct house *);
+/* A row of account list; and commands that name him: false, there is no such row.  order_system_is(): he of whom it was said has this uid and
+   name now, and is the same. */
+void order_system_say(void *order, const struct system_row *);
+bool order_system_shown(struct order *);
+bool order_system_deleted(struct order *, int *status);
+bool order_system_is(struct order *, struct bytes uid, struct bytes name, int *status);
 /* clerk-keeper.c: commands for operating-system users' keepers */
 int run_keeper_call(struct order *);
 void clerk_keeper_came(struct house *, uint32_t index);
 bool hear_keeper_absent(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void clerk_keepers_end(struct clerk *);
+/* The sessions of a user whose keeper does not speak with us now end when it does. */
+void clerk_out_wait(struct house *, uint32_t keeper, struct bytes body);
 /* The word waits for a user's keeper that is asked for. */
 void clerk_url_wait(struct house *, uint32_t keeper, struct bytes body, int fd);
 /* clerk-url.c */
@@ -178,6 +205,11 @@ void clerk_apply_fields(struct house *, const char *address, struct bytes fields
 /* Whether the mailboxes lie outside the letter log: by these fields, the domain, mail_location, or virtual_mailbox_base if
    virtual_mailbox_maps have a path. */
 bool clerk_lies_outside(struct house *, struct bytes address, struct bytes fields, bool has_path);
+/* chain_person() in two steps: the name as back ends are asked for it, and one of them. */
+bool chain_user(struct house *, struct bytes address, struct arena *, struct bytes *user);
+enum table_outcome chain_person_at(struct house *, size_t backend, struct lookups *, struct bytes user, struct arena *, struct directory_target *out, bool *unsaid);
+/* clerk-owner.c: whether this was not said yet, as long as the settings are the same. */
+bool clerk_is_news(struct clerk *, const char *words);
 /* clerk-owner.c: to whom the mailboxes are to belong, by these fields or mail_uid; *out NULL: to the keepers' own account.
    False: they cannot; said in the log. */
 bool clerk_owner(struct house *, struct bytes address, struct bytes fields, struct arena *, const struct mail_owner **out);
@@ -187,6 +219,8 @@ void clerk_owned(struct house *, const struct credential *, const struct mail_ow
 bool clerk_owner_is_wrong(struct house *, const struct credential *);
 bool hear_owner_is(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 int run_account_own(struct order *);
+/* clerk-people.c: what an operating-system user may hold */
+void clerk_tell_system(struct house *, const struct system_row *);
 void clerk_tell_limits(struct house *, struct bytes address);          /* clerk-people.c */
 void clerk_owners_tell(struct house *);
 void clerk_owners_again(struct house *);                     /* settings are new */

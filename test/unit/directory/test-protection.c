@@ -55,6 +55,69 @@ end(struct directory **d)
 	(void)rmdir(home);
 }
 
+/* What is said of an operating-system user holds for a name and a uid together. */
+static void
+test_system_users(void **state)
+{
+	struct directory *d;
+	struct arena     *a = arena_open(NULL);
+	const uint64_t joe = DIRECTORY_SYSTEM_ACCOUNT(1000), moved = DIRECTORY_SYSTEM_ACCOUNT(1001);
+	const int64_t  most = 5;
+	const unsigned imap = PROTOCOL_IMAP;
+	char           one[APP_PASSWORD_TEXT];
+	struct app_password got;
+	struct protection   p;
+	struct system_row   row;
+	(void)state;
+
+	(void)begin(&d);
+	HOLDS("nobody", directory_system_find(d, BYTES("joe"), a, &row) == DIRECTORY_NONE);
+	HOLDS("made", directory_system_put(d, "joe", 1000) == DIRECTORY_OK);
+	HOLDS("and found ever after", directory_system_put(d, "joe", 1000) == DIRECTORY_OK);
+	HOLDS("another uid", directory_system_put(d, "joe", 1001) == DIRECTORY_EXISTS);
+	HOLDS("another name", directory_system_put(d, "ann", 1000) == DIRECTORY_EXISTS);
+	HOLDS("limits", directory_system_limits(d, "joe", NULL, &most) == DIRECTORY_OK);
+	HOLDS("disabled", directory_system_enable(d, "joe", false) == DIRECTORY_OK);
+	HOLDS("by uid", directory_system_of(d, 1000, a, &row) == DIRECTORY_OK);
+	SAME("as it was said", bytes_of(row.name), BYTES("joe"));
+	HOLDS("all of it", row.bytes == -1 && row.messages == 5 && !row.enabled && row.gone == 0);
+	HOLDS("bound", protection_bound(d, joe, NULL, &imap) == DIRECTORY_OK);
+	HOLDS("an app password",
+	      app_password_add(d, joe, BYTES("phone"), PROTOCOL_ALL, 0, one) == DIRECTORY_OK);
+
+	HOLDS("renamed", directory_system_is(d, "joe", "joseph", 1000) == DIRECTORY_OK);
+	HOLDS("with all he has", app_password_find(d, joe, bytes_of(one), a, &got) == DIRECTORY_OK);
+	HOLDS("gone", directory_system_is_gone(d, 1000, 77) == DIRECTORY_OK);
+	HOLDS("who comes may be another",
+	      directory_system_put(d, "joseph", 1000) == DIRECTORY_EXISTS);
+	HOLDS("a new uid", directory_system_is(d, "joseph", "joseph", 1001) == DIRECTORY_OK);
+	HOLDS("and he is here",
+	      directory_system_of(d, 1001, a, &row) == DIRECTORY_OK && row.gone == 0);
+	HOLDS("what bounds him goes along", protection_of(d, moved, a, &p) == DIRECTORY_OK &&
+	                                            p.protocols == PROTOCOL_IMAP &&
+	                                            p.app_passwords == 0);
+	HOLDS("and stays with nobody", protection_of(d, joe, a, &p) == DIRECTORY_OK &&
+	                                       p.protocols == 0 && p.app_passwords == 0);
+
+	HOLDS("another", directory_system_put(d, "ann", 1000) == DIRECTORY_OK);
+	HOLDS("her uid is hers",
+	      directory_system_is(d, "joseph", "joseph", 1000) == DIRECTORY_EXISTS);
+	HOLDS("and her name", directory_system_is(d, "joseph", "ann", 1001) == DIRECTORY_EXISTS);
+	HOLDS("forgotten", directory_system_delete(d, "joseph") == DIRECTORY_OK);
+	HOLDS("once", directory_system_delete(d, "joseph") == DIRECTORY_NONE);
+	HOLDS("with what bounded him",
+	      protection_of(d, moved, a, &p) == DIRECTORY_OK && p.protocols == 0);
+	/* An account that is bound to the user has his mail, and keeps what protects it. */
+	HOLDS("bound to her",
+	      directory_account_bind(d, BYTES("eva@example.com"), 1000) == DIRECTORY_OK);
+	HOLDS("and to protocols", protection_bound(d, joe, NULL, &imap) == DIRECTORY_OK);
+	HOLDS("she is forgotten", directory_system_delete(d, "ann") == DIRECTORY_OK);
+	HOLDS("it is not",
+	      protection_of(d, joe, a, &p) == DIRECTORY_OK && p.protocols == PROTOCOL_IMAP);
+	arena_close(&a);
+	end(&d);
+}
+
 static void
 count_one(void *ctx, const struct app_password *p)
 {
@@ -284,4 +347,5 @@ test_networks(void **state)
 	end(&d);
 }
 
-UNIT(test_app_passwords, test_second_factor, test_bounds, test_protocols, test_networks)
+UNIT(test_system_users, test_app_passwords, test_second_factor, test_bounds, test_protocols,
+     test_networks)
