@@ -353,6 +353,7 @@ child_fork(struct child *c)
 	}
 	c->state = CHILD_COMING;
 	c->introduced = 0;
+	c->anew = false;
 	c->started_ms = clock_patient_ms();
 	c->link = link_open(c->all->loop, fd[0], &child_events, c);
 	for (const struct holding *h = c->all->estate->first; h != NULL; h = h->next)
@@ -674,6 +675,18 @@ children_say(struct children *all, unsigned roles, uint16_t word)
 	for (size_t i = 0; i < all->count; i++)
 		if ((roles & FROM(all->child[i].role)) != 0 && all->child[i].link != NULL)
 			link_say(all->child[i].link, word, 0, (struct bytes){ NULL, 0 }, -1);
+}
+
+void
+children_users_anew(struct children *all)
+{
+	for (size_t i = all->pool; i < all->pool + all->users; i++) {
+		struct child *c = &all->child[i];
+		if (c->link == NULL || c->resting)
+			continue;
+		c->anew = true;
+		link_say(c->link, WORD_KEEPER_ANEW, 0, (struct bytes){ NULL, 0 }, -1);
+	}
 }
 
 void

@@ -54,6 +54,7 @@ struct child {
 	bool         started_well;     /* said READY once                   */
 	bool         wanted;           /* resting, and somebody wants it    */
 	bool         resting;          /* told to stop since it may rest    */
+	bool         anew;             /* told to begin anew                */
 };
 /* How it is called: a user's keeper by the uid, an owner's by its place in users/. */
 static inline uint32_t
@@ -100,6 +101,8 @@ void children_reload(struct children *, unsigned roles, const struct estate *bef
 /* One holding that is new, to those who have a right to it; a word without a body to these roles. */
 void children_give(struct children *, const struct holding *);
 void children_say(struct children *, unsigned roles, uint16_t word);
+/* Operating-system users' keepers that run begin anew: directories they are to see are new. */
+void children_users_anew(struct children *);
 void children_stop(struct children *, unsigned roles);
 void children_kill(struct children *, unsigned roles);
 size_t children_alive(const struct children *, unsigned roles);

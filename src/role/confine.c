@@ -179,6 +179,16 @@ add_outside(struct outside *o, struct bytes path)
 		o->count++;
 }
 
+/* A directory that is there; none is made. */
+static void
+add_there(struct outside *o, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		add_outside(o, bytes_of(path));
+}
+
 /* What a name of forward_path begins with, up to where it is another for each user. */
 static struct bytes
 forward_directory(const char *form)
@@ -191,32 +201,26 @@ forward_directory(const char *form)
 static void
 find_forwards(const struct common_settings *common, struct outside *o)
 {
-	struct stat st;
-	char        path[PATH_MAX];
+	char path[PATH_MAX];
 
 	for (size_t i = 0; i < common->forward_path.count; i++) {
 		struct bytes at = forward_directory(common->forward_path.item[i]);
 
-		if (at.len > 1 && bytes_string(bytes_cut(at, 0, at.len - 1), path, sizeof path) &&
-		    stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-			add_outside(o, bytes_of(path));
+		if (at.len > 1 && bytes_string(bytes_cut(at, 0, at.len - 1), path, sizeof path))
+			add_there(o, path);
 	}
 }
 
-/* A user's keeper: what is there of these; nothing is made. */
+/* A user's keeper: what is there of these. */
 static void
 find_outside_of_user(const struct system_user *user, const struct common_settings *common,
                      struct outside *o)
 {
-	const char *paths[] = { user->home, common->mail_spool_directory };
-	struct stat st;
-
 	o->count = 0;
 	if (user->uid < (uint64_t)common->first_valid_uid)
 		return; /* there for pipes alone, and has no mailbox */
-	for (size_t i = 0; i < COUNT(paths); i++)
-		if (stat(paths[i], &st) == 0 && S_ISDIR(st.st_mode))
-			add_outside(o, bytes_of(paths[i]));
+	add_there(o, user->home);
+	add_there(o, common->mail_spool_directory);
 	find_forwards(common, o);
 }
 
@@ -301,17 +305,32 @@ find_outside(enum role role, const struct common_settings *common, struct outsid
 	buffer_free(&path);
 }
 
+static void
+view_of(const struct outside *o, struct buffer *out)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		buffer_add_string(out, o->path[i]);
+		buffer_add_char(out, '\0');
+	}
+}
+
 void
 confine_view(const struct common_settings *common, struct buffer *out)
 {
 	struct outside o;
 
 	find_outside(KEEPER, common, &o);
+	view_of(&o, out);
+}
+
+void
+confine_users_view(const struct common_settings *common, struct buffer *out)
+{
+	struct outside o = { .count = 0 };
+
+	add_there(&o, common->mail_spool_directory);
 	find_forwards(common, &o);
-	for (size_t i = 0; i < o.count; i++) {
-		buffer_add_string(out, o.path[i]);
-		buffer_add_char(out, '\0');
-	}
+	view_of(&o, out);
 }
 
 const char *

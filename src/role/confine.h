@@ -65,6 +65,8 @@ bool confine_become(const struct system_user *, struct buffer *errors);
 bool confine_close(enum role, const struct common_settings *, struct buffer *words, struct buffer *errors);
 /* The directories of mailboxes that a keeper started with these settings has in its view, each with its '\0'. */
 void confine_view(const struct common_settings *, struct buffer *out);
+/* Those that operating-system users' keepers have beside the users' homes, as far as they are there. */
+void confine_users_view(const struct common_settings *, struct buffer *out);
 /* The first of `now` that lies in none of `then`: it is out of reach until keepers are started anew.  NULL: none. */
 const char *confine_unseen(const struct buffer *now, const struct buffer *then);
 /* Where role proxymap or policy must be able to go, before confine_enter(); it lives as long. */

@@ -303,6 +303,8 @@ runner_said(void *house, int bits)
 	}
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		runner_lost(h);
+	else
+		keeper_user_anew(h);
 }
 
 void

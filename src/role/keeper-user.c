@@ -40,6 +40,7 @@ struct user_keeper {
 	char    *text;
 	int      accounts;
 	bool     looked; /* where it lies, and where it should */
+	bool     anew;   /* it is to begin anew                */
 };
 
 /* ---- where ---- */
@@ -425,6 +426,31 @@ keeper_user_done(struct house *h, uint32_t segment)
 	letters_release(keeper_of(h)->letters, segment);
 }
 
+/* ---- another view ---- */
+
+void
+keeper_user_anew(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	if (k->user == NULL || !k->user->anew || h->leaving || map_count(k->handoffs) > 0 ||
+	    house_is_asked(h))
+		return;
+	note("there are new directories for the mail of %s: starting anew", k->user->who->name);
+	h->leaving = true;
+	keeper_card.stop(h);
+}
+
+bool
+hear_keeper_anew(struct house *h)
+{
+	if (keeper_of(h)->user == NULL)
+		return false;
+	keeper_of(h)->user->anew = true;
+	keeper_user_anew(h);
+	return true;
+}
+
 /* ---- nothing to do ---- */
 
 static bool
@@ -462,6 +488,7 @@ look(void *house)
 	int64_t             now = clock_patient_ms();
 
 	timer_set(u->look, LOOK_MS);
+	keeper_user_anew(h);
 	give_up_asking(h);
 	if (is_busy(h))
 		u->busy_ms = now;

@@ -859,6 +859,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
 	case WORD_TABLE_SAID: return debug_heard(ticket, body);
 	case WORD_MAILBOX_IS: return hear_mailbox_is(h, body);
+	case WORD_KEEPER_ANEW: return hear_keeper_anew(h);
 	case WORD_DIRECTORY_NEW:
 		keeper_people_new(h);
 		keeper_user_forget(h);

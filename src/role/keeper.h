@@ -170,6 +170,10 @@ const char *keeper_user_home(const struct keeper *);
 bool keeper_user_knows(struct house *);
 void keeper_user_forget(struct house *);
 bool hear_mailbox_is(struct house *, struct bytes body);
+/* Its view is another now: it ends as soon as nothing is under way that would be done again (commands, of users and of the
+   administrator), and comes anew. */
+bool hear_keeper_anew(struct house *);
+void keeper_user_anew(struct house *);                        /* maybe now */
 void keeper_user_clerk(struct house *, bool here);           /* one came, or is lost */
 const char *keeper_user_text(struct house *);                /* "delivered to maildir" */
 void keeper_user_want(struct house *, bool own, uint64_t size);

@@ -56,10 +56,21 @@ warn_unseen(const struct postmaster *p, const struct common_settings *new, struc
 	if ((path = confine_unseen(&now, &p->view)) != NULL)
 		buffer_printf(
 			warnings,
-			"%s: mailboxes or files of forward_path may lie in %s now, but the keepers that run were started without it: until mansio is restarted, "
-			"mail for accounts there waits in the queue, and they cannot log in\n",
+			"%s: mailboxes may lie in %s from the next start on: restart mansio; until then mail for accounts there waits, and they cannot log in\n",
 			p->file, path);
 	buffer_free(&now);
+}
+
+/* A user's keeper that runs sees a new directory of forward_path or mail_spool_directory when it has begun anew. */
+static void
+look_at_users(struct postmaster *p, const struct common_settings *new)
+{
+	struct buffer now = { 0 };
+
+	confine_users_view(new, &now);
+	p->users_anew = p->users_anew || confine_unseen(&now, &p->users_view) != NULL;
+	buffer_free(&p->users_view);
+	p->users_view = now;
 }
 
 /* What is fixed keeps its value until the next start. */
@@ -125,6 +136,9 @@ reload_others(struct postmaster *p)
 
 	if (p->phase != CLOSING) {
 		children_reload(&p->children, others, p->before);
+		if (p->users_anew)
+			children_users_anew(&p->children);
+		p->users_anew = false;
 		for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 			if ((CHILDREN_AT_TIMES & FROM(role)) != 0)
 				children_want(&p->children, role,
@@ -192,6 +206,7 @@ reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	buffer_free(&p->text);
 	p->text = text;
 	p->house.common = common;
+	look_at_users(p, &common);
 	postmaster_keep_settings(p, s);
 	p->children.text = buffer_bytes(&p->text);
 	reload_begin(p, estate);

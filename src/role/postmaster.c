@@ -132,7 +132,7 @@ child_died(void *ctx, struct child *c, int status)
 	if (WIFSIGNALED(status))
 		warn_("%s %u (process %d) was killed by signal %d (%s)", name, child_number(c),
 		      c->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if ((p->phase != CLOSING && !c->resting && !child_is_idle(c)) ||
+	else if ((p->phase != CLOSING && !c->resting && !c->anew && !child_is_idle(c)) ||
 	         WEXITSTATUS(status) != 0)
 		warn_("%s %u (process %d) ended with status %d", name, child_number(c), c->pid,
 		      WEXITSTATUS(status));
@@ -329,6 +329,7 @@ open_house(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	if (p->estate == NULL)
 		estate_unlock(common);
 	confine_view(common, &p->view);
+	confine_users_view(common, &p->users_view);
 	return p->estate != NULL;
 }
 
@@ -375,6 +376,7 @@ forget(struct postmaster *p)
 	}
 	buffer_free(&p->text);
 	buffer_free(&p->view);
+	buffer_free(&p->users_view);
 	memory_free(p);
 }
 

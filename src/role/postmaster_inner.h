@@ -19,8 +19,8 @@ struct generation {
 	struct generation *earlier;
 	struct settings   *settings;
 };
-struct inquiry;                           /* a `mansio status` that waits  */
-struct reloader;                          /* a `mansio reload` that waits  */
+struct inquiry;  /* a `mansio status` that waits  */
+struct reloader; /* a `mansio reload` that waits  */
 
 struct postmaster {
 	struct house        house; /* its loop, settings and common ones    */
@@ -35,8 +35,10 @@ struct postmaster {
 	struct timer       *stage_timer, *watchdog, *syslog_look;
 	struct table_watch *tables;
 	struct inquiry     *inquiries;
-	struct caller      *stopper; /* waits until we are gone               */
-	struct buffer       view;    /* confine_view() at the start           */
+	struct caller      *stopper;    /* waits until we are gone               */
+	struct buffer       view;       /* confine_view() at the start           */
+	struct buffer       users_view; /* confine_users_view() as of the last reload */
+	bool                users_anew; /* and what is new in it                */
 	struct reloader    *reloaders;
 	struct timer       *reload_timer;
 	uint32_t            tickets, reload_ticket;
@@ -48,22 +50,25 @@ struct postmaster {
 
 /* postmaster.c */
 void postmaster_stop(struct postmaster *, const char *why);
-void postmaster_open_journal(struct postmaster *);        /* as the estate and the settings say */
+void postmaster_open_journal(struct postmaster *); /* as the estate and the settings say */
 
 /* postmaster-settings.c: text, settings and the common ones, all checked; NULL with words. */
 struct settings *postmaster_read(const char *file, struct buffer *text, struct common_settings *,
                                  struct buffer *errors, struct buffer *warnings);
-void postmaster_keep_settings(struct postmaster *, struct settings *);
+void             postmaster_keep_settings(struct postmaster *, struct settings *);
 
 /* postmaster-reload.c */
-unsigned reload_roles_wanted(const struct postmaster *);  /* of CHILDREN_AT_TIMES, those that the settings give something to do */
-void reload_next(void *postmaster);                       /* whoever was told has answered, or is too late */
-void reload_begin(struct postmaster *, struct estate *);  /* the estate is new; the signer is the first to be told */
+unsigned reload_roles_wanted(
+	const struct postmaster
+		*); /* of CHILDREN_AT_TIMES, those that the settings give something to do */
+void reload_next(void *postmaster); /* whoever was told has answered, or is too late */
+void reload_begin(struct postmaster *,
+                  struct estate *); /* the estate is new; the signer is the first to be told */
 /* Of one that is under way everybody is told before the next begins.  Who waits for it goes on waiting: not before
    all have answered is it in force. */
 void reload_hurry(struct postmaster *);
 bool reload_and_tell(struct postmaster *, struct buffer *errors, struct buffer *warnings);
-void reload_await(struct postmaster *, struct caller *);  /* who is answered when it is in force */
+void reload_await(struct postmaster *, struct caller *); /* who is answered when it is in force */
 
 /* postmaster-asked.c */
 void postmaster_asked(struct house *, struct caller *, const struct word_ask *);

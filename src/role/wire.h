@@ -47,6 +47,7 @@ extern const char *const role_names[ROLES];
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
 	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)|FROM(LOGIN)|FROM(KEEPER), FROM(POSTMASTER)) /* -: it will come by PEER */ \
 	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
+	X(KEEPER_ANEW,    FROM(POSTMASTER), FROM(KEEPER))      /* a user's keeper: what it is to see is another now; it begins anew */ \
 	X(OWNER,          FROM(CLERK), FROM(POSTMASTER))       /* number, uid, gid: mailboxes of virtual users belong to them */ \
 	X(OWNER_IS,       FROM(POSTMASTER), FROM(CLERK))       /* number, why they cannot belong to him; "": they can */ \
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \

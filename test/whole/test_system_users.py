@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Operating-system users are mail users: a keeper under their uid, their own Maildir or mbox, read by their own programs."""
 
+import imaplib
 import mailbox
 import os
 import pathlib
@@ -10,6 +11,7 @@ import shutil
 import signal
 import smtplib
 import subprocess
+import tempfile
 
 import pytest
 
@@ -568,6 +570,49 @@ def test_forward_gives_it_to_others_and_to_the_mailbox(served, user):
                  box.search(None, "SUBJECT", "onward")[1] == [b"1"])
     wait_for(lambda: "status=sent (forwarded)" in demo.log() and "is empty" in demo.command("queue", "list").stdout)
     assert len(user.maildir()) == 1 and len(mailbox.mbox(user.home / "kept")) == 1
+
+
+def test_a_new_directory_of_forward_path_counts_from_the_reload_on(served, user):
+    """The user's keeper runs, with a reader, and begins anew; a command that is under way is not executed twice."""
+    elsewhere = pathlib.Path(tempfile.mkdtemp(prefix="mansio-forwards-", dir="/var/tmp"))
+    elsewhere.chmod(0o755)
+    slow = user.write("slow", "#!/bin/sh\ncat > /dev/null\necho one >> $HOME/runs\nsleep 3\n", 0o700)
+    try:
+        demo = served(home_mailbox="Maildir/", allow_mail_to_commands="forward")
+        demo.send(letter("before"))
+        lands_in(user.maildir)
+        keeper = keeper_of(demo, user)
+        reader = demo.imap()
+        reader.select()
+        for text, where in ((f"|{slow}\n", user.home / ".forward"), ("jack@example.com\n", elsewhere / user.name)):
+            where.write_text(text)
+            os.chown(where, user.uid, user.entry.pw_gid)
+        demo.send(letter("of the slow one"))
+        wait_for((user.home / "runs").exists)
+        with open(demo.config, "a") as f:
+            f.write(f"forward_path = {elsewhere}/$user, $home/.forward\n")
+        said = demo.command("reload")
+        assert "restart" not in said.stdout + said.stderr
+        wait_for(lambda: f"delivered to command: {slow}" in demo.log())
+        wait_for(lambda: keeper_of(demo, user) not in (None, keeper))
+        demo.send(letter("behind"))
+        assert demo.find("behind", "jack")
+        assert (user.home / "runs").read_text() == "one\n" and len(user.maildir()) == 1
+        with pytest.raises((OSError, imaplib.IMAP4.error)):
+            reader.noop()
+        assert f"{user.name}: starting anew" in demo.log() and "ended with status" not in demo.log()
+    finally:
+        shutil.rmtree(elsewhere)
+
+
+def test_a_new_place_of_mailboxes_is_told_of_in_one_sentence(served, user):
+    demo = served()
+    with open(demo.config, "a") as f:
+        f.write(f"virtual_mailbox_base = /var/tmp/mansio-none-{user.name}\n")
+    said = demo.command("reload")
+    told = [line for line in (said.stdout + said.stderr).splitlines() if "mansio-none" in line]
+    assert told == [f"{demo.config}: mailboxes may lie in /var/tmp/mansio-none-{user.name} from the next start on: restart mansio; "
+                    "until then mail for accounts there waits, and they cannot log in"]
 
 
 def test_forward_to_oneself_ends_in_the_mailbox(served, user):
