@@ -237,6 +237,9 @@ ROWS = {
     "twenty": BAD * 20,
     "twenty after one understood": BAD * 19 + b"x NOOP\r\n" + BAD * 20,
     "twenty of arguments": b"x LIST\r\n" * 20,
+    "thirty that need a mailbox": b"x FETCH 1 FLAGS\r\n" * 30 + b"x LOGOUT\r\n",
+    "one that needs a mailbox between them": BAD * 19 + b"x CHECK\r\n" + BAD * 20 + b"x LOGOUT\r\n",
+    "behind a SELECT that failed": b"x SELECT nowhere\r\n" + b"x UID FETCH 1:* FLAGS\r\nx STORE 1 +FLAGS (a)\r\n" * 15 + b"x CLOSE\r\nx LOGOUT\r\n",
 }
 
 

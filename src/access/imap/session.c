@@ -354,8 +354,8 @@ count_command(struct imap *s, bool bad)
 		imap_bye(s, "Too many invalid IMAP commands.", "Too many invalid IMAP commands.");
 }
 
-void
-imap_complain(struct imap *s, struct bytes line, const char *words)
+static void
+say_bad(struct imap *s, struct bytes line, const char *words)
 {
 	struct scan  r = scan_of(line);
 	struct bytes tag = scan_while(&r, is_tag_char);
@@ -363,6 +363,12 @@ imap_complain(struct imap *s, struct bytes line, const char *words)
 	if (tag.len == 0 || tag.len > 64 || !scan_skip(&r, ' '))
 		tag = BYTES("*");
 	stream_printf(s->stream, "%.*s BAD %s\r\n", (int)tag.len, tag.at, words);
+}
+
+void
+imap_complain(struct imap *s, struct bytes line, const char *words)
+{
+	say_bad(s, line, words);
 	count_command(s, true);
 }
 
@@ -383,6 +389,8 @@ unknown(bool uid, size_t at, char *words, size_t room)
 	return words;
 }
 
+static const char no_mailbox[] = "No mailbox selected.";
+
 /* Why this command cannot stand here; NULL: it can. */
 static const char *
 misplaced(const struct imap *s, const struct imap_command *command, bool uid)
@@ -390,7 +398,7 @@ misplaced(const struct imap *s, const struct imap_command *command, bool uid)
 	if (command->in == NOWHERE)
 		return "Already logged in.";
 	if (s->view == NULL && !(command->in & IN_AUTHENTICATED))
-		return "No mailbox selected.";
+		return no_mailbox;
 	if (s->uidonly && !uid && (command->effect & HAS_UID_FORM) &&
 	    !(command->effect & ONLY_UID_WITH_SET))
 		return NUMBERS_ARE_PAST;
@@ -477,7 +485,9 @@ imap_begin(struct imap *s, struct bytes line)
 			return;
 	}
 	if (there) {
-		imap_complain(s, line, wrong);
+		/* It may be one of many that were sent behind a SELECT that failed: as with Dovecot it is understood, and no reason to say BYE. */
+		say_bad(s, line, wrong);
+		count_command(s, wrong != no_mailbox);
 		command_over(s);
 	}
 	if (letter && !waits && s->end == NULL)

@@ -153,6 +153,16 @@ static const struct answer_case answers[] = {
 	{ "Dovecot: a command that is understood ends a row of bad ones",
 	  "x\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\n"
 	  "a NOOP\r\nx\r\nx\r\nx\r\nx\r\nx\r\nb NOOP\r\n", "b OK" },
+	{ "Dovecot: what needs a mailbox, and there is none, is no invalid command",
+	  "a FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\n"
+	  "a FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\n"
+	  "a FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\n"
+	  "a FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\n"
+	  "a FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\na FETCH 1 FLAGS\r\n"
+	  "b NOOP\r\n", "b OK" },
+	{ "and it ends a row of bad ones",
+	  "x\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\n"
+	  "a FETCH 1 FLAGS\r\nx\r\nb NOOP\r\n", "b OK" },
 	{ "a literal too big is refused before it comes", "a LIST \"\" {70000}\r\nb NOOP\r\n", "a BAD [TOOBIG]" },
 	{ "and the session goes on", "a LIST \"\" {70000}\r\nb NOOP\r\n", "b OK" },
 	{ "rfc7888:4 too big to be skipped", "a LIST \"\" {99999999999+}\r\n", "* BYE [TOOBIG]" },
