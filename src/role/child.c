@@ -162,6 +162,29 @@ introduce(struct child *a, struct child *b)
 	(void)close(fd[1]);
 }
 
+/* All keepers beyond the pool together may keep as much in memory as one of the pool: each is told its part.  It is a power of two,
+   so that few words are said where many come and go. */
+static void
+tell_shares(struct children *all, const struct child *new)
+{
+	uint32_t at_work = 0, shares = 1;
+	bool     other;
+
+	for (size_t i = all->pool; i < all->count; i++)
+		at_work += all->child[i].state == CHILD_WORKING;
+	while (shares < at_work)
+		shares *= 2;
+	other = shares != all->shares;
+	all->shares = shares;
+	for (size_t i = all->pool; i < all->count && !all->stopping; i++) {
+		struct child *c = &all->child[i];
+		if (c->link == NULL || c->state != CHILD_WORKING || (!other && c != new))
+			continue;
+		pack_u32(link_begin(c->link, WORD_SHARE, 0), shares);
+		link_end(c->link);
+	}
+}
+
 static bool hear_proxymap_want(struct child *, uint32_t ticket, struct bytes body);
 static bool hear_keeper_want(struct child *, uint32_t ticket, struct bytes body);
 static bool hear_keeper_rest(struct child *, uint32_t ticket, struct bytes body);
@@ -178,6 +201,8 @@ hear_ready(struct child *c, uint32_t ticket, struct bytes body)
 	memory_free(c->cage);
 	c->cage = text_copy(body);
 	c->all->events->ready(c->all->ctx, c);
+	if (is_of_user(c))
+		tell_shares(c->all, c);
 	for (size_t i = 0; i < c->all->pool && is_of_user(c); i++)
 		introduce(c, &c->all->child[i]);
 	return true;
@@ -630,8 +655,10 @@ child_bury(struct child *c, int status)
 		start_later(c);
 	c->all->events->died(c->all->ctx, c, status);
 	c->pid = 0;
-	if (is_of_user(c))
+	if (is_of_user(c)) {
+		tell_shares(c->all, NULL);
 		bury_of_user(c, status);
+	}
 }
 
 void

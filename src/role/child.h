@@ -80,6 +80,7 @@ struct children {
 	struct child *child;
 	size_t        count, pool;     /* the first of them are always there */
 	size_t        users;           /* places behind those for operating-system users' keepers */
+	uint32_t      shares;          /* as they were told last          */
 	const struct common_settings *common;
 	struct bytes  text;            /* of main.cf                        */
 	const struct estate *estate;

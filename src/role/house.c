@@ -305,6 +305,14 @@ hear_keeper_anew(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	       m->card->hear(&m->house, POSTMASTER, 0, WORD_KEEPER_ANEW, ticket, body, -1);
 }
 
+static bool
+hear_share(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)fd;
+	return !m->working || m->left ||
+	       m->card->hear(&m->house, POSTMASTER, 0, WORD_SHARE, ticket, body, -1);
+}
+
 /* clang-format off */
 static const struct order {
 	enum word word;
@@ -321,6 +329,7 @@ static const struct order {
 	{ WORD_KEEPER_NOT, false, hear_keeper_not },
 	{ WORD_OWNER_IS,   false, hear_owner_is },
 	{ WORD_KEEPER_ANEW, false, hear_keeper_anew },
+	{ WORD_SHARE,      false, hear_share    },
 };
 /* clang-format on */
 

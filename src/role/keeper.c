@@ -47,7 +47,7 @@ static const struct setting rows[] = {
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
 	{ "mbox_write_locks", SETTING_LIST, AT(write_locks), "dotlock fcntl", "The locks an mbox is written under, in the order they are taken.", .since = "0.2" },
 	{ "search_index", SETTING_BOOL, AT(search_index), "yes", "Whether an index of the text of all mail, for SEARCH, and a file of the digests of each mailbox's letters, for FETCH of many, are made in the background.", .since = "0.1" },
-	{ "search_memory", SETTING_SIZE, AT(search_memory), "512M", "How much of what SORT, THREAD and SEARCH ask of every message each keeper may keep in memory while nobody asks.", .since = "0.1" },
+	{ "search_memory", SETTING_SIZE, AT(search_memory), "512M", "How much of what SORT, THREAD and SEARCH ask of every message each keeper may keep in memory while nobody asks; those of operating-system users and of owners keep as much together.", .since = "0.1" },
 };
 /* clang-format on */
 #undef AT
@@ -687,6 +687,7 @@ configs(struct house *h, struct imap_config *imap, struct pop3_config *pop3)
 	    !mbox_lock_order(true, k->rows.write_locks.item, k->rows.write_locks.count))
 		warn_("mbox_read_locks and mbox_write_locks are lists of dotlock, fcntl and flock");
 	imap->message_size_limit = (uint64_t)k->rows.append_most;
+	imap->rows.answers_most /= k->shares;
 }
 
 static void
@@ -695,7 +696,7 @@ settings_to_store(struct house *h)
 	struct keeper *k = keeper_of(h);
 
 	text_wanted(k->store, k->rows.search_index);
-	columns_memory_most(k->store, (size_t)k->rows.search_memory);
+	columns_memory_most(k->store, (size_t)k->rows.search_memory / k->shares);
 	store_room_keep((uint64_t)h->common.queue_minfree);
 }
 
@@ -712,6 +713,25 @@ keeper_reload(struct house *h)
 	keeper_limits_again(h);
 	keeper_user_forget(h);
 	keeper_pipes_forget(keeper_of(h));
+}
+
+/* There are more of us, or fewer. */
+static bool
+hear_share(struct house *h, struct bytes body)
+{
+	struct keeper     *k = keeper_of(h);
+	struct unpack      u = unpack_of(body);
+	uint32_t           shares = unpack_u32(&u);
+	struct imap_config imap;
+	struct pop3_config pop3;
+
+	if (!unpack_done(&u) || shares == 0)
+		return false;
+	k->shares = shares;
+	configs(h, &imap, &pop3);
+	settings_to_store(h);
+	imap_service_config(k->imap, &imap);
+	return true;
 }
 
 /* The directory of all accounts is the keepers' to make: whichever comes first. */
@@ -755,6 +775,7 @@ keeper_start(struct house *h)
 	int                accounts, letters;
 
 	h->mine = k;
+	k->shares = 1;
 	k->scratch = arena_open(NULL);
 	k->sessions = map_open();
 	k->callers = map_open();
@@ -858,6 +879,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_WHO_IS: return hear_who_is(h, ticket, body);
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
 	case WORD_TABLE_SAID: return debug_heard(ticket, body);
+	case WORD_SHARE: return hear_share(h, body);
 	case WORD_MAILBOX_IS: return hear_mailbox_is(h, body);
 	case WORD_KEEPER_ANEW: return hear_keeper_anew(h);
 	case WORD_DIRECTORY_NEW:
@@ -947,8 +969,8 @@ keeper_status(struct house *h, uint32_t *connections, struct buffer *text)
 	struct keeper *k = keeper_of(h);
 
 	*connections = (uint32_t)(imap_service_count(k->imap) + pop3_service_count(k->pop3));
-	buffer_printf(text, "imap=%zu pop3=%zu", imap_service_count(k->imap),
-	              pop3_service_count(k->pop3));
+	buffer_printf(text, "imap=%zu pop3=%zu kept=%zu share=%u", imap_service_count(k->imap),
+	              pop3_service_count(k->pop3), imap_service_kept(k->imap), k->shares);
 }
 
 const struct role_card keeper_card = {

@@ -459,6 +459,40 @@ def test_owners_keepers_leave_room_for_users_and_have_their_own(place):
         assert len(list((place / "vmail/example.com/eva").glob("new/*"))) == 1
 
 
+def test_all_owners_keepers_together_keep_as_much_in_memory_as_one(place):
+    """imap_answer_memory holds for each keeper of the pool; of owners and users there may be hundreds."""
+    names, room = [f"user{n}@example.com" for n in range(4)], 96 << 10
+    backends = users(place, *((name, f"{UID + n}:{GID}") for n, name in enumerate(names)))
+    shared(place / "vmail")
+    shared(place / "vmail/example.com")
+    with village(**kept(place, auth_backends=backends, imap_answer_memory=f"{room}", user_keeper_idle_time="2s")) as house:
+        def fact(key):
+            return [int(p["facts"].get(key, 0)) for p in house.status() if p["role"] == "keeper" and p["uid"] in range(UID, UID + len(names))]
+
+        def reads(name, number):
+            send(house, name)
+            wait_for(house.queue_is_empty)
+            at = place / "vmail/example.com" / name.split("@")[0]
+            for n in range(300):
+                letter = at / f"cur/1{n:09}.made.here:2,S"
+                letter.write_text(f"From: somebody@far.example\nSubject: letter {n} {'x' * 300}\n\nHello.\n")
+                os.chown(letter, UID + number, GID)
+            c = reader(house, name)
+            wait_for(lambda: c.select("INBOX")[1] == [b"301"])
+            assert len(c.fetch("1:*", "(ENVELOPE)")[1]) == 301
+            return c
+        sessions = [reads(names[0], 0)]
+        assert fact("share") == [1] and room // 2 < fact("kept")[0] <= room
+        sessions += [reads(name, n) for n, name in enumerate(names) if n > 0]
+        wait_for(lambda: fact("share") == [4] * 4)
+        assert max(fact("kept")) <= room // 4 and sum(fact("kept")) <= room
+        for c in sessions[1:]:
+            c.logout()
+        wait_for(lambda: fact("share") == [1])                  # the others have left
+        assert len(sessions[0].fetch("1:*", "(ENVELOPE)")[1]) == 301
+        wait_for(lambda: fact("kept")[0] > room // 4)
+
+
 def test_the_check_of_settings_tells_who_could_not_have_his_mail(place):
     (place / "gids").write_text("info@virtual.example root\nsales@virtual.example 5001\n")
     backends = users(place, (ADAM, f"{UID}:{GID}"), (EVA, "nobody-at-all:"), ("carl@example.com", "33:33"), ("dora@example.com", f"{UID}:0"))

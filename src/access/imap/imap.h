@@ -193,6 +193,7 @@ void   imap_service_each(struct imap_service *,
                          void (*each)(void *ctx, uint32_t ticket, const struct access_facts *, const char *state), void *ctx);
 void   imap_service_groups(struct imap_service *, void (*groups)(void *ctx, struct access_facts *, struct arena *), void *ctx);
 size_t imap_service_count(const struct imap_service *);
+size_t imap_service_kept(const struct imap_service *);      /* bytes of answers that may be said again */
 int64_t imap_service_served(const struct imap_service *);
 void   imap_open(struct imap_service *, int fd, const struct access_facts *, uint32_t ticket);
 

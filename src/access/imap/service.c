@@ -32,7 +32,7 @@ static const struct setting imap_rows[] = {
 	{ "imap_server_comment", SETTING_TEXT, AT(comment), "",
 	  "What METADATA tells as /shared/comment of the server; empty: nothing.", .since = "0.1" },
 	{ "imap_answer_memory", SETTING_SIZE, AT(answers_most), "4%",
-	  "Most memory of a keeper for what FETCH has said of messages (envelopes, structures, header fields) and may say again, for some minutes; 4% is a part of the machine's memory. 0: none.", "memory", 0, 64LL << 30, "0.1" },
+	  "Most memory of a keeper for what FETCH has said of messages (envelopes, structures, header fields) and may say again, for some minutes; those of operating-system users and of owners keep as much together. 4% is a part of the machine's memory. 0: none.", "memory", 0, 64LL << 30, "0.1" },
 	{ "imap_unauthenticate", SETTING_BOOL, AT(unauthenticate), "yes",
 	  "Whether a client may log in as somebody else on the same connection (UNAUTHENTICATE, rfc8437). no is right behind a proxy that decides who may log in: it does not see the second login.", .since = "0.7" },
 	{ "imap_message_limit", SETTING_NUMBER, AT(message_limit), "1000000",
@@ -170,6 +170,12 @@ size_t
 imap_service_count(const struct imap_service *v)
 {
 	return v == NULL ? 0 : v->guests.count;
+}
+
+size_t
+imap_service_kept(const struct imap_service *v)
+{
+	return v == NULL ? 0 : answers_memory(v->answers);
 }
 
 int64_t

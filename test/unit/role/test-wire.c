@@ -246,6 +246,8 @@ static const struct mouth_case {
 	{ "and not to the signer", WORD_ASK, COMMAND, SIGNER, false },
 	{ "nor tells roles to stop", WORD_STOP, COMMAND, QUEUE, false },
 	{ "a role does not stop another", WORD_STOP, QUEUE, KEEPER, false },
+	{ "the postmaster says what a keeper may keep", WORD_SHARE, POSTMASTER, KEEPER, true },
+	{ "a keeper says it to no other", WORD_SHARE, KEEPER, KEEPER, false },
 	{ "every role is ready", WORD_READY, SIGNER, POSTMASTER, true },
 	{ "no word", WORD_NONE, POSTMASTER, QUEUE, false },
 	{ "beyond the last", WORD_COUNT, POSTMASTER, QUEUE, false },
