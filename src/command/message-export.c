@@ -19,6 +19,7 @@
 #include "access/imap/write.h"
 #include "base/map.h"
 #include "command/message.h"
+#include "command/settling.h"
 #include "message/date.h"
 
 enum { PATH_ROOM = 4096, SAY_EVERY = 100, WRITE_AT = 64 << 10, LETTERS = 26, LINE_MOST = 64 << 10 };
@@ -46,6 +47,7 @@ struct export
 	bool                        body, inside; /* mbox: behind the header; within a long line */
 	int                         fd, why;
 	char                        file[PATH_ROOM]; /* under way                       */
+	struct settling             settling;        /* Maildir, eml: of this mailbox   */
 	struct buffer               out;
 	/* the letter */
 	uint32_t      uid;
@@ -112,6 +114,19 @@ open_new(struct export *w, const char *path)
 {
 	w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return w->fd >= 0 || fail(w, path);
+}
+
+/* Under its name stands a letter that is on the disk: a later run leaves it out. */
+static bool
+name_later(struct export *w, const char *to)
+{
+	return settling_add(&w->settling, w->file, to) || fail(w, to);
+}
+
+static bool
+settle(struct export *w)
+{
+	return settling_end(&w->settling) || fail(w, w->place);
 }
 
 /* The letter is whole; it keeps the time it came. */
@@ -241,7 +256,8 @@ maildir_enter(struct export *w)
 
 	maildir_name(w->chosen->mailbox, name, sizeof name);
 	(void)snprintf(w->place, sizeof w->place, "%.2800s%.1200s", w->root, name);
-	if (!make_maildir(w, w->root) || !make_maildir(w, w->place))
+	if (!make_maildir(w, w->root) || !make_maildir(w, w->place) ||
+	    (!settling_begin(&w->settling, w->place) && !fail(w, w->place)))
 		return false;
 	read_keywords(w);
 	(void)snprintf(path, sizeof path, "%.4080s/cur", w->place);
@@ -317,7 +333,13 @@ maildir_end(struct export *w)
 	maildir_base(w, base, sizeof base);
 	maildir_letters(w, letters);
 	(void)snprintf(to, sizeof to, "%.3700s/cur/%s:2,%s", w->place, base, letters);
-	return rename(w->file, to) == 0 || fail(w, to);
+	return name_later(w, to);
+}
+
+static bool
+maildir_leave(struct export *w)
+{
+	return write_keywords(w) && settle(w);
 }
 
 /* ---- .eml: the bytes as they are ---- */
@@ -345,7 +367,10 @@ eml_enter(struct export *w)
 	level_names(w->chosen->mailbox, levels, sizeof levels);
 	(void)snprintf(w->place, sizeof w->place, "%.2800s%s%s", w->root, inbox ? "" : "/",
 	               inbox ? "" : levels);
-	return make_directories(w, w->place) && learn_names(w, w->place, '.');
+	if (!make_directories(w, w->place))
+		return false;
+	return (settling_begin(&w->settling, w->place) || fail(w, w->place)) &&
+	       learn_names(w, w->place, '.');
 }
 
 static bool
@@ -369,7 +394,7 @@ eml_end(struct export *w)
 	if (!close_file(w))
 		return false;
 	(void)snprintf(to, sizeof to, "%.*s", (int)strlen(w->file) - 4, w->file);
-	return rename(w->file, to) == 0 || fail(w, to);
+	return name_later(w, to);
 }
 
 static bool
@@ -404,7 +429,7 @@ mbox_leave(struct export *w)
 	if (w->why != 0)
 		return fail(w, w->file);
 	(void)snprintf(to, sizeof to, "%.*s", (int)strlen(w->file) - 4, w->file);
-	return rename(w->file, to) == 0 || fail(w, to);
+	return (rename(w->file, to) == 0 || fail(w, to)) && (settling_above(to) || fail(w, to));
 }
 
 static bool
@@ -528,9 +553,9 @@ mbox_end(struct export *w)
 /* ---- the table ---- */
 
 static const struct export_format formats[] = {
-	{ "maildir", maildir_enter, maildir_begin, maildir_put, maildir_end, write_keywords },
+	{ "maildir", maildir_enter, maildir_begin, maildir_put, maildir_end, maildir_leave },
 	{ "mbox", mbox_enter, mbox_begin, mbox_put, mbox_end, nothing },
-	{ "eml", eml_enter, eml_begin, put_out, eml_end, nothing },
+	{ "eml", eml_enter, eml_begin, put_out, eml_end, settle },
 };
 
 /* ---- letters ---- */
@@ -701,6 +726,7 @@ export_run(struct call *c, struct export *w, struct selection *s)
 		(void)printf("%" PRIu64 " written, %" PRIu64 " there already\n", w->written,
 		             w->left_out);
 	map_close(&w->there);
+	settling_close(&w->settling);
 	buffer_free(&w->line);
 	buffer_free(&w->out);
 	buffer_free(&w->flags);
@@ -713,7 +739,7 @@ int
 message_export(struct call *c)
 {
 	static char *const everything[] = { (char *)(uintptr_t) "all" };
-	struct export w = { .fd = -1 };
+	struct export w = { .fd = -1, .settling = { .disk = -1 } };
 	struct selection s = { .each = export_chosen, .ctx = &w };
 	const char      *format = NULL;
 	bool             all;
