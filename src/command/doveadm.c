@@ -34,7 +34,7 @@ const struct command command_doveadm = {
 		"doveadm mailbox mutf7 [-7] NAME ...\n"
 		"doveadm [-f FORM] quota get|recalc [-u USER | -A]\n"
 		"doveadm acl get|rights|set|add|remove|delete|recalc [-u USER | -A] MAILBOX [ID [RIGHT ...]]\n"
-		"doveadm import [-u USER] maildir:PATH|mbox:PATH PARENT all\n"
+		"doveadm import [-u USER] maildir:PATH|mbox:PATH PARENT QUERY\n"
 		"doveadm backup [-R | -m MAILBOX] [-u USER] maildir:PATH\n"
 		"doveadm sync -1 [-R | -m MAILBOX] [-u USER] maildir:PATH\n"
 		"doveadm [-f FORM] batch [-u USER | -A] SEP COMMAND ... [SEP COMMAND ...]\n"
@@ -195,13 +195,31 @@ do_rescan(struct dove *d, const char *verb)
 	                                             NULL });
 }
 
-/* maildir:PATH[:...] or mbox:PATH[:...], PARENT or "", all */
+/* As query_read() splits it again. */
+static void
+one_word(int argc, char *const *argv, struct buffer *out)
+{
+	for (int i = 0; i < argc; i++) {
+		buffer_add_string(out, argc > 1 ? "\"" : "");
+		for (const char *c = argv[i]; *c != '\0'; c++) {
+			if (argc > 1 && (*c == '"' || *c == '\\'))
+				buffer_add_char(out, '\\');
+			buffer_add_char(out, *c);
+		}
+		buffer_add_string(out, argc > 1 ? "\" " : " ");
+	}
+	buffer_add_char(out, '\0');
+}
+
+/* maildir:PATH[:...] or mbox:PATH[:...], PARENT or "", a query */
 static int
 do_import(struct dove *d, const char *verb)
 {
-	const char  *into = d->argv[1];
-	struct bytes path = bytes_of(d->argv[0]), kind;
-	char         plain[4096];
+	const char   *into = d->argv[1];
+	struct bytes  path = bytes_of(d->argv[0]), kind;
+	char          plain[4096];
+	struct buffer query = { 0 };
+	int           status;
 
 	(void)verb;
 	if (!bytes_split(&path, ':', &kind) ||
@@ -209,14 +227,16 @@ do_import(struct dove *d, const char *verb)
 		return (void)doveadm_usage("import reads maildir:PATH and mbox:PATH, not ",
 		                           d->argv[0]),
 		       COMMAND_WRONG;
-	if (d->argc != 3 || strcasecmp(d->argv[2], "all") != 0)
-		return doveadm_usage("import takes all: of a query it knows only that word", "");
 	if (!bytes_split(&path, ':', &kind) || !bytes_string(kind, plain, sizeof plain))
 		return doveadm_usage("that path is too long: ", d->argv[0]);
-	return doveadm_run_as(d, &command_message,
-	                      (const char *const[]){ "message", "import", d->who, plain, "--quiet",
-	                                             *into != '\0' ? "--mailbox" : NULL, into,
-	                                             "--inbox", NULL });
+	one_word(d->argc - 2, d->argv + 2, &query);
+	status = doveadm_run_as(d, &command_message,
+	                        (const char *const[]){ "message", "import", d->who, plain,
+	                                               "--quiet", "--query", query.at,
+	                                               *into != '\0' ? "--mailbox" : NULL, into,
+	                                               "--inbox", NULL });
+	buffer_free(&query);
+	return status;
 }
 
 static int
@@ -401,7 +421,7 @@ static const struct name {
 	{ "copy",    "",            "AF:S:u:",       true,  2, 0, doveadm_transfer },
 	{ "move",    "",            "AF:S:u:",       true,  2, 0, doveadm_transfer },
 	{ "save",    "",            "AF:S:m:u:",     true,  0, 1, doveadm_save     },
-	{ "import",  "",            "AF:S:sU:u:",    true,  3, 3, do_import        },
+	{ "import",  "",            "AF:S:sU:u:",    true,  3, 0, do_import        },
 	{ "backup",  "",            "AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup        },
 	{ "sync",    "",            "1AF:PRS:Ufl:m:O:r:s:u:", true, 1, 1, do_backup        },
 	{ "batch",   "",            "AF:S:u:",       true,  2, 0, do_batch         },

@@ -15,10 +15,11 @@
 #include "base/map.h"
 #include "command/folders.h"
 #include "command/message.h"
+#include "command/query.h"
 #include "command/source.h"
 #include "message/date.h"
 
-enum { SAY_EVERY = 100, FIELD_MOST = 16 << 10 };
+enum { SAY_EVERY = 100, FIELD_MOST = 16 << 10, HEADER_MOST = 1 << 20 };
 enum { BATCH_LETTERS = 500, BATCH_BYTES = 4 << 20, BATCHED_MOST = 256 << 10 };
 
 /* The mailbox letters go to; the one before is forgotten. */
@@ -38,15 +39,16 @@ struct batch {
 	size_t         count;
 };
 struct import {
-	struct client *client;
-	const char    *mailbox; /* of --mailbox, or NULL             */
-	const char    *flags;   /* for all of them, or NULL          */
-	bool           duplicates, quiet;
-	bool           inbox; /* the INBOX is one of the folders below --mailbox */
-	struct target  target;
-	struct batch  *batch;
-	uint64_t       found, in, left_out, refused;
-	int            status;
+	struct client      *client;
+	const char         *mailbox; /* of --mailbox, or NULL             */
+	const char         *flags;   /* for all of them, or NULL          */
+	bool                duplicates, quiet;
+	const struct query *query; /* which of them; NULL: all         */
+	bool                inbox; /* the INBOX is one of the folders below --mailbox */
+	struct target       target;
+	struct batch       *batch;
+	uint64_t            found, in, left_out, refused;
+	int                 status;
 };
 
 /* ---- what is there already ---- */
@@ -283,6 +285,13 @@ is_internal(const struct letter_source *s)
 }
 
 /* False when nothing more can be done. */
+static int
+changes(const struct letter_source *s)
+{
+	(void)fprintf(stderr, "mansio: %s changes while it is read\n", s->path);
+	return COMMAND_FAILED;
+}
+
 static bool
 import_letter(struct import *w, struct letter_source *s)
 {
@@ -309,11 +318,40 @@ import_letter(struct import *w, struct letter_source *s)
 			return heard(w, client_run(w->client, NULL, NULL), print, s->path,
 			             s->mbox ? s->number : 0);
 	}
-	if (!good) {
-		(void)fprintf(stderr, "mansio: %s changes while it is read\n", s->path);
-		w->status = COMMAND_FAILED;
-	}
+	if (!good)
+		w->status = changes(s);
 	return good;
+}
+
+static void
+put_header(void *ctx, struct bytes piece)
+{
+	struct buffer *header = ctx;
+
+	if (header->len < HEADER_MOST)
+		buffer_add(header, bytes_cut(piece, 0, HEADER_MOST - header->len));
+}
+
+/* What is behind the header is not looked at. */
+static bool
+is_meant(const struct import *w, struct letter_source *s, bool *read)
+{
+	struct buffer       header = { 0 };
+	struct query_letter letter = { .mailbox = *s->folder != '\0' ? s->folder : "INBOX",
+		                       .flags = buffer_bytes(&s->flags),
+		                       .date = s->date,
+		                       .size = s->size };
+	ptrdiff_t           end;
+	bool                is = false;
+
+	if ((*read = letter_pass(s, put_header, &header))) {
+		end = bytes_search(buffer_bytes(&header), BYTES("\r\n\r\n"));
+		letter.header =
+			bytes_cut(buffer_bytes(&header), 0, end < 0 ? header.len : (size_t)end + 4);
+		is = query_means(w->query, &letter);
+	}
+	buffer_free(&header);
+	return is;
 }
 
 static bool
@@ -325,6 +363,11 @@ import_one(void *ctx, struct letter_source *s)
 	bool           good;
 
 	w->found++;
+	if (w->query != NULL && !is_meant(w, s, &good)) {
+		if (!good)
+			w->status = changes(s);
+		return good;
+	}
 	if (w->mailbox == NULL)
 		(void)snprintf(name, sizeof name, "%s", *s->folder != '\0' ? s->folder : "INBOX");
 	else
@@ -395,10 +438,31 @@ wrong_switch(const struct call *c)
 	return false;
 }
 
+/* A status; 0: what it says can be asked of files. */
+static int
+read_query(struct call *c, const char *text, struct query *q)
+{
+	char       *word[1] = { (char *)(uintptr_t)text };
+	const char *beyond;
+
+	if (!query_read(q, 1, word))
+		return COMMAND_FAILED;
+	if ((beyond = query_beyond_letter(q)) == NULL)
+		return COMMAND_DONE;
+	(void)command_wrong(
+		c,
+		"%s cannot be asked of letters that are not here yet; right would be to take all of them in and look for it then (message search)",
+		*beyond != '\0' ? beyond : "a number of a message");
+	query_close(q);
+	return COMMAND_WRONG;
+}
+
 int
 message_import(struct call *c)
 {
 	struct import w = { .status = COMMAND_DONE };
+	struct query  query = { 0 };
+	const char   *text = NULL;
 	int           status;
 
 	(void)command_option(c, "--mailbox", &w.mailbox);
@@ -406,11 +470,16 @@ message_import(struct call *c)
 	w.duplicates = command_option(c, "--duplicates", NULL);
 	w.quiet = command_option(c, "--quiet", NULL);
 	w.inbox = command_option(c, "--inbox", NULL);
+	(void)command_option(c, "--query", &text);
 	if (c->argc < 4 || wrong_switch(c))
 		return command_wrong(c, "message import wants to know whose, and what");
 	if (w.flags != NULL && !flags_right(w.flags))
 		return command_wrong(c, "\"%s\" are not flags", w.flags);
+	if (text != NULL && (status = read_query(c, text, &query)) != COMMAND_DONE)
+		return status;
+	w.query = text != NULL ? &query : NULL;
 	status = import_paths(c, c->argv[2], &w, c->argc - 3, c->argv + 3);
+	query_close(&query);
 	say_progress(&w, true);
 	if (!w.quiet)
 		(void)printf("%" PRIu64 " taken in, %" PRIu64 " there already, %" PRIu64

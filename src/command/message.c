@@ -18,7 +18,7 @@ const struct command command_message = {
 		"message move ACCOUNT MAILBOX QUERY ... [--to ACCOUNT]\n"
 		"message expunge ACCOUNT QUERY ... [--delete-empty-mailbox]\n"
 		"message append ACCOUNT [MAILBOX] [--file FILE] [--flags FLAGS]\n"
-		"message import ACCOUNT PATH ... [--mailbox MAILBOX [--inbox]] [--flags FLAGS] [--duplicates] [--quiet]\n"
+		"message import ACCOUNT PATH ... [--mailbox MAILBOX [--inbox]] [--flags FLAGS] [--query QUERY] [--duplicates] [--quiet]\n"
 		"message export ACCOUNT PATH [QUERY ...] [--format maildir|mbox|eml] [--quiet]",
 	.about =
 		"Searches, shows, flags, copies, moves and removes messages; takes them in and gives them out.",
@@ -35,7 +35,8 @@ const struct command command_message = {
 		"\n"
 		"import reads an mbox, a Maildir with its folders, a letter, or a directory of .eml or of mboxes (those of Thunderbird, too) with those below it; - is the standard input. What "
 		"is there already (the same Message-ID, Date, From, Subject and size) is left out unless --duplicates is said, so "
-		"that an import that was broken off can be run again. Folders come under MAILBOX, or beside the INBOX without it; what lies in no folder comes into MAILBOX itself, with --inbox into the folder INBOX below it.\n"
+		"that an import that was broken off can be run again. Folders come under MAILBOX, or beside the INBOX without it; what lies in no folder comes into MAILBOX itself, with --inbox into the folder INBOX below it. "
+		"QUERY, one word for the shell, says which letters come: flags, dates, sizes, fields of the header, MAILBOX; not BODY and TEXT.\n"
 		"\n"
 		"export makes such a thing: a Maildir with its folders, a directory of .eml, or an mbox (in a directory: one for each "
 		"mailbox). A message that an earlier export wrote to a Maildir or directory is not written again; an mbox "

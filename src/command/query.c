@@ -395,6 +395,12 @@ query_close(struct query *q)
 }
 
 const char *
+query_key_name(const struct query_node *n)
+{
+	return n->key->name;
+}
+
+const char *
 query_named(const struct query *q, size_t index)
 {
 	return index < q->names ? q->named[index] : NULL;

@@ -13,6 +13,9 @@
  * query_write()  the search keys for this mailbox into the client's command.
  * query_covers() whether every branch of it (those that OR joins) has a key that says which mailbox or, with false, one
  *                that says which messages there.
+ * query_key_name() how the key of a node is called; "" are numbers.
+ * query_means()  whether a letter that is in no mailbox of ours is meant, by what a file says of it (query-letter.c).
+ * query_beyond_letter() a key of it that no file answers ("" are numbers); NULL: there is none.
  * query_named()  the mailboxes it names without a wildcard: NULL at the end.
  */
 #ifndef COMMAND_QUERY_H
@@ -37,11 +40,23 @@ struct query {
 	size_t             names;
 };
 
+/* A letter as another program keeps it. */
+struct query_letter {
+	const char  *mailbox;
+	struct bytes flags;            /* with blanks between            */
+	struct bytes header;
+	int64_t      date;             /* when it came; 0 not known      */
+	uint64_t     size;
+};
+
 bool query_read(struct query *, int argc, char *const *argv);
 bool query_wants(const struct query *, const char *mailbox, const char *id);
 void query_write(const struct query *, struct client *, const char *mailbox, const char *id);
 bool query_covers(const struct query *, bool mailbox);
 const char *query_named(const struct query *, size_t index);
+const char *query_key_name(const struct query_node *);
+bool query_means(const struct query *, const struct query_letter *);
+const char *query_beyond_letter(const struct query *);
 void query_close(struct query *);
 
 #endif

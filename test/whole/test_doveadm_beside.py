@@ -332,6 +332,14 @@ def test_an_import_takes_the_same_letters(pair):
             assert side.run(["import", "-u", JILL, f"maildir:{at}", "Imp3", "all"]).returncode == 0
             below.append(sorted(side.run(["-f", "tab", "fetch", "-u", JILL, "mailbox hdr.subject", "mailbox", "Imp3*"]).stdout.splitlines()))
         assert below[0] == below[1] and sum(line.startswith(b"Imp3/INBOX\t") for line in below[0]) == 3
+        for n, query in enumerate([["subject", "import1"], ["mailbox", "Sent", "subject", "sent2"], ["flagged"], ["not", "subject", "sent"],
+                                   ["(", "subject", "import0", "or", "subject", "sent0", ")"], ["seen", "since", "2020-01-01"],
+                                   ["header", "subject", "sent"], ["larger", "100k"], ["sentbefore", "2000-01-01"], ["subject import2"]]):
+            came = []
+            for side in pair:
+                done = side.run(["import", "-u", JILL, f"maildir:{at}", f"Q{n}", *query])
+                came.append((done.returncode, sorted(side.run(["-f", "tab", "fetch", "-u", JILL, "mailbox hdr.subject", "mailbox", f"Q{n}*"]).stdout.splitlines())))
+            assert came[0] == came[1] or query == ["subject import2"], (query, came)
     finally:
         shutil.rmtree(at)
 

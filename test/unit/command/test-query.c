@@ -123,4 +123,77 @@ test_branches(void **state)
 	}
 }
 
-UNIT(test_queries, test_mailboxes, test_branches)
+/* Came 2026-11-20 12:00:00 UTC; written on the 19th, where its sender was. */
+static const struct {
+	const char *why, *words;
+	bool        is;
+} meant[] = {
+	{ "all", "all", true },
+	{ "a flag", "seen", true },
+	{ "a flag it has not", "answered", false },
+	{ "without it", "unanswered undeleted", true },
+	{ "a keyword, in any case", "keyword $forwarded", true },
+	{ "none", "unkeyword Todo not keyword Todo", true },
+	{ "rfc3501:6.4.4 SUBJECT, decoded", "subject \xe5\x8e\x9f\xe5\x83\xb9", true },
+	{ "from", "from JILL", true },
+	{ "two words", "from jill subject nothing", false },
+	{ "either", "( subject nothing or from jill )", true },
+	{ "neither", "( subject nothing or from joe )", false },
+	{ "not", "not ( subject nothing )", true },
+	{ "a field by name", "header list-id horses", true },
+	{ "it is there", "header list-id ''", true },
+	{ "it is not there", "header x-none ''", false },
+	{ "before its day", "before 2026-11-20", false },
+	{ "before the next", "before 21-Nov-2026", true },
+	{ "on its day", "on 2026-11-20", true },
+	{ "since", "since 2026-11-20", true },
+	{ "since the next", "since 2026-11-21", false },
+	{ "an age", "since 3d", true },
+	{ "younger than that", "since 1d", false },
+	{ "older", "before 1d", true },
+	{ "rfc3501:6.4.4 SENTON is the sender's day", "senton 2026-11-19", true },
+	{ "sent since", "sentsince 2026-11-20", false },
+	{ "sent before", "sentbefore 2026-11-20", true },
+	{ "larger", "larger 1k smaller 3k", true },
+	{ "of that size", "larger 2k", false },
+	{ "the mailbox", "mailbox Lists/* seen", true },
+	{ "another", "mailbox INBOX", false },
+};
+
+static void
+test_letters(void **state)
+{
+	static const char *const beyond[][2] = { { "body x", "BODY" }, { "( seen or not text y )", "TEXT" },
+		                                 { "uid 1", "UID" }, { "1:2", "" }, { "savedon 2026-11-20", "SAVEDON" } };
+	struct query_letter letter = {
+		.mailbox = "Lists/horses",
+		.flags = BYTES("\\Seen $Forwarded"),
+		.header = BYTES("From: Jill <jill@example.org>\r\n"
+		                "Date: Thu, 19 Nov 2026 23:30:00 -0500\r\n"
+		                "Subject: =?utf-8?B?5Y6f5YO5?=\r\nList-Id: <horses.example.org>\r\n\r\n"),
+		.date = NOW - 2 * 86400,
+		.size = 2048,
+	};
+
+	(void)state;
+	clock_pretend(NOW);
+	for (size_t i = 0; i < COUNT(meant); i++) {
+		struct query q;
+		char        *words[] = { (char *)(uintptr_t)meant[i].words };
+
+		HOLDS(meant[i].why, query_read(&q, 1, words));
+		HOLDS(meant[i].why, query_beyond_letter(&q) == NULL);
+		HOLDS(meant[i].why, query_means(&q, &letter) == meant[i].is);
+		query_close(&q);
+	}
+	for (size_t i = 0; i < COUNT(beyond); i++) {
+		struct query q;
+		char        *words[] = { (char *)(uintptr_t)beyond[i][0] };
+
+		HOLDS(beyond[i][0], query_read(&q, 1, words));
+		HOLDS(beyond[i][0], strcmp(query_beyond_letter(&q), beyond[i][1]) == 0);
+		query_close(&q);
+	}
+}
+
+UNIT(test_queries, test_mailboxes, test_branches, test_letters)
