@@ -180,7 +180,7 @@ tell_shares(struct children *all, const struct child *new)
 		struct child *c = &all->child[i];
 		if (c->link == NULL || c->state != CHILD_WORKING || (!other && c != new))
 			continue;
-		pack_u32(link_begin(c->link, WORD_SHARE, 0), shares);
+		pack_u32(link_begin(c->link, WORD_MEMORY, 0), shares);
 		link_end(c->link);
 	}
 }

@@ -306,11 +306,11 @@ hear_keeper_anew(struct home *m, uint32_t ticket, struct bytes body, int fd)
 }
 
 static bool
-hear_share(struct home *m, uint32_t ticket, struct bytes body, int fd)
+hear_memory(struct home *m, uint32_t ticket, struct bytes body, int fd)
 {
 	(void)fd;
 	return !m->working || m->left ||
-	       m->card->hear(&m->house, POSTMASTER, 0, WORD_SHARE, ticket, body, -1);
+	       m->card->hear(&m->house, POSTMASTER, 0, WORD_MEMORY, ticket, body, -1);
 }
 
 /* clang-format off */
@@ -329,7 +329,7 @@ static const struct order {
 	{ WORD_KEEPER_NOT, false, hear_keeper_not },
 	{ WORD_OWNER_IS,   false, hear_owner_is },
 	{ WORD_KEEPER_ANEW, false, hear_keeper_anew },
-	{ WORD_SHARE,      false, hear_share    },
+	{ WORD_MEMORY,     false, hear_memory   },
 };
 /* clang-format on */
 

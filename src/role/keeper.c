@@ -687,7 +687,7 @@ configs(struct house *h, struct imap_config *imap, struct pop3_config *pop3)
 	    !mbox_lock_order(true, k->rows.write_locks.item, k->rows.write_locks.count))
 		warn_("mbox_read_locks and mbox_write_locks are lists of dotlock, fcntl and flock");
 	imap->message_size_limit = (uint64_t)k->rows.append_most;
-	imap->rows.answers_most /= k->shares;
+	imap->rows.answers_most /= k->memory_parts;
 }
 
 static void
@@ -696,7 +696,7 @@ settings_to_store(struct house *h)
 	struct keeper *k = keeper_of(h);
 
 	text_wanted(k->store, k->rows.search_index);
-	columns_memory_most(k->store, (size_t)k->rows.search_memory / k->shares);
+	columns_memory_most(k->store, (size_t)k->rows.search_memory / k->memory_parts);
 	store_room_keep((uint64_t)h->common.queue_minfree);
 }
 
@@ -717,17 +717,17 @@ keeper_reload(struct house *h)
 
 /* There are more of us, or fewer. */
 static bool
-hear_share(struct house *h, struct bytes body)
+hear_memory(struct house *h, struct bytes body)
 {
 	struct keeper     *k = keeper_of(h);
 	struct unpack      u = unpack_of(body);
-	uint32_t           shares = unpack_u32(&u);
+	uint32_t           parts = unpack_u32(&u);
 	struct imap_config imap;
 	struct pop3_config pop3;
 
-	if (!unpack_done(&u) || shares == 0)
+	if (!unpack_done(&u) || parts == 0)
 		return false;
-	k->shares = shares;
+	k->memory_parts = parts;
 	configs(h, &imap, &pop3);
 	settings_to_store(h);
 	imap_service_config(k->imap, &imap);
@@ -775,7 +775,7 @@ keeper_start(struct house *h)
 	int                accounts, letters;
 
 	h->mine = k;
-	k->shares = 1;
+	k->memory_parts = 1;
 	k->scratch = arena_open(NULL);
 	k->sessions = map_open();
 	k->callers = map_open();
@@ -879,7 +879,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_WHO_IS: return hear_who_is(h, ticket, body);
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
 	case WORD_TABLE_SAID: return debug_heard(ticket, body);
-	case WORD_SHARE: return hear_share(h, body);
+	case WORD_MEMORY: return hear_memory(h, body);
 	case WORD_MAILBOX_IS: return hear_mailbox_is(h, body);
 	case WORD_KEEPER_ANEW: return hear_keeper_anew(h);
 	case WORD_DIRECTORY_NEW:
@@ -970,7 +970,7 @@ keeper_status(struct house *h, uint32_t *connections, struct buffer *text)
 
 	*connections = (uint32_t)(imap_service_count(k->imap) + pop3_service_count(k->pop3));
 	buffer_printf(text, "imap=%zu pop3=%zu kept=%zu share=%u", imap_service_count(k->imap),
-	              pop3_service_count(k->pop3), imap_service_kept(k->imap), k->shares);
+	              pop3_service_count(k->pop3), imap_service_kept(k->imap), k->memory_parts);
 }
 
 const struct role_card keeper_card = {

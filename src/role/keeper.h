@@ -115,7 +115,7 @@ struct keeper {
 	struct timer        *later;          /* what another program has locked is tried again */
 	struct buffer        view;           /* confine_view() of the settings it was started with */
 	const char          *misplaced;      /* keeper_locate(): in scratch      */
-	uint32_t             shares;   /* of what one keeper may keep in memory this one keeps a part */
+	uint32_t             memory_parts; /* of what one keeper may keep in memory this one keeps a part */
 	struct arena        *scratch;
 };
 

@@ -51,7 +51,7 @@ extern const char *const role_names[ROLES];
 	X(OWNER,          FROM(CLERK), FROM(POSTMASTER))       /* number, uid, gid: mailboxes of virtual users belong to them */ \
 	X(OWNER_IS,       FROM(POSTMASTER), FROM(CLERK))       /* number, why they cannot belong to him; "": they can */ \
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
-	X(SHARE,          FROM(POSTMASTER), FROM(KEEPER))      /* u32: one beyond the pool keeps this part of what the settings let one keep in memory */ \
+	X(MEMORY,         FROM(POSTMASTER), FROM(KEEPER))      /* u32: one beyond the pool keeps this part of what the settings let one keep in memory */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
 	/* a session opens */ \
 	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN)|FROM(SENDER)|FROM(GUIDE), FROM(SIGNER)) /* key id, kind, padding, input          */ \
