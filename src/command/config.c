@@ -237,18 +237,6 @@ struct show {
 	bool             set, standard, expanded, bare;
 };
 
-static const struct setting *
-row_named(const char *name)
-{
-	const struct setting_table *t;
-
-	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
-		for (size_t r = 0; r < t->count; r++)
-			if (strcmp(t->row[r].name, name) == 0)
-				return &t->row[r];
-	return NULL;
-}
-
 static const char *
 value_set(const struct show *s, const char *name, bool *in_file)
 {
@@ -278,7 +266,7 @@ static bool
 show_name(const struct show *s, const char *name)
 {
 	const char           *slash = strchr(name, '/');
-	const struct setting *row = row_named(slash == NULL ? name : slash + 1);
+	const struct setting *row = house_setting_row(slash == NULL ? name : slash + 1);
 	bool                  in_file;
 	const char           *value = value_set(s, name, &in_file);
 
@@ -304,7 +292,7 @@ show_all(const struct show *s)
 		for (size_t r = 0; r < t->count; r++)
 			(void)show_name(s, t->row[r].name);
 	for (size_t i = 0; !s->standard && settings_entry(s->settings, i, &e); i++)
-		if (e.line <= s->lines && (s->set || row_named(e.name) == NULL))
+		if (e.line <= s->lines && (s->set || house_setting_row(e.name) == NULL))
 			show_line(s, e.name, e.value);
 }
 

@@ -3,17 +3,6 @@
 #include "message/header.h"
 #include "message/mime.h"
 
-/* The line ends stay inside of a folded field and not behind it; a CR before a LF is none of the text. */
-static struct bytes
-without_end(struct bytes line)
-{
-	if (line.len > 0 && line.at[line.len - 1] == '\n')
-		line.len--;
-	if (line.len > 0 && line.at[line.len - 1] == '\r')
-		line.len--;
-	return line;
-}
-
 static bool
 fields(struct bytes header, bool wanted, letter_line *each, void *ctx)
 {
@@ -21,7 +10,7 @@ fields(struct bytes header, bool wanted, letter_line *each, void *ctx)
 	struct field  f;
 
 	while (wanted && header_next(&h, &f))
-		if (!each(ctx, without_end(f.whole)))
+		if (!each(ctx, line_unended(f.whole)))
 			return false;
 	return true;
 }
@@ -31,7 +20,7 @@ lines(struct bytes text, bool wanted, letter_line *each, void *ctx)
 {
 	while (wanted && text.len > 0) {
 		size_t n = (size_t)(line_end(text.at, text.at + text.len) - text.at);
-		if (!each(ctx, without_end(bytes_cut(text, 0, n))))
+		if (!each(ctx, line_unended(bytes_cut(text, 0, n))))
 			return false;
 		text = bytes_cut(text, n, text.len);
 	}

@@ -66,18 +66,6 @@ is(const struct wish *w, char option)
 	return w->given[(unsigned char)option];
 }
 
-static const struct setting *
-row_named(const char *name)
-{
-	const struct setting_table *t;
-
-	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
-		for (size_t r = 0; r < t->count; r++)
-			if (strcmp(t->row[r].name, name) == 0)
-				return &t->row[r];
-	return NULL;
-}
-
 /*
  * Showing
  */
@@ -143,7 +131,7 @@ show_directory(const struct wish *w)
 static bool
 show_name(const struct wish *w, const char *name)
 {
-	const struct setting *row = row_named(name);
+	const struct setting *row = house_setting_row(name);
 	const char           *value = is(w, 'd') ? NULL : value_set(w, name);
 	const char           *limit = row == NULL ? transports_limit(w->settings, name) : NULL;
 
@@ -194,7 +182,7 @@ class_wrong(const char *list, struct arena *arena)
 static bool
 in_class(const struct wish *w, const char *name)
 {
-	bool builtin = row_named(name) != NULL || postconf_elsewhere(name);
+	bool builtin = house_setting_row(name) != NULL || postconf_elsewhere(name);
 
 	return w->class == NULL || has_class(w->class, "all") ||
 	       has_class(w->class, builtin ? "builtin" : "user");
@@ -229,7 +217,7 @@ show_all(const struct wish *w, const struct map *unused)
 				name[count++] = t->row[r].name;
 	for (size_t i = 0; !is(w, 'd') && settings_entry(w->settings, i, &e); i++)
 		if (e.line <= w->lines && strchr(e.name, '/') == NULL && count < WORDS_MOST &&
-		    in_class(w, e.name) && (is(w, 'n') || row_named(e.name) == NULL) &&
+		    in_class(w, e.name) && (is(w, 'n') || house_setting_row(e.name) == NULL) &&
 		    map_get(unused, bytes_of(e.name)) == NULL)
 			name[count++] = e.name;
 	qsort(name, count, sizeof *name, by_name);
@@ -332,7 +320,7 @@ listener_row(struct bytes service, struct arena *arena)
 	(void)bytes_split(&service, '/', &name);
 	if (bytes_is(name, "smtps"))
 		name = BYTES("submissions");
-	return row_named(arena_printf(arena, "listen_%.*s", (int)name.len, name.at));
+	return house_setting_row(arena_printf(arena, "listen_%.*s", (int)name.len, name.at));
 }
 
 static void

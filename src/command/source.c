@@ -13,6 +13,7 @@
 #include "access/imap/grammar.h"
 #include "base/arena.h"
 #include "message/date.h"
+#include "message/header.h"
 
 enum { ROOM = 64 << 10, PATH_ROOM = 4096, FOLDER_ROOM = 1024, KNOWN_MOST = 16 << 10, LETTERS = 26 };
 
@@ -89,16 +90,6 @@ lines_close(struct lines *l)
 {
 	memory_free(l->room);
 	return !l->failed;
-}
-
-static struct bytes
-without_end(struct bytes line)
-{
-	if (line.len > 0 && line.at[line.len - 1] == '\n')
-		line.len--;
-	if (line.len > 0 && line.at[line.len - 1] == '\r')
-		line.len--;
-	return line;
 }
 
 /* ---- what a letter is ---- */
@@ -200,9 +191,9 @@ passes(struct letter_source *s, struct passing *p, struct bytes *line, bool begi
 		return !p->dropping;
 	p->dropping = s->mbox && is_flag_field(*line);
 	p->noting = is_known_field(*line);
-	p->body = without_end(*line).len == 0;
+	p->body = line_unended(*line).len == 0;
 	if (p->dropping && note)
-		read_flag_field(s, without_end(*line));
+		read_flag_field(s, line_unended(*line));
 	return !p->dropping;
 }
 
@@ -226,7 +217,7 @@ pass(struct letter_source *s, bool note, void (*put)(void *ctx, struct bytes), v
 			continue;
 		plain = piece;
 		if (piece.len > 0 && piece.at[piece.len - 1] == '\n')
-			plain = without_end(piece);
+			plain = line_unended(piece);
 		put(ctx, plain);
 		if (plain.len < piece.len)
 			put(ctx, BYTES("\r\n"));
@@ -371,7 +362,7 @@ give_mbox(int fd, const char *path, const char *folder, source_fn *each, void *c
 			s.at = lines_place(&l);
 			inside = true;
 		}
-		empty = begins && without_end(piece).len == 0;
+		empty = begins && line_unended(piece).len == 0;
 		if (empty)
 			blank = start;
 	}

@@ -10,6 +10,16 @@ line_end(const char *p, const char *end)
 	return lf != NULL ? lf + 1 : end;
 }
 
+struct bytes
+line_unended(struct bytes line)
+{
+	if (line.len > 0 && line.at[line.len - 1] == '\n')
+		line.len--;
+	if (line.len > 0 && line.at[line.len - 1] == '\r')
+		line.len--;
+	return line;
+}
+
 size_t
 line_empty(const char *p, const char *end)
 {

@@ -40,6 +40,8 @@ bool header_next(struct header *, struct field *out);
 bool field_chosen(struct bytes names, bool others, struct bytes name);
 /* Where the line at p ends, its LF included. */
 const char *line_end(const char *p, const char *end);
+/* Without its line end, which is LF or CRLF. */
+struct bytes line_unended(struct bytes line);
 /* Is there an empty line at p?  Its length, or 0. */
 size_t line_empty(const char *p, const char *end);
 struct bytes field_unfold(struct arena *, struct bytes value);

@@ -138,16 +138,6 @@ field_len(struct bytes rest)
 	return (size_t)(p - rest.at);
 }
 
-static struct bytes
-without_end(struct bytes line)
-{
-	if (line.len > 0 && line.at[line.len - 1] == '\n')
-		line.len--;
-	if (line.len > 0 && line.at[line.len - 1] == '\r')
-		line.len--;
-	return line;
-}
-
 /* What stands behind a NUL is seen by no pattern. */
 static struct bytes
 up_to_nul(struct bytes text)
@@ -163,11 +153,11 @@ field_text(struct inspect *i, struct bytes field, size_t name, size_t colon)
 {
 	buffer_reset(&i->text);
 	buffer_add(&i->text, bytes_cut(field, 0, name));
-	field = without_end(bytes_cut(field, colon, field.len));
+	field = line_unended(bytes_cut(field, colon, field.len));
 	while (field.len > 0) {
 		size_t n = (size_t)(line_end(field.at, field.at + field.len) - field.at);
 
-		buffer_add(&i->text, without_end(bytes_cut(field, 0, n)));
+		buffer_add(&i->text, line_unended(bytes_cut(field, 0, n)));
 		if (n < field.len || field.at[n - 1] == '\n')
 			buffer_add_char(&i->text, '\n');
 		field = bytes_cut(field, n, field.len);
@@ -245,7 +235,7 @@ next_line(struct inspect *i, struct inspected *out)
 	size_t       most = i->rules.line_most;
 
 	whole = bytes_cut(rest, 0, (size_t)(line_end(rest.at, rest.at + rest.len) - rest.at));
-	line = without_end(whole);
+	line = line_unended(whole);
 	if (i->rules.no_8bit_body && i->domain == DOMAIN_7BIT && has_8bit(line) &&
 	    fault(i, FAULT_8BIT_BODY, line, out))
 		return true;

@@ -217,6 +217,18 @@ house_setting_table(size_t index)
 	                                : NULL;
 }
 
+const struct setting *
+house_setting_row(const char *name)
+{
+	const struct setting_table *t;
+
+	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
+		for (size_t r = 0; r < t->count; r++)
+			if (strcmp(t->row[r].name, name) == 0)
+				return &t->row[r];
+	return NULL;
+}
+
 bool
 house_is_set(const struct settings *s, const char *name)
 {

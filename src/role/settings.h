@@ -89,6 +89,7 @@ bool house_needs_pam(const struct common_settings *);
 
 /* Every table of every room: NULL at the end. */
 const struct setting_table *house_setting_table(size_t index);
+const struct setting *house_setting_row(const char *name);    /* of any table; NULL: there is none of that name */
 
 /* Whether the file gives it a value that is not empty. */
 bool house_is_set(const struct settings *, const char *name);

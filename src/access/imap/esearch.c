@@ -38,17 +38,7 @@ esearch_parse(struct imap *s, struct scan *r)
 	if (w->returns.give == 0)
 		w->returns.give = RETURN_ALL;
 	w->returns.extended = true;
-	if (scan_skip_word(r, "CHARSET ")) {
-		if (s->utf8)
-			scan_fail(r, "no CHARSET after ENABLE UTF8=ACCEPT");
-		w->bad_charset = !returns_charset(s, r, &w->program.charset);
-		read_space(r);
-	}
-	program_read(r, s->scratch, &w->program);
-	if ((w->returns.give & RETURN_RELEVANCY) && !w->program.fuzzy)
-		scan_fail(r, "RELEVANCY with a FUZZY key");
-	if (s->uidonly && w->program.numbers)
-		scan_fail(r, NUMBERS_ARE_PAST);
+	w->bad_charset = !returns_program(s, r, &w->returns, &w->program);
 }
 
 static void

@@ -89,13 +89,32 @@ returns_charset(struct imap *s, struct scan *r, struct bytes *charset)
 	struct bytes name = read_astring(r, s->scratch);
 
 	*charset = (struct bytes){ 0 };
-	/* rfc6855:3: who enabled UTF-8 speaks nothing else. */
 	if (!bytes_is(name, "UTF-8") && !bytes_is(name, "US-ASCII")) {
 		if (!charset_known(name))
 			return false;
 		*charset = name;
 	}
 	return true;
+}
+
+bool
+returns_program(struct imap *s, struct scan *r, const struct returns *w, struct program *program)
+{
+	bool known = true;
+
+	if (scan_skip_word(r, "CHARSET ")) {
+		/* rfc6855:3: who enabled UTF-8 speaks nothing else. */
+		if (s->utf8)
+			scan_fail(r, "no CHARSET after ENABLE UTF8=ACCEPT");
+		known = returns_charset(s, r, &program->charset);
+		read_space(r);
+	}
+	program_read(r, s->scratch, program);
+	if ((w->give & RETURN_RELEVANCY) && !program->fuzzy)
+		scan_fail(r, "RELEVANCY with a FUZZY key");
+	if (s->uidonly && program->numbers)
+		scan_fail(r, NUMBERS_ARE_PAST);
+	return known;
 }
 
 enum imap_step

@@ -4,6 +4,7 @@
  * returns_read()    search-return-opts of rfc4466:2.6.1 with those of rfc4731, rfc5182 (SAVE), rfc5267, rfc5465:7 and
  *                   rfc9394 (PARTIAL); the scanner stands before "RETURN (".  Without it nothing is taken.
  * returns_charset() "CHARSET" of SEARCH; false: not one we know, answer returns_bad_charset().
+ * returns_program() [CHARSET and] what is looked for, of SEARCH and ESEARCH; false as of returns_charset().
  * returns_say()     the response up to where MODSEQ comes.
  * returns_save()    what "$" means from now on.
  *
@@ -13,6 +14,7 @@
 #ifndef ACCESS_IMAP_RETURNS_H
 #define ACCESS_IMAP_RETURNS_H
 
+#include "access/imap/program.h"
 #include "access/imap/session.h"
 
 enum {
@@ -45,6 +47,7 @@ void partial_read(struct scan *, struct partial *);
 uint64_t partial_span(const struct partial *);            /* 0: none was asked   */
 struct uid_set partial_cut(struct imap *, const struct partial *, const struct uid_set *);
 bool returns_charset(struct imap *, struct scan *, struct bytes *charset);
+bool returns_program(struct imap *, struct scan *, const struct returns *, struct program *);
 enum imap_step returns_bad_charset(struct imap *);
 void returns_say(struct imap *, const struct returns *, const struct result *, struct buffer *out);
 /* "MODSEQ" of what was found; `highest` is that of all of it (rfc7162:3.1.5, 3.1.10). */

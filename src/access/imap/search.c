@@ -27,18 +27,7 @@ search_parse(struct imap *s, struct scan *r)
 
 	read_space(r);
 	returns_read(s, r, &w->returns);
-	if (scan_skip_word(r, "CHARSET ")) {
-		/* rfc6855:3: who enabled UTF-8 speaks nothing else. */
-		if (s->utf8)
-			scan_fail(r, "no CHARSET after ENABLE UTF8=ACCEPT");
-		w->bad_charset = !returns_charset(s, r, &w->program.charset);
-		read_space(r);
-	}
-	program_read(r, s->scratch, &w->program);
-	if ((w->returns.give & RETURN_RELEVANCY) && !w->program.fuzzy)
-		scan_fail(r, "RELEVANCY with a FUZZY key");
-	if (s->uidonly && w->program.numbers)
-		scan_fail(r, NUMBERS_ARE_PAST);
+	w->bad_charset = !returns_program(s, r, &w->returns, &w->program);
 	/* rfc9051:6.4.4: rev2 knows no SEARCH response. */
 	if (s->rev2 && !w->returns.extended) {
 		w->returns.extended = true;
