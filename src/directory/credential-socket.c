@@ -278,56 +278,71 @@ read_verdict(struct bytes line, struct arena *a, struct credential_answer *out)
 	}
 }
 
-/* Dovecot's "Authentication Protocol": a handshake, AUTH with its initial response, OK or FAIL. */
+/* Dovecot's "Authentication Protocol": something is said, and each line that comes is looked at until one `is_last`. */
+static void
+dovecot_say(void *own, const struct credential_question *q, struct bytes text, struct arena *a,
+            bool (*is_last)(struct bytes line, struct arena *, struct credential_answer *),
+            struct credential_answer *out)
+{
+	struct talk  t;
+	struct bytes line;
+	size_t       from = 0;
+	bool         more;
+
+	out->outcome = CREDENTIAL_LATER;
+	out->why = "Dovecot's auth process does not answer";
+	more = talk_open(&t, own, q) && talk_say(&t, text);
+	while (more && talk_line(&t, &from, &line))
+		more = !is_last(line, a, out);
+	talk_close(&t);
+}
+
+static bool
+is_verdict(struct bytes line, struct arena *a, struct credential_answer *out)
+{
+	if (!bytes_starts(line, BYTES("OK\t1\t")) && !bytes_starts(line, BYTES("FAIL\t1")) &&
+	    !bytes_equal(line, BYTES("OK\t1")))
+		return false;
+	read_verdict(line, a, out);
+	return true;
+}
+
+/* A handshake, AUTH with its initial response, OK or FAIL. */
 static void
 dovecot_ask(void *own, const struct credential_question *q, struct arena *a,
             struct credential_answer *out)
 {
 	struct buffer text = { 0 };
-	struct talk   t;
-	struct bytes  line;
-	size_t        from = 0;
-	bool          told;
 
-	out->outcome = CREDENTIAL_LATER;
-	out->why = "Dovecot's auth process does not answer";
 	if (q->user.len > WORD_MOST || q->password.len > WORD_MOST) {
 		out->outcome = CREDENTIAL_NOBODY;
 		return;
 	}
 	add_request(&text, q);
-	told = talk_open(&t, own, q) && talk_say(&t, buffer_bytes(&text));
-	while (told && talk_line(&t, &from, &line))
-		if (bytes_starts(line, BYTES("OK\t1\t")) || bytes_starts(line, BYTES("FAIL\t1")) ||
-		    bytes_equal(line, BYTES("OK\t1"))) {
-			read_verdict(line, a, out);
-			break;
-		}
-	talk_close(&t);
+	dovecot_say(own, q, buffer_bytes(&text), a, is_verdict, out);
 	explicit_bzero(text.at, text.len);
 	buffer_free(&text);
 }
 
 /* Its side of the handshake ends with DONE. */
+static bool
+is_done(struct bytes line, struct arena *a, struct credential_answer *out)
+{
+	(void)a;
+	if (!bytes_is(line, "DONE"))
+		return false;
+	out->outcome = CREDENTIAL_NOBODY;
+	return true;
+}
+
 static void
 dovecot_ping(void *own, const struct credential_question *q, struct arena *a,
              struct credential_answer *out)
 {
 	struct buffer text = { 0 };
-	struct talk   t;
-	struct bytes  line;
-	size_t        from = 0;
-	bool          told;
 
-	(void)a;
-	out->outcome = CREDENTIAL_LATER;
-	out->why = "Dovecot's auth process does not answer";
 	buffer_printf(&text, "VERSION\t1\t2\nCPID\t%d\n", (int)getpid());
-	told = talk_open(&t, own, q) && talk_say(&t, buffer_bytes(&text));
-	while (told && out->outcome == CREDENTIAL_LATER && talk_line(&t, &from, &line))
-		if (bytes_is(line, "DONE"))
-			out->outcome = CREDENTIAL_NOBODY;
-	talk_close(&t);
+	dovecot_say(own, q, buffer_bytes(&text), a, is_done, out);
 	buffer_free(&text);
 }
 
