@@ -1,6 +1,7 @@
 /*
  * keeper-forward -- ~/.forward: the user's own word about where mail goes; its targets become recipients of the same letter
  */
+#include "base/file.h"
 #include "delivery/forward.h"
 #include "directory/directory.h"
 #include "directory/lookup.h"
@@ -49,7 +50,6 @@ read_file(const char *path, uid_t uid, struct buffer *out)
 	int         fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
 	const char *wrong = NULL;
-	ssize_t     n = 0;
 	int         why;
 
 	if (fd < 0) {
@@ -63,13 +63,10 @@ read_file(const char *path, uid_t uid, struct buffer *out)
 		warn_("%s %s: it does not count", path, wrong);
 		why = ENOENT;
 	}
-	while (why == 0 && (n = read(fd, buffer_room(out, 4096), 4096)) > 0 &&
-	       out->len <= FORWARD_TEXT_MOST)
-		buffer_took(out, (size_t)n);
-	if (n < 0)
-		why = errno;
+	if (why == 0)
+		why = file_read(fd, FORWARD_TEXT_MOST + 1, out);
 	(void)close(fd);
-	return why;
+	return why == EFBIG ? 0 : why; /* it has grown meanwhile */
 }
 
 /* ---- its targets ---- */
