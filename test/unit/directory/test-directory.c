@@ -125,67 +125,68 @@ shown(const struct directory_target *t, size_t count, struct buffer *out)
 		              t[i].detail.len > 0 ? "|" : "", (int)t[i].detail.len, t[i].detail.at);
 }
 
+/* clang-format off */
+static const struct {
+	const char *why, *address;
+	enum directory_outcome outcome;
+	const char *targets;
+} resolved[] = {
+	{ "an account", "jack@example.com", DIRECTORY_OK, "jack@example.com" },
+	{ "case means nothing (ours)", "JaCk@EXAMPLE.Com", DIRECTORY_OK, "jack@example.com" },
+	{ "made with capitals", "jill@example.com", DIRECTORY_OK, "jill@example.com" },
+	{ "an apostrophe and a dot", "Ann.O'Neil@example.com", DIRECTORY_OK, "ann.o'neil@example.com" },
+	{ "no such user", "nobody@example.com", DIRECTORY_NONE, "" },
+	{ "no such user with a detail", "nobody+x@example.com", DIRECTORY_NONE, "" },
+	{ "not our domain", "jack@elsewhere.example", DIRECTORY_FOREIGN, "" },
+	{ "a name below ours is not ours", "jack@sub.example.com", DIRECTORY_FOREIGN, "" },
+	{ "an address literal is not ours", "jack@[192.0.2.1]", DIRECTORY_FOREIGN, "" },
+	{ "a bare name is of the origin", "jack", DIRECTORY_OK, "jack@example.com" },
+	{ "a bare unknown name", "nobody", DIRECTORY_NONE, "" },
+	{ "rfc5233: the detail is off, its case kept", "jack+ToDo@example.com", DIRECTORY_OK, "jack@example.com|ToDo" },
+	{ "only the first delimiter parts", "jack+a+b@example.com", DIRECTORY_OK, "jack@example.com|a+b" },
+	{ "an empty detail", "jack+@example.com", DIRECTORY_OK, "jack@example.com" },
+	{ "an account whose name holds the delimiter", "a+b@example.com", DIRECTORY_OK, "a+b@example.com" },
+	{ "a delimiter in front parts nothing", "+jack@example.com", DIRECTORY_NONE, "" },
+	{ "an alias with the detail comes first", "jack+special@example.com", DIRECTORY_OK, "jill@example.com" },
+	{ "an alias", "info@example.com", DIRECTORY_OK, "jack@example.com" },
+	{ "the detail goes through an alias", "info+x@example.com", DIRECTORY_OK, "jack@example.com|x" },
+	{ "several targets; remote local parts keep their case (rfc5321:2.4)", "team@example.com", DIRECTORY_OK,
+	  ">Out.Side@else.example jack@example.com jill@example.com" },
+	{ "a chain", "a1@example.com", DIRECTORY_OK, "jack@example.com" },
+	{ "an alias among its own targets is the account", "both@example.com", DIRECTORY_OK, "both@example.com jill@example.com" },
+	{ "the same with a detail", "both+x@example.com", DIRECTORY_OK, "both@example.com|x jill@example.com|x" },
+	{ "a circle", "round@example.com", DIRECTORY_LOOP, "" },
+	{ "a circle of one", "self@example.com", DIRECTORY_LOOP, "" },
+	{ "a circle is not for the catch-all", "ring@loop.example", DIRECTORY_LOOP, "" },
+	{ "two roads to one alias are no circle", "diamond@example.com", DIRECTORY_OK, "jill@example.com" },
+	{ "a target with a detail", "list@example.com", DIRECTORY_OK, "jack@example.com|lists" },
+	{ "one account once", "twice@example.com", DIRECTORY_OK, "jack@example.com" },
+	{ "an alias that leads nowhere", "dead@example.com", DIRECTORY_NONE, "" },
+	{ "who exists gets it", "half@example.com", DIRECTORY_OK, "jack@example.com" },
+	{ "an alias goes before the account of its name", "seized@all.example", DIRECTORY_OK, "jack@example.com" },
+	{ "the catch-all", "whoever@all.example", DIRECTORY_OK, "caught@all.example" },
+	{ "the catch-all with a detail", "whoever+x@all.example", DIRECTORY_OK, "caught@all.example|x" },
+	{ "the catch-all takes what no account can be called", "\"odd one\"@all.example", DIRECTORY_OK, "caught@all.example" },
+	{ "an account goes before the catch-all", "caught@all.example", DIRECTORY_OK, "caught@all.example" },
+	{ "rfc5321:4.5.1 postmaster, an account", "Postmaster@example.net", DIRECTORY_OK, "postmaster@example.net" },
+	{ "postmaster without an account: the domain's first", "postmaster@one.example", DIRECTORY_OK, "first@one.example" },
+	{ "postmaster with a detail", "postmaster+x@one.example", DIRECTORY_OK, "first@one.example" },
+	{ "postmaster of a domain without people: the first of all", "postmaster@empty.example", DIRECTORY_OK, "jack@example.com" },
+	{ "postmaster alone", "postmaster", DIRECTORY_OK, "jack@example.com" },
+	{ "postmaster before the catch-all", "postmaster@all.example", DIRECTORY_OK, "seized@all.example" },
+	{ "a quoted local part is nobody of ours", "\"jack jones\"@example.com", DIRECTORY_NONE, "" },
+	{ "quotes that are not needed mean nothing (rfc5321:4.1.2)", "\"jack\"@example.com", DIRECTORY_OK, "jack@example.com" },
+	{ "two dots: the lenient receiver takes it, nobody has it", "ja..ck@example.com", DIRECTORY_NONE, "" },
+	{ "two dots, elsewhere", "ja..ck@elsewhere.example", DIRECTORY_FOREIGN, "" },
+	{ "not an address", "@", DIRECTORY_BAD, "" },
+	{ "nothing", "", DIRECTORY_BAD, "" },
+	{ "no domain", "jack@", DIRECTORY_BAD, "" },
+};
+/* clang-format on */
+
 static void
 test_resolve(void **state)
 {
-	/* clang-format off */
-	static const struct {
-		const char *why, *address;
-		enum directory_outcome outcome;
-		const char *targets;
-	} rows[] = {
-		{ "an account", "jack@example.com", DIRECTORY_OK, "jack@example.com" },
-		{ "case means nothing (ours)", "JaCk@EXAMPLE.Com", DIRECTORY_OK, "jack@example.com" },
-		{ "made with capitals", "jill@example.com", DIRECTORY_OK, "jill@example.com" },
-		{ "an apostrophe and a dot", "Ann.O'Neil@example.com", DIRECTORY_OK, "ann.o'neil@example.com" },
-		{ "no such user", "nobody@example.com", DIRECTORY_NONE, "" },
-		{ "no such user with a detail", "nobody+x@example.com", DIRECTORY_NONE, "" },
-		{ "not our domain", "jack@elsewhere.example", DIRECTORY_FOREIGN, "" },
-		{ "a name below ours is not ours", "jack@sub.example.com", DIRECTORY_FOREIGN, "" },
-		{ "an address literal is not ours", "jack@[192.0.2.1]", DIRECTORY_FOREIGN, "" },
-		{ "a bare name is of the origin", "jack", DIRECTORY_OK, "jack@example.com" },
-		{ "a bare unknown name", "nobody", DIRECTORY_NONE, "" },
-		{ "rfc5233: the detail is off, its case kept", "jack+ToDo@example.com", DIRECTORY_OK, "jack@example.com|ToDo" },
-		{ "only the first delimiter parts", "jack+a+b@example.com", DIRECTORY_OK, "jack@example.com|a+b" },
-		{ "an empty detail", "jack+@example.com", DIRECTORY_OK, "jack@example.com" },
-		{ "an account whose name holds the delimiter", "a+b@example.com", DIRECTORY_OK, "a+b@example.com" },
-		{ "a delimiter in front parts nothing", "+jack@example.com", DIRECTORY_NONE, "" },
-		{ "an alias with the detail comes first", "jack+special@example.com", DIRECTORY_OK, "jill@example.com" },
-		{ "an alias", "info@example.com", DIRECTORY_OK, "jack@example.com" },
-		{ "the detail goes through an alias", "info+x@example.com", DIRECTORY_OK, "jack@example.com|x" },
-		{ "several targets; remote local parts keep their case (rfc5321:2.4)", "team@example.com", DIRECTORY_OK,
-		  ">Out.Side@else.example jack@example.com jill@example.com" },
-		{ "a chain", "a1@example.com", DIRECTORY_OK, "jack@example.com" },
-		{ "an alias among its own targets is the account", "both@example.com", DIRECTORY_OK, "both@example.com jill@example.com" },
-		{ "the same with a detail", "both+x@example.com", DIRECTORY_OK, "both@example.com|x jill@example.com|x" },
-		{ "a circle", "round@example.com", DIRECTORY_LOOP, "" },
-		{ "a circle of one", "self@example.com", DIRECTORY_LOOP, "" },
-		{ "a circle is not for the catch-all", "ring@loop.example", DIRECTORY_LOOP, "" },
-		{ "two roads to one alias are no circle", "diamond@example.com", DIRECTORY_OK, "jill@example.com" },
-		{ "a target with a detail", "list@example.com", DIRECTORY_OK, "jack@example.com|lists" },
-		{ "one account once", "twice@example.com", DIRECTORY_OK, "jack@example.com" },
-		{ "an alias that leads nowhere", "dead@example.com", DIRECTORY_NONE, "" },
-		{ "who exists gets it", "half@example.com", DIRECTORY_OK, "jack@example.com" },
-		{ "an alias goes before the account of its name", "seized@all.example", DIRECTORY_OK, "jack@example.com" },
-		{ "the catch-all", "whoever@all.example", DIRECTORY_OK, "caught@all.example" },
-		{ "the catch-all with a detail", "whoever+x@all.example", DIRECTORY_OK, "caught@all.example|x" },
-		{ "the catch-all takes what no account can be called", "\"odd one\"@all.example", DIRECTORY_OK, "caught@all.example" },
-		{ "an account goes before the catch-all", "caught@all.example", DIRECTORY_OK, "caught@all.example" },
-		{ "rfc5321:4.5.1 postmaster, an account", "Postmaster@example.net", DIRECTORY_OK, "postmaster@example.net" },
-		{ "postmaster without an account: the domain's first", "postmaster@one.example", DIRECTORY_OK, "first@one.example" },
-		{ "postmaster with a detail", "postmaster+x@one.example", DIRECTORY_OK, "first@one.example" },
-		{ "postmaster of a domain without people: the first of all", "postmaster@empty.example", DIRECTORY_OK, "jack@example.com" },
-		{ "postmaster alone", "postmaster", DIRECTORY_OK, "jack@example.com" },
-		{ "postmaster before the catch-all", "postmaster@all.example", DIRECTORY_OK, "seized@all.example" },
-		{ "a quoted local part is nobody of ours", "\"jack jones\"@example.com", DIRECTORY_NONE, "" },
-		{ "quotes that are not needed mean nothing (rfc5321:4.1.2)", "\"jack\"@example.com", DIRECTORY_OK, "jack@example.com" },
-		{ "two dots: the lenient receiver takes it, nobody has it", "ja..ck@example.com", DIRECTORY_NONE, "" },
-		{ "two dots, elsewhere", "ja..ck@elsewhere.example", DIRECTORY_FOREIGN, "" },
-		{ "not an address", "@", DIRECTORY_BAD, "" },
-		{ "nothing", "", DIRECTORY_BAD, "" },
-		{ "no domain", "jack@", DIRECTORY_BAD, "" },
-	};
-	/* clang-format on */
 	struct directory *d;
 	(void)state;
 
@@ -193,21 +194,21 @@ test_resolve(void **state)
 	d = opened();
 	people(d);
 	for (int again = 0; again < 2; again++) {
-		for (size_t i = 0; i < COUNT(rows); i++) {
+		for (size_t i = 0; i < COUNT(resolved); i++) {
 			struct arena            *a = arena_open(NULL);
 			struct directory_target *t;
 			struct buffer            got = { 0 };
 			size_t                   count;
 			enum directory_outcome   o =
-				directory_resolve(d, bytes_of(rows[i].address), "+", "example.com",
+				directory_resolve(d, bytes_of(resolved[i].address), "+", "example.com",
 			                          a, &t, &count);
 
-			if (o != rows[i].outcome)
-				fail_msg("%s: %s gives %d, not %d", rows[i].why, rows[i].address, o,
-				         rows[i].outcome);
+			if (o != resolved[i].outcome)
+				fail_msg("%s: %s gives %d, not %d", resolved[i].why, resolved[i].address, o,
+				         resolved[i].outcome);
 			if (o == DIRECTORY_OK) {
 				shown(t, count, &got);
-				SAME(rows[i].why, buffer_bytes(&got), bytes_of(rows[i].targets));
+				SAME(resolved[i].why, buffer_bytes(&got), bytes_of(resolved[i].targets));
 			}
 			buffer_free(&got);
 			arena_close(&a);
