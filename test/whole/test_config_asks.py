@@ -7,7 +7,6 @@ Beside PostgreSQL, MariaDB, slapd and SQLite.
 
 import os
 import pathlib
-import pwd
 import socket
 import sqlite3
 import subprocess
@@ -18,7 +17,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import free_ports
-from test_credential_servers import Server, file_for, place, slapd, table  # noqa: F401  (fixtures)
+from test_credential_servers import file_for, mariadb, place, postgresql, slapd, table  # noqa: F401  (fixtures)
 from test_credentials import village
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the servers run under accounts of their own")
@@ -67,26 +66,12 @@ def away(house, cf, good, old, new, setting, word):
 @pytest.fixture(scope="module")
 def postgres():
     path = pathlib.Path(tempfile.mkdtemp(prefix="mca-"))
-    binaries = sorted(pathlib.Path("/usr/lib/postgresql").iterdir())[-1] / "bin"
-    account = pwd.getpwnam("postgres")
-    data, port = path / "data", free_ports(1)[0]
-    data.mkdir()
-    os.chown(data, account.pw_uid, account.pw_gid)
-    os.chown(path, account.pw_uid, account.pw_gid)
-    run = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    subprocess.run([*run, binaries / "initdb", "-D", data, "-A", "trust", "-N"], check=True, capture_output=True, cwd="/")
-    (data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-    psql = ["psql", "-h", path, "-p", str(port), "-U", "postgres", "-v", "ON_ERROR_STOP=1"]
-    server = Server(binaries / "postgres", "-D", data, "-k", path, "-p", port, "-h", "127.0.0.1", "-F", user="postgres", cwd="/",
-                    ready=lambda: subprocess.run([*psql, "-c", "select 1"], capture_output=True).returncode == 0)
     try:
-        server.start()
-        subprocess.run([*psql, "-c", "; ".join([*table(), "CREATE TABLE box(name TEXT, path TEXT)", "CREATE USER mail PASSWORD 'right'",
-                                                "GRANT SELECT ON people, box TO mail"])], check=True, capture_output=True)
-        server.port = port
-        yield server
+        with postgresql(path, *table(), "CREATE TABLE box(name TEXT, path TEXT)", "CREATE USER mail PASSWORD 'right'",
+                        "GRANT SELECT ON people, box TO mail",
+                        networks="local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n") as server:
+            yield server
     finally:
-        server.stop()
         subprocess.run(["rm", "-rf", path], check=True)
 
 
@@ -110,30 +95,13 @@ def test_postgresql(house, place, postgres):
 
 
 def test_mysql(house, place):
-    data, at, own = place / "data", place / "m.sock", {**os.environ, "TMPDIR": str(place)}
-    account = pwd.getpwnam("mysql")
-    data.mkdir()
-    os.chown(data, account.pw_uid, account.pw_gid)
-    os.chown(place, account.pw_uid, account.pw_gid)
-    subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=mysql", "--auth-root-authentication-method=normal",
-                    "--skip-test-db"], check=True, capture_output=True, env=own)
-    server = Server("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={at}", "--skip-networking", f"--pid-file={place}/pid",
-                    user="mysql", env=own,
-                    ready=lambda: subprocess.run(["mariadb-admin", "--no-defaults", "-S", at, "-u", "root", "ping"], capture_output=True).returncode == 0)
-    try:
-        server.start()
-        subprocess.run(["mariadb", "--no-defaults", "-S", at, "-u", "root", "-e",
-                        "CREATE DATABASE mail; USE mail; " + "; ".join(table()) + "; CREATE TABLE box(name TEXT, path TEXT)"
-                        "; CREATE USER mail@localhost IDENTIFIED BY 'right'; GRANT SELECT ON mail.* TO mail@localhost"],
-                       check=True, capture_output=True)
-        good = f"hosts = unix:{at}\nuser = mail\npassword = right\ndbname = mail\ntimeout = 3s\n"
+    with mariadb(place, *table(), "CREATE TABLE box(name TEXT, path TEXT)", password="right") as server:
+        good = f"hosts = unix:{server.at}\nuser = mail\npassword = right\ndbname = mail\ntimeout = 3s\n"
         cf = file_for(place, "boxes.cf", "")
         box = good + "query = SELECT path FROM box WHERE name = '%s'\n"
         check_rows(house, cf, box, [("password = wrong", "Access denied"), ("dbname = nowhere", "nowhere"), *SQL], "virtual_alias_maps", f"mysql:{cf}")
-        away(house, cf, box, str(at), f"{place}/other.sock", "virtual_alias_maps", f"mysql:{cf}")
+        away(house, cf, box, str(server.at), f"{place}/other.sock", "virtual_alias_maps", f"mysql:{cf}")
         check_rows(house, cf, "driver = mysql\n" + good + PEOPLE, PASSWORDS, "auth_backends", f"directory sql:{cf}")
-    finally:
-        server.stop()
 
 
 def test_ldap(house, place, slapd):  # noqa: F811

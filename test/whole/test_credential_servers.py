@@ -5,6 +5,7 @@ stopped, frozen and started again while people log in: nobody is told that a rig
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_credential_servers.py
 """
 
+import contextlib
 import os
 import pathlib
 import pwd
@@ -175,7 +176,9 @@ def test_sqlite(place):
         check_bare(house, cf)
 
 
-def test_R268_postgresql(place):
+@contextlib.contextmanager
+def postgresql(place, *statements, networks=None):
+    """At 127.0.0.1:server.port, where anybody may be postgres, or as pg_hba.conf says with `networks`."""
     binaries = sorted(pathlib.Path("/usr/lib/postgresql").iterdir())[-1] / "bin"
     account = pwd.getpwnam("postgres")
     data, port = place / "data", free_ports(1)[0]
@@ -184,26 +187,23 @@ def test_R268_postgresql(place):
     os.chown(place, account.pw_uid, account.pw_gid)
     run = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     subprocess.run([*run, binaries / "initdb", "-D", data, "-A", "trust", "-N"], check=True, capture_output=True, cwd="/")
+    if networks:
+        (data / "pg_hba.conf").write_text(networks)
     psql = ["psql", "-h", place, "-p", str(port), "-U", "postgres", "-v", "ON_ERROR_STOP=1"]
-
-    def ready():
-        return subprocess.run([*psql, "-c", "select 1"], capture_output=True).returncode == 0
-    server = Server(binaries / "postgres", "-D", data, "-k", place, "-p", port, "-h", "127.0.0.1", "-F", user="postgres", ready=ready, cwd="/")
+    server = Server(binaries / "postgres", "-D", data, "-k", place, "-p", port, "-h", "127.0.0.1", "-F", user="postgres", cwd="/",
+                    ready=lambda: subprocess.run([*psql, "-c", "select 1"], capture_output=True).returncode == 0)
+    server.port = port
     try:
         server.start()
-        subprocess.run([*psql, "-c", "; ".join(table())], check=True, capture_output=True)
-        cf = file_for(place, "users.cf", f"driver = pgsql\nhosts = 127.0.0.1:{port}\nuser = postgres\npassword = x\n"
-                                         f"dbname = postgres\ntimeout = 1s\n{QUERY}")
-        with village(auth_backends=f"directory sql:{cf}") as house:
-            check_people(house)
-            check_bare(house, cf)
-            check_troubles(house, server)
-            check_load(house, server)
+        subprocess.run([*psql, "-c", "; ".join(statements)], check=True, capture_output=True)
+        yield server
     finally:
         server.stop()
 
 
-def test_mariadb(place):
+@contextlib.contextmanager
+def mariadb(place, *statements, password):
+    """At the socket server.at, where the user mail may read the database mail."""
     data, at, own = place / "data", place / "m.sock", {**os.environ, "TMPDIR": str(place)}
     account = pwd.getpwnam("mysql")
     data.mkdir()
@@ -211,27 +211,42 @@ def test_mariadb(place):
     os.chown(place, account.pw_uid, account.pw_gid)
     subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=mysql", "--auth-root-authentication-method=normal",
                     "--skip-test-db"], check=True, capture_output=True, env=own)
-
-    def ready():
-        return subprocess.run(["mariadb-admin", "--no-defaults", "-S", at, "-u", "root", "ping"], capture_output=True).returncode == 0
+    root = ["--no-defaults", "-S", at, "-u", "root"]
     server = Server("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={at}", "--skip-networking",
-                    f"--pid-file={place}/pid", user="mysql", ready=ready, env=own)
+                    f"--pid-file={place}/pid", user="mysql", env=own,
+                    ready=lambda: subprocess.run(["mariadb-admin", *root, "ping"], capture_output=True).returncode == 0)
+    server.at = at
     try:
         server.start()
-        subprocess.run(["mariadb", "--no-defaults", "-S", at, "-u", "root", "-e",
-                        "CREATE DATABASE mail; USE mail; " + "; ".join(table()) +
-                        "; CREATE USER mail@localhost IDENTIFIED BY 'pa$$'; GRANT SELECT ON mail.* TO mail@localhost"],
+        subprocess.run(["mariadb", *root, "-e", "; ".join(["CREATE DATABASE mail", "USE mail", *statements,
+                                                           f"CREATE USER mail@localhost IDENTIFIED BY '{password}'", "GRANT SELECT ON mail.* TO mail@localhost"])],
                        check=True, capture_output=True)
+        yield server
+    finally:
+        server.stop()
+
+
+def test_R268_postgresql(place):
+    with postgresql(place, *table()) as server:
+        cf = file_for(place, "users.cf", f"driver = pgsql\nhosts = 127.0.0.1:{server.port}\nuser = postgres\npassword = x\n"
+                                         f"dbname = postgres\ntimeout = 1s\n{QUERY}")
+        with village(auth_backends=f"directory sql:{cf}") as house:
+            check_people(house)
+            check_bare(house, cf)
+            check_troubles(house, server)
+            check_load(house, server)
+
+
+def test_mariadb(place):
+    with mariadb(place, *table(), password="pa$$") as server:
         # As Dovecot's own file says it.
-        cf = file_for(place, "users.cf", f"driver = mysql\nconnect = host={at} dbname=mail user=mail password=pa$$\n"
+        cf = file_for(place, "users.cf", f"driver = mysql\nconnect = host={server.at} dbname=mail user=mail password=pa$$\n"
                                          f"iterate_query = SELECT name AS user FROM people\ntimeout = 1s\n{QUERY}")
         with village(auth_backends=f"directory sql:{cf}") as house:
             check_people(house)
             check_bare(house, cf)
             check_troubles(house, server)
             check_load(house, server)
-    finally:
-        server.stop()
 
 
 @pytest.fixture
