@@ -54,50 +54,60 @@ def tables_of(texts, **as_they_stand):
         shutil.rmtree(at, ignore_errors=True)
 
 
-class Postfix:
-    """An instance in a directory of its own, with a service for each case."""
+class Instance:
+    """A Postfix in a directory of its own, `home`, with these settings over what each has, and these services; {home} is where it is."""
 
-    def __init__(self, tables, cases, settings=None):
+    def __init__(self, settings, services):
         self.home = tempfile.mkdtemp(prefix="beside-postfix-")
         os.chmod(self.home, 0o755)
-        self.ports = dict(zip(cases, free_ports(len(cases))))
         for name in ("etc", "queue", "data", "mail"):
             os.mkdir(f"{self.home}/{name}")
         os.chmod(f"{self.home}/mail", 0o1777)
         shutil.chown(f"{self.home}/data", "postfix")
-        said = settings_for(tables) + f"""
-compatibility_level = 3.6
-queue_directory = {self.home}/queue
-data_directory = {self.home}/data
-maillog_file = {self.home}/log
-maillog_file_prefixes = {self.home}
-inet_interfaces = 127.0.0.1
-smtpd_peername_lookup = no
-local_transport = discard:
-virtual_transport = discard:
-relay_transport = discard:
-default_transport = discard:
-default_database_type = hash
-alias_database =
-{settings or ''}
-"""
         # Each name once: every process warns of a second one, and postlogd, which hears of it all, waits for itself when there are many.
-        lines = {line.split("=")[0].strip(): line for line in said.splitlines() if "=" in line}
+        said = {"compatibility_level": "3.6", "queue_directory": "{home}/queue", "data_directory": "{home}/data", "maillog_file": "{home}/log",
+                "maillog_file_prefixes": "{home}", "inet_interfaces": "127.0.0.1", "smtpd_peername_lookup": "no", "default_database_type": "hash",
+                "alias_database": "", **settings}
         with open(f"{self.home}/etc/main.cf", "w") as f:
-            f.write("\n".join(lines.values()) + "\n")
-        master = MASTER.split("\n")
+            f.writelines(f"{name} = {value}\n".replace("{home}", self.home) for name, value in said.items())
         with open(f"{self.home}/etc/master.cf", "w") as f:
-            f.write("\n".join(line for line in master if "{port}" not in line) + "\n")
-            for case, port in self.ports.items():
-                f.write(f"127.0.0.1:{port} inet n - n - - smtpd\n")
-                for name, value in cases[case][0].items():
-                    if value is not None:
-                        f.write(f"  -o {{ {name} = {value.format(t=tables)} }}\n")
+            f.write(services)
         subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
 
     def close(self):
         subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def log(self):
+        try:
+            with open(f"{self.home}/log") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+
+# What every instance has besides its receivers.
+SERVICES = "\n".join(line for line in MASTER.split("\n") if "{port}" not in line) + "\n"
+
+
+def named(text):
+    """The settings in lines of main.cf."""
+    return {name.strip(): value.strip() for name, is_one, value in (line.partition("=") for line in text.splitlines()) if is_one}
+
+
+class Postfix(Instance):
+    """With a receiver for each case."""
+
+    def __init__(self, tables, cases, settings=None):
+        self.ports = dict(zip(cases, free_ports(len(cases))))
+        services = SERVICES
+        for case, port in self.ports.items():
+            services += f"127.0.0.1:{port} inet n - n - - smtpd\n"
+            for name, value in cases[case][0].items():
+                if value is not None:
+                    services += f"  -o {{ {name} = {value.format(t=tables)} }}\n"
+        away = {f"{kind}_transport": "discard:" for kind in ("local", "virtual", "relay", "default")}
+        super().__init__({**named(settings_for(tables)), **away, **named(settings or "")}, services)
 
 
 def settings_for(tables):

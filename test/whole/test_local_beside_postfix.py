@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import pytest
-from beside import MASTER
+from beside import SERVICES, Instance
 from house import House, free_ports, wait_for
 from test_sending import Sink, empty
 from test_system_users import User
@@ -245,39 +245,20 @@ class Place:
                     user.write(".forward" + whose[len(name):], self.text(text, self.dir / f"{i}" / who, port, f"c{i}.example"), 0o644)
 
 
-class Postfix:
+class Postfix(Instance):
     def __init__(self, place, sink, cases):
-        self.home = tempfile.mkdtemp(prefix="beside-postfix-")
-        os.chmod(self.home, 0o755)
-        for name in ("etc", "queue", "data"):
-            os.mkdir(f"{self.home}/{name}")
-        shutil.chown(f"{self.home}/data", "postfix")
         self.ports = dict(zip(cases, free_ports(len(cases))))
         domains = {name: f"c{i}.example" for i, name in enumerate(cases)}
-        text = {**SAME, "compatibility_level": "3.6", "queue_directory": f"{self.home}/queue", "data_directory": f"{self.home}/data",
-                "maillog_file": f"{self.home}/log", "maillog_file_prefixes": self.home, "inet_interfaces": "127.0.0.1", "smtpd_peername_lookup": "no",
-                "mynetworks": "127.0.0.0/8", "default_database_type": "hash", "alias_database": "", "default_transport": f"smtp:[127.0.0.1]:{sink.port}",
-                "mydestination": "here.example, " + ", ".join(domains.values()), "smtpd_reject_unlisted_recipient": "yes",
-                "transport_maps": "inline:{ " + ", ".join("{%s=local%d:}" % (d, i) for i, d in enumerate(domains.values())) + " }"}
-        with open(f"{self.home}/etc/main.cf", "w") as f:
-            f.writelines(f"{n} = {v}\n" for n, v in text.items())
-        with open(f"{self.home}/etc/master.cf", "w") as f:
-            f.write("\n".join(line for line in MASTER.split("\n") if "{port}" not in line) + "\n")
-            for i, (name, port) in enumerate(self.ports.items()):
-                own = "".join(f"  -o {{ {n} = {v} }}\n" for n, v in place.side(i, "postfix", cases[name], sink.port).items())
-                mine = own + f"  -o {{ myorigin = {domains[name]} }}\n"
-                f.write(f"127.0.0.1:{port} inet n - n - - smtpd\n{mine}  -o cleanup_service_name=cleanup{i} -o rewrite_service_name=rewrite{i}\n")
-                f.write(f"cleanup{i} unix n - n - 0 cleanup\n{mine}  -o rewrite_service_name=rewrite{i}\nrewrite{i} unix - - n - - trivial-rewrite\n{mine}")
-                f.write(f"local{i} unix - n n - - local\n{mine}  -o cleanup_service_name=cleanup{i} -o rewrite_service_name=rewrite{i}\n")
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
-
-    def close(self):
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def log(self):
-        with open(f"{self.home}/log") as f:
-            return f.read()
+        services = SERVICES
+        for i, (name, port) in enumerate(self.ports.items()):
+            own = "".join(f"  -o {{ {n} = {v} }}\n" for n, v in place.side(i, "postfix", cases[name], sink.port).items())
+            mine = own + f"  -o {{ myorigin = {domains[name]} }}\n"
+            services += (f"127.0.0.1:{port} inet n - n - - smtpd\n{mine}  -o cleanup_service_name=cleanup{i} -o rewrite_service_name=rewrite{i}\n"
+                         f"cleanup{i} unix n - n - 0 cleanup\n{mine}  -o rewrite_service_name=rewrite{i}\nrewrite{i} unix - - n - - trivial-rewrite\n{mine}"
+                         f"local{i} unix - n n - - local\n{mine}  -o cleanup_service_name=cleanup{i} -o rewrite_service_name=rewrite{i}\n")
+        super().__init__({**SAME, "mynetworks": "127.0.0.0/8", "default_transport": f"smtp:[127.0.0.1]:{sink.port}",
+                          "mydestination": "here.example, " + ", ".join(domains.values()), "smtpd_reject_unlisted_recipient": "yes",
+                          "transport_maps": "inline:{ " + ", ".join("{%s=local%d:}" % (d, i) for i, d in enumerate(domains.values())) + " }"}, services)
 
     def quiet(self):
         """Nothing is left to do but what waits."""

@@ -8,12 +8,11 @@ import shutil
 import smtplib
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from beside import MASTER
+from beside import MASTER, Instance, named
 from house import House, free_ports, wait_for
 from test_sending import Sink
 
@@ -37,48 +36,13 @@ notify_classes =
 """
 
 
-class Postfix:
+class Postfix(Instance):
+    text = Instance.log
+
     def __init__(self, settings):
-        self.home = tempfile.mkdtemp(prefix="logs-postfix-")
-        os.chmod(self.home, 0o755)
         self.port = free_ports(1)[0]
-        for name in ("etc", "queue", "data", "mail"):
-            os.mkdir(f"{self.home}/{name}")
-        os.chmod(f"{self.home}/mail", 0o1777)
-        shutil.chown(f"{self.home}/data", "postfix")
-        pathlib.Path(f"{self.home}/etc/main.cf").write_text(settings + f"""
-compatibility_level = 3.6
-queue_directory = {self.home}/queue
-data_directory = {self.home}/data
-maillog_file = {self.home}/log
-maillog_file_prefixes = {self.home}
-inet_interfaces = 127.0.0.1
-virtual_mailbox_base = {self.home}/mail
-virtual_uid_maps = static:65534
-virtual_gid_maps = static:65534
-default_database_type = hash
-alias_database =
-alias_maps =
-""")
-        master = MASTER.format(port=f"127.0.0.1:{self.port}")
-        names = {line.split()[0] for line in master.splitlines() if line.strip()}
-        more = {"virtual": "virtual unix - n n - - virtual", "smtp": "", "bounce": "bounce unix - - n - 0 bounce", "defer": "defer unix - - n - 0 bounce",
-                "qmgr": "qmgr unix n - n 300 1 qmgr", "error": "error unix - - n - - error", "retry": "retry unix - - n - - error"}
-        lines = [line for name, line in more.items() if line and name not in names]
-        if not re.search(r"(?m)^smtp\s+unix", master):
-            lines.append("smtp unix - - n - - smtp")
-        pathlib.Path(f"{self.home}/etc/master.cf").write_text(master + "\n".join(lines) + "\n")
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
-
-    def text(self):
-        try:
-            return pathlib.Path(f"{self.home}/log").read_text()
-        except FileNotFoundError:
-            return ""
-
-    def close(self):
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
-        shutil.rmtree(self.home, ignore_errors=True)
+        super().__init__({**named(settings), "virtual_mailbox_base": "{home}/mail", "virtual_uid_maps": "static:65534", "virtual_gid_maps": "static:65534",
+                          "alias_maps": ""}, MASTER.format(port=f"127.0.0.1:{self.port}") + "virtual unix - n n - - virtual\n")
 
 
 def the_day(port):

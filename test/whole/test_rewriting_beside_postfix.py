@@ -12,10 +12,9 @@ import re
 import shutil
 import smtplib
 import subprocess
-import tempfile
 
 import pytest
-from beside import MASTER
+from beside import SERVICES, Instance
 from house import House, free_ports, wait_for
 from test_sending import Sink, empty
 
@@ -196,41 +195,25 @@ def say(port, sender, to, head, subject):
     return codes
 
 
-class Postfix:
+class Postfix(Instance):
     """One instance with a receiving, a cleaning and a rewriting service for each case."""
 
     def __init__(self, sink, cases):
-        self.home = tempfile.mkdtemp(prefix="beside-postfix-")
-        os.chmod(self.home, 0o755)
-        for name in ("etc", "queue", "data", "mail"):
-            os.mkdir(f"{self.home}/{name}")
-        shutil.chown(f"{self.home}/data", "postfix")
         self.ports = dict(zip(cases, free_ports(len(cases))))
-        text = {**SAME, "compatibility_level": "3.6", "queue_directory": f"{self.home}/queue", "data_directory": f"{self.home}/data",
-                "maillog_file": f"{self.home}/log", "maillog_file_prefixes": self.home, "inet_interfaces": "127.0.0.1", "smtpd_peername_lookup": "no",
-                "default_database_type": "hash", "alias_database": "", "smtpd_delay_open_until_valid_rcpt": "no",
-                **{f"{kind}_transport": f"smtp:[127.0.0.1]:{sink.port}" for kind in ("local", "virtual", "relay", "default")}}
-        with open(f"{self.home}/etc/main.cf", "w") as f:
-            f.writelines(f"{n} = {v}\n" for n, v in text.items())
-        with open(f"{self.home}/etc/master.cf", "w") as f:
-            f.write("\n".join(line for line in MASTER.split("\n") if "{port}" not in line) + "\n")
-            for i, (name, port) in enumerate(self.ports.items()):
-                own = "".join(f"  -o {{ {n} = {v} }}\n" for n, v in cases[name][0].items())
-                f.write(f"127.0.0.1:{port} inet n - n - - smtpd\n  -o cleanup_service_name=cleanup{i} -o rewrite_service_name=rewrite{i}\n{own}")
-                f.write(f"cleanup{i} unix n - n - 0 cleanup\n  -o rewrite_service_name=rewrite{i}\n{own}")
-                f.write(f"rewrite{i} unix - - n - - trivial-rewrite\n{own}")
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
-
-    def close(self):
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
-        shutil.rmtree(self.home, ignore_errors=True)
+        services = SERVICES
+        for i, (name, port) in enumerate(self.ports.items()):
+            own = "".join(f"  -o {{ {n} = {v} }}\n" for n, v in cases[name][0].items())
+            services += (f"127.0.0.1:{port} inet n - n - - smtpd\n  -o cleanup_service_name=cleanup{i} -o rewrite_service_name=rewrite{i}\n{own}"
+                         f"cleanup{i} unix n - n - 0 cleanup\n  -o rewrite_service_name=rewrite{i}\n{own}"
+                         f"rewrite{i} unix - - n - - trivial-rewrite\n{own}")
+        super().__init__({**SAME, "smtpd_delay_open_until_valid_rcpt": "no", **to_sink(sink)}, services)
 
     def empty(self):
         return "Mail queue is empty" in subprocess.run(["mailq", "-C", f"{self.home}/etc"], capture_output=True, text=True).stdout
 
-    def log(self):
-        with open(f"{self.home}/log") as f:
-            return f.read()
+
+def to_sink(sink):
+    return {f"{kind}_transport": f"smtp:[127.0.0.1]:{sink.port}" for kind in ("local", "virtual", "relay", "default")}
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +222,7 @@ def both():
     with Sink() as theirs, Sink() as ours:
         postfix = Postfix(theirs, CASES)
         try:
-            with House(**SAME, dns_resolver="none", **{f"{kind}_transport": f"smtp:[127.0.0.1]:{ours.port}" for kind in ("local", "virtual", "relay", "default")}) as house:
+            with House(**SAME, dns_resolver="none", **to_sink(ours)) as house:
                 yield postfix, theirs, house, ours
         finally:
             postfix.close()
