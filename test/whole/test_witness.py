@@ -3,7 +3,9 @@
 their own servers."""
 
 import contextlib
+import email
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -13,6 +15,7 @@ import tempfile
 import threading
 
 import pytest
+from beside import Postfix as Beside, Talk, tables_of
 from house import House, free_ports, wait_for
 from witness import RECORDS, Exchanger, NameServer, Resolver, Service, answers, ask, own_address
 
@@ -337,6 +340,50 @@ def test_R176_policyd_spf(place):
             assert rcpt(h, sender="a@spf.example", xclient="ADDR=192.0.2.50").startswith("250")
             said = rcpt(h, sender="a@spf.example", xclient="ADDR=192.0.2.51")
             assert said.startswith("550 5.7.23 <jill@example.com>: Recipient address rejected: Message rejected due to: SPF fail"), said
+    finally:
+        spawn.close()
+        server.close()
+
+
+SPF_PERL = shutil.which("postfix-policyd-spf-perl", path="/usr/sbin:/usr/bin")
+# What rfc7208:2.6 calls the result of each sender at 192.0.2.51, and whether the letter is taken.
+SPF_RESULTS = {"pass.example": ('"v=spf1 ip4:192.0.2.51 -all"', "pass"), "fail.example": ('"v=spf1 ip4:192.0.2.50 -all"', None), "soft.example": ('"v=spf1 ~all"', "softfail"),
+               "neutral.example": ('"v=spf1 ?all"', "neutral"), "none.example": ('"nothing of the kind"', "none"), "through.example": ('"v=spf1 include:pass.example -all"', "pass"),
+               "loop.example": ('"v=spf1 include:loop.example -all"', "permerror"), "six.example": ('"v=spf1 ip6:2001:db8::/32 -all"', None)}
+
+
+@pytest.mark.skipif(SPF_PERL is None or shutil.which("postfix") is None or os.geteuid() != 0, reason="needs postfix-policyd-spf-perl, Postfix and root")
+def test_R176_policyd_spf_perl_beside_postfix(place):
+    """The same service, clients and senders: what both say, and the field that the letter then has (R337)."""
+    server = NameServer(RECORDS + "".join(f"{domain}. TXT {text}\n" for domain, (text, _) in SPF_RESULTS.items()), own_address(), 53)
+    with open(f"{place}/resolv.conf", "w") as f:
+        f.write(f"nameserver {server.address}\n")
+    spawn = Spawn(f"{place}/spf", ["unshare", "-m", "--propagation", "private", "sh", "-c", f"mount --bind {place}/resolv.conf /etc/resolv.conf && exec {SPF_PERL}"])
+    rules = f"{FINAL}, check_policy_service unix:{place}/spf"
+    commands = {domain: ["XCLIENT NAME=mail.there.example ADDR=192.0.2.51", "EHLO mail.there.example", f"MAIL FROM:<a@{domain}>", "RCPT TO:<jill@example.com>"] for domain in SPF_RESULTS}
+    try:
+        with tables_of({"aliases": "x: y\n"}) as tables:
+            postfix = Beside(tables, {"spf": ({"smtpd_recipient_restrictions": rules}, [])}, "relay_domains = example.com\nmynetworks = 127.0.0.1\n")
+            try:
+                theirs = {domain: Talk(postfix.ports["spf"]).all(said) for domain, said in commands.items()}
+            finally:
+                postfix.close()
+        with house(rules, mynetworks="127.0.0.1") as h:
+            ours = {domain: Talk(h.ports["smtp"]).all(said) for domain, said in commands.items()}
+            assert ours == theirs
+            for domain, (_, result) in SPF_RESULTS.items():
+                assert ours[domain][-1].startswith("550 5.7.1 <jill@example.com>: Recipient address rejected: Please see http" if result is None else "250"), ours[domain]
+            for domain in SPF_RESULTS:
+                with h.smtp() as s:
+                    heard = [s.docmd(said)[0] for said in commands[domain]]
+                    assert heard[-1] == 550 or s.data(f"Subject: {domain}\r\n\r\nx\r\n")[0] == 250
+
+            def fields():
+                text = h.command("doveadm", "fetch", "-u", "jill@example.com", "hdr", "mailbox", "INBOX").stdout
+                return {m["Subject"]: m["Received-SPF"].split()[0] for m in map(email.message_from_string, re.split(r"(?m)^hdr:\n", text)[1:])}
+
+            wanted = {domain: result for domain, (_, result) in SPF_RESULTS.items() if result}
+            assert wait_for(lambda: len(found := fields()) == len(wanted) and found) == wanted
     finally:
         spawn.close()
         server.close()
