@@ -178,7 +178,9 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 void
 destination_learns(struct house *h, struct destination *d, const struct word_sent *w, bool hurried)
 {
-	if (!w->unreachable) {
+	bool hung = hurried && w->recipients > 0 && strcmp(w->recipient[0].status, "4.4.2") == 0;
+
+	if (!w->unreachable && !hung) {
 		d->away_until_ms = 0;
 		d->trust = ANSWERS;
 		queue_returned(h, &d->away);

@@ -295,7 +295,7 @@ sending_begin(struct house *h, struct destination *d, uint32_t run, int64_t run_
 
 /* Of those that have had the time for a first word: of the destination with most of them the one that waits longest. */
 static struct sending *
-silent_longest(struct queue_role *k, bool silent_too)
+silent_longest(struct queue_role *k, bool all_taken)
 {
 	struct sending *best = NULL;
 	int64_t         now = clock_patient_ms();
@@ -304,7 +304,8 @@ silent_longest(struct queue_role *k, bool silent_too)
 		struct sending *s = p.value;
 
 		if (!s->slot || s->run > 0 || now - s->run_ms < FIRST_WORD_MS ||
-		    s->trust == ANSWERS || (s->trust == SILENT && !silent_too) ||
+		    (s->trust == ANSWERS && now - s->run_ms < HURRY_HANGS_MS) ||
+		    (s->trust != UNKNOWN && !all_taken) ||
 		    (s->hurried_ms != 0 && now - s->hurried_ms < FIRST_WORD_MS))
 			continue;
 		if (best == NULL || s->to->busy > best->to->busy ||
@@ -315,9 +316,9 @@ silent_longest(struct queue_role *k, bool silent_too)
 }
 
 bool
-sending_hurry(struct house *h, bool silent_too)
+sending_hurry(struct house *h, bool all_taken)
 {
-	struct sending *s = silent_longest(queue_of(h), silent_too);
+	struct sending *s = silent_longest(queue_of(h), all_taken);
 	struct link    *l = s != NULL ? house_link(h, SENDER, s->sender) : NULL;
 
 	if (l == NULL)

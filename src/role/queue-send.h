@@ -59,6 +59,6 @@ bool turn_is_short(struct house *);
 void turn_open(struct house *);
 
 bool sending_begin(struct house *, struct destination *, uint32_t run, int64_t run_ms);
-bool sending_hurry(struct house *, bool silent_too);
+bool sending_hurry(struct house *, bool all_taken);
 
 #endif

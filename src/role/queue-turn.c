@@ -8,7 +8,8 @@
  * answers may have as many as four times those that are free, one of which nothing is known a fourth of them, and one that was silent
  * is tried by one; of all slots seven tenths are for those of which nothing is known, and three twentieths for the silent.  Who
  * waits for one stands in a rota (queue/rota.h): whose letters had least goes first.  Where one waits that has no slot at all, because hosts
- * that have not yet said a word have them, the one of these that has waited longest is given up (HURRY), as if its time were over.
+ * that have not yet said a word have them, or have said who they are and then nothing for half a minute, the one of these that has waited
+ * longest is given up (HURRY), as if its time were over.  The sender knows which of both a host has done.
  */
 #include "base/clock.h"
 #include "role/queue-send.h"
@@ -151,14 +152,14 @@ destination_at(struct rota_member *m)
 
 /* How many destinations wait that have not even one, and whether all places are in use or those for the unknown. */
 static uint32_t
-short_of_all(struct house *h, bool *silent_too)
+short_of_all(struct house *h, bool *all_taken)
 {
 	struct queue_role *k = queue_of(h);
 	uint32_t           all, used, n = 0;
 
 	if (!slots_count(h, &all, &used))
 		return 0;
-	*silent_too = used >= all;
+	*all_taken = used >= all;
 	for (int t = UNKNOWN; t <= ANSWERS; t++)
 		for (size_t i = 1; i <= rota_count(&k->short_of[t]) && i <= LOOK_PAST; i++)
 			n += destination_at(rota_some(&k->short_of[t], i))->busy == 0 &&
@@ -170,10 +171,10 @@ static void
 hurry_look(void *house)
 {
 	struct queue_role *k = queue_of(house);
-	bool               silent_too = false;
+	bool               all_taken = false;
 
-	for (uint32_t n = short_of_all(house, &silent_too); n > 0; n--)
-		if (!sending_hurry(house, silent_too))
+	for (uint32_t n = short_of_all(house, &all_taken); n > 0; n--)
+		if (!sending_hurry(house, all_taken))
 			break;
 	k->hurrying = rota_count(&k->short_of[UNKNOWN]) + rota_count(&k->short_of[ANSWERS]) > 0;
 	if (k->hurrying)

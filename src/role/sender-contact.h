@@ -42,6 +42,8 @@ struct contact {
 	bool            idle, keep, closing, leave, secures;
 	struct contact *idle_next, *idle_before; /* of the same key */
 	bool            met;                     /* its host has answered HELO              */
+	enum outgoing_wait waits;                /* for what                                */
+	int64_t         heard_ms;                /* it said something last                  */
 	bool            wrapped;                 /* TLS from the first byte              */
 	bool            by_sts;
 	const char     *tls; /* "dane Verified TLSv1.3 with ...", "none" */

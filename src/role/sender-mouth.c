@@ -91,6 +91,7 @@ mouth_wait(void *ctx, enum outgoing_wait what)
 	};
 
 	c->met = c->met || what > WAIT_HELLO;
+	c->waits = what;
 	if (c->stream != NULL)
 		stream_patience(c->stream, what == WAIT_DATA_CONTENT ? r->data_xfer_ms : 0);
 	if (ms[what] > 0)

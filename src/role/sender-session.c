@@ -132,6 +132,7 @@ arrived(void *ctx)
 
 	if (c->session == NULL || c->closing)
 		return;
+	c->heard_ms = clock_patient_ms();
 	stream_eat(c->stream, outgoing_take(c->session, stream_peek(c->stream)));
 	if (c->secures && !c->closing)
 		stream_secure_to(c->stream, c->secret, &c->wish);
@@ -265,6 +266,7 @@ connected(struct contact *c)
 	timer_clear(c->timer);
 	c->fd = -1;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	c->heard_ms = clock_patient_ms();
 	if (c->delivery != NULL)
 		c->delivery->sessions++;
 	sender_met(c->delivery, fd, NULL);
@@ -571,13 +573,25 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	}
 }
 
+/* It has said who it is, and nothing more for so long that others may have its place; of the letter it has nothing yet. */
+static bool
+hangs(const struct contact *c)
+{
+	static const bool before_content[WAITS] = {
+		[WAIT_STARTTLS] = true, [WAIT_AUTH] = true, [WAIT_XFORWARD] = true,
+		[WAIT_MAIL] = true,     [WAIT_RCPT] = true, [WAIT_DATA_INIT] = true,
+	};
+
+	return before_content[c->waits] && clock_patient_ms() - c->heard_ms >= HURRY_HANGS_MS;
+}
+
 /* Others want its place: a host that has not said who it is has had time enough. */
 bool
 hear_hurry(struct house *h, uint32_t ticket)
 {
 	for (struct contact *c = sender_of(h)->contacts; c != NULL; c = c->next)
 		if (c->delivery != NULL && !c->delivery->probe && c->delivery->ticket == ticket) {
-			if (!c->met && !c->idle && !c->closing)
+			if (!c->idle && !c->closing && (!c->met || hangs(c)))
 				gone(c, "Connection timed out", true);
 			break;
 		}

@@ -279,6 +279,8 @@ struct word_table_ask { const char *table; struct bytes key; };        /* "pgsql
 BODY(table_ask)
 struct word_table_said { uint8_t outcome; struct bytes value; };        /* enum table_outcome; of LATER: why, for the log */
 BODY(table_said)
+/* HURRY: so long may a host be silent that has said who it is, where others want its place. */
+enum { HURRY_HANGS_MS = 30000 };
 enum { TABLE_ASK_ALL_MOST = 128 };
 struct word_table_ask_all { const char *table; const struct bytes *key; uint32_t keys; };
 BODY(table_ask_all)

@@ -10,6 +10,8 @@ import re
 import sys
 import threading
 
+import pytest
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import free_ports, wait_for
 from test_sending import LETTER, Sink, empty, house, send
@@ -68,6 +70,41 @@ def test_R111_a_letter_for_another_host_leaves_while_silent_hosts_have_all_place
         h.command("queue", "flush")
         wait_for(lambda: empty(h), 60)
         assert sum(len(s.got()) for s in dumb) == 50, "and nothing is lost or sent twice for it"
+    for s in dumb:
+        s.close()
+
+
+def hangs_at(step, gate):
+    """Whoever says this waits until the gate opens."""
+    return lambda verb, argument, session: gate.wait(120) and None if verb == step else None
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+def test_R111_a_letter_for_another_host_leaves_while_hosts_that_hang_have_all_places(step):
+    """Ten hosts answer EHLO and no more: of the letter they have nothing, so their places are others' after half a minute and not after
+    smtp_mail_timeout and its kin (R82); nothing goes twice for it."""
+    gate = threading.Event()
+    dumb = [Sink(hangs_at(step, gate)) for _ in range(10)]
+    with Sink() as good, Sink() as known, house(
+            transport_maps=table(good=good.port, known=known.port, **{f"s{i}": s.port for i, s in enumerate(dumb)}), default_process_limit="10",
+            smtp_mail_timeout="600s", smtp_rcpt_timeout="600s", smtp_data_init_timeout="600s") as h:
+        send(h, ["hello@known.example"])
+        wait_for(lambda: len(known.got()) == 1)
+        for n in range(3):
+            for i in range(10):
+                send(h, [f"a{n}@s{i}.example"])
+        wait_for(lambda: sum(s.connections for s in dumb) == 7)
+        send(h, ["b@known.example"])
+        wait_for(lambda: len(known.got()) == 2)         # it has never to wait for them
+        send(h, ["b@good.example"])
+        assert good.connections == 0
+        wait_for(lambda: len(good.got()) == 1, 90)
+        assert h.count("timed out while") >= 1
+        gate.set()
+        h.command("queue", "flush")
+        wait_for(lambda: empty(h), 60)
+        assert sorted(set(sum((s.got() for s in dumb), []))) == sorted(f"a{n}@s{i}.example" for n in range(3) for i in range(10))
+        assert sum(len(s.got()) for s in dumb) == 30
     for s in dumb:
         s.close()
 
