@@ -2,6 +2,7 @@
 """sendmail as programs call it: cron, s-nail, mailutils, scripts; what arrives, and the exit status."""
 
 import email
+import email.header
 import email.policy
 import json
 import os
@@ -335,3 +336,41 @@ def test_R387_mailutils_sends_with_it(house, tmp_path):
     subprocess.run(["mail.mailutils", "-E", f'set sendmail="sendmail://{call_by_name(house, tmp_path)}"', "-s", "utils", "x@there.example"], input="hello\n", text=True, check=True, timeout=60,
                    env={**os.environ, "HOME": str(tmp_path)})
     assert "utils" in wait_for(lambda: "utils" in (q := queued(house)) and q)
+
+
+MAILERS = {
+    "s-nail": lambda sendmail: ["s-nail", "-:/", f"-Smta={sendmail}", "-Sttycharset=utf-8", "-Ssendcharsets=utf-8"],
+    "mailutils": lambda sendmail: ["mail.mailutils", "--norc", "-E", f"set sendmail=sendmail://{sendmail}"],
+}
+
+
+@pytest.mark.parametrize("program", MAILERS)
+def test_mail_s_of_a_user_goes_through_our_sendmail(house, tmp_path, program):
+    """As people write it: mail -s, copies, a blind copy, an attachment, letters beyond US-ASCII; and nobody to send to."""
+    words = MAILERS[program](tmp_path / "sendmail")
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"needs {program}")
+    (tmp_path / "sendmail").symlink_to(BINARY)
+    (tmp_path / "notes.txt").write_text("a note\n.\nits end\n")
+    env = {**os.environ, "MAIL_CONFIG": str(house.config), "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "EMAIL": "root@here.example"}
+
+    def mail(*more, given="Gr\u00fc\u00dfe\n.hidden\n", status=0):
+        done = subprocess.run([*words, *more], input=given, capture_output=True, text=True, timeout=60, env=env)
+        assert (done.returncode == 0) == (status == 0), done.stdout + done.stderr
+
+    def arrived(subject):
+        return wait_for(lambda: {email.header.make_header(email.header.decode_header(s)).__str__(): one for s, one in queued(house).items()}.get(subject))
+    mail("-s", f"plain by {program}", "b@there.example", "c@there.example")
+    one = arrived(f"plain by {program}")
+    assert one["to"] == {"b@there.example", "c@there.example"}
+    letter = email.message_from_bytes(one["text"].encode(), policy=email.policy.default)     # mailutils names no character set
+    body = letter.get_content() if letter.get_content_charset() else letter.get_payload(decode=True).decode()
+    assert body.replace("\r", "") == "Gr\u00fc\u00dfe\n.hidden\n"
+    copies = ["-c", "d@there.example", "-b", "e@there.example"] if program == "s-nail" else ["-a", "Cc: d@there.example", "-a", "Bcc: e@there.example"]
+    mail("-s", f"\u4f60\u597d {program}", *copies, "b@there.example")
+    one = arrived(f"\u4f60\u597d {program}")
+    assert one["to"] == {f"{n}@there.example" for n in "bde"} and "e@there.example" not in one["text"].partition("\n\n")[0]
+    mail("-s", f"attached by {program}", "-a" if program == "s-nail" else "-A", str(tmp_path / "notes.txt"), "b@there.example")
+    letter = email.message_from_string(arrived(f"attached by {program}")["text"], policy=email.policy.default)
+    [part] = letter.iter_attachments()
+    assert part.get_filename() == "notes.txt" and part.get_payload(decode=True).replace(b"\r", b"") == b"a note\n.\nits end\n"
