@@ -151,6 +151,18 @@ say(int fd, struct bytes text, int64_t until)
 	return true;
 }
 
+/* Whether nothing came since the last reply: else what did would be taken for the next one, and be of another key; or the end. */
+static bool
+is_silent(int fd)
+{
+	char    c;
+	ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n == 0)
+		errno = ECONNRESET;
+	return n < 0 && errno == EAGAIN;
+}
+
 /* What comes until the reply is whole; more than that is nonsense. */
 static bool
 hear(struct asking *a, int fd, int64_t until)
@@ -190,7 +202,7 @@ ask(void *asker, void *connection, int timeout_ms, struct buffer *why)
 	else
 		socketmap_question(a->table->map, a->key, &text);
 	errno = 0;
-	good = say(*fd, buffer_bytes(&text), until) && hear(a, *fd, until);
+	good = is_silent(*fd) && say(*fd, buffer_bytes(&text), until) && hear(a, *fd, until);
 	buffer_free(&text);
 	if (good)
 		return POOL_DONE;

@@ -2,6 +2,7 @@
 """Tables that other servers keep (R202 R203 R213 R215 R402): the answers of Postfix's own postmap for every
 key, hostile ones too; and a server that dies, stops, or comes again never makes a user unknown."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -540,3 +541,33 @@ def test_a_dead_table_is_later_and_never_no(settings, who, sender):
             assert s.mail("jack@example.com" if sender else "a@there.example")[0] == 250
             code, said = s.rcpt(who)
             assert code == 451 and b"Temporary lookup failure" in said, said
+
+
+class Chatterer(Program):
+    """It says one reply more than it was asked for, when the first is long gone."""
+
+    def serve(self, connection):
+        file = connection.makefile("rb")
+        with contextlib.suppress(OSError):
+            while (reply := (self.socketmap if self.protocol == "socketmap" else self.tcp)(file)) is not None:
+                connection.sendall(reply)
+                time.sleep(0.2)
+                connection.sendall(b"9:OK REJECT," if self.protocol == "socketmap" else b"200 REJECT\n")
+
+
+@pytest.mark.parametrize("kind", ["socketmap", "tcp"])
+def test_what_a_program_says_unasked_is_not_the_answer_to_the_next_question(kind):
+    program = Chatterer({b"first": b"OK"}, kind)
+    table = f"socketmap:inet:127.0.0.1:{program.port}:x" if kind == "socketmap" else f"tcp:127.0.0.1:{program.port}"
+    names = ["first", "second", "third", "fourth"]
+    try:
+        with Village("jack", smtpd_helo_restrictions=f"check_helo_access {table}") as house:
+            for name in names:
+                with house.smtp() as s:
+                    s.ehlo(name)
+                    assert s.mail("a@there.example")[0] == 250
+                    assert s.rcpt("jack@example.com")[0] == 250, name
+                time.sleep(0.4)       # until the rest of it has come
+        assert [k.decode() for k in program.asked] == names
+    finally:
+        program.close()
