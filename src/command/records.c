@@ -334,17 +334,18 @@ services(struct writing *w)
 static void
 guides(struct writing *w)
 {
-	static const char *const label[] = { "autoconfig", "autodiscover" };
-	static const char *const why[] = {
-		"Where Thunderbird and others ask how to reach this server (autoconfig = yes).",
-		"Where Outlook asks the same.",
+	static const char *const        label[] = { "autoconfig", "autodiscover" };
+	static const enum record_weight must[] = { RECORD_SHOULD, RECORD_MAY };
+	static const char *const        why[] = {
+		       "Where Thunderbird and others ask how to reach this server (autoconfig = yes).",
+		       "Where Outlook asks the same.",
 	};
 	struct record *r;
 
 	if (!w->facts->guides)
 		return;
 	for (size_t i = 0; i < COUNT(label); i++) {
-		r = record_new(w, below(w, label[i]), DNS_CNAME, RECORD_SHOULD, why[i]);
+		r = record_new(w, below(w, label[i]), DNS_CNAME, must[i], why[i]);
 		r->target = bytes_of(w->facts->host);
 	}
 	if (!w->facts->guides_by_tls)

@@ -222,6 +222,38 @@ def test_R230_a_signed_zone_proves_our_certificate_and_another_key_is_told_of(di
         assert ask.states()[("TLSA", f"_25._tcp.{HOST}")] == ["advice"]
 
 
+def guides(found):
+    return {key: rows for key, rows in found.items() if key[1].startswith("auto") or key[1].startswith("_autodiscover")}
+
+
+def test_R369_names_where_mail_programs_ask(directory):
+    """Only while autoconfig says so; an alias of the host or its addresses are right, and what leads elsewhere is told of."""
+    aliases = [f"autoconfig.{DOMAIN}", f"autodiscover.{DOMAIN}"]
+    with Names() as names:
+        ask = Asking(directory, names, autoconfig="yes")
+        (directory / "zone").write_text(ask("show", DOMAIN))
+        for words in [["named-checkzone", "-i", "local", DOMAIN], ["nsd-checkzone", DOMAIN], ["kzonecheck", "-o", DOMAIN]]:
+            done = subprocess.run([*words, directory / "zone"], capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+        lines = {" ".join(line.split()) for line in (directory / "zone").read_text().splitlines()}
+        assert {f"{a}. 3600 IN CNAME {HOST}." for a in aliases} | {f"_autodiscover._tcp.{DOMAIN}. 3600 IN SRV 0 1 443 {HOST}."} <= lines
+        assert {(k[0], rows[0]["state"]) for k, rows in guides(ask.check(status=1)).items()} == {("CNAME", "missing"), ("CNAME", "advice"), ("SRV", "advice")}
+        zone = without_policy(ask)
+        names.load({DOMAIN: zone, **POINTERS})
+        found = ask.check()
+        assert not bad(found) and [rows[0]["state"] for rows in guides(found).values()] == ["right"] * 3
+        # By addresses of ours it is right, too; others are another web server's, which must know what to say.
+        names.load({DOMAIN: zone.replace(f"{aliases[0]}. ", "; ").replace(f"{aliases[1]}. ", "; ") + f"\n{aliases[0]}. A {ADDRESS}\n{aliases[1]}. A 198.51.100.1\n"})
+        found = guides(ask.check())
+        assert found[("CNAME", aliases[0])][0]["state"] == "right"
+        assert found[("CNAME", aliases[1])][0]["state"] == "advice" and "client-settings --xml" in found[("CNAME", aliases[1])][0]["says"]
+        names.load({DOMAIN: zone.replace(f"{aliases[0]}. ", "; ") + f"\n{aliases[0]}. CNAME www.elsewhere.example.\n", ".": "ns.example. A 127.0.0.1\nwww.elsewhere.example. A 198.51.100.1\n"})
+        assert guides(ask.check())[("CNAME", aliases[0])][0]["state"] == "advice"
+        assert not guides(Asking(directory, names).check(status=1))             # it has a new key, too
+        assert "autodiscover" not in Asking(directory, names)("show", DOMAIN)
+        assert "_autodiscover" not in Asking(directory, names, autoconfig="yes", autoconfig_https_listen="")("show", DOMAIN)
+
+
 MX = f"{DOMAIN}. MX 10 {HOST}.\n"
 HOSTS = f"{HOST}. A {ADDRESS}\n{HOST}. AAAA {ADDRESS6}\n"
 

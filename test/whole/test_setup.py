@@ -8,6 +8,7 @@ import smtplib
 import ssl
 import stat
 import subprocess
+import urllib.request
 import imaplib
 
 import pytest
@@ -33,6 +34,7 @@ def run(config, place):
     settings = [f"listen_{s}=127.0.0.1:{base + p}" for s, p in
                 [("smtp", 25), ("submission", 587), ("submissions", 465), ("imap", 143), ("imaps", 993), ("pop3", 110),
                  ("pop3s", 995)]]
+    settings += [f"autoconfig_http_listen=127.0.0.1:{base + 80}", f"autoconfig_https_listen=127.0.0.1:{base + 443}"]
     subprocess.run([BINARY, "-c", str(config), "config", "set", f"maillog_file={place}/log", *settings], check=True,
                    capture_output=True)
     server = subprocess.Popen([BINARY, "-c", str(config), "run"], stdin=subprocess.DEVNULL)
@@ -65,6 +67,16 @@ def test_a_server_of_the_internet(place, secret):
         box.select()
         wait_for(lambda: box.noop() and box.search(None, "SUBJECT", subject)[1][0])
         box.logout()
+        ask = urllib.request.Request(f"http://127.0.0.1:{base + 80}/mail/config-v1.1.xml?emailaddress=eva%40post.example", headers={"Host": "autoconfig.post.example"})
+
+        def told():
+            try:
+                with urllib.request.urlopen(ask, timeout=20) as r:
+                    return r.read().decode()
+            except OSError:             # the guide is still coming
+                return None
+        text = wait_for(told)
+        assert text.count("<hostname>mail.post.example</hostname>") == 6 and f"<port>{base + 993}</port>" in text, "R369"
     finally:
         server.terminate()
         assert server.wait(60) == 0
@@ -86,6 +98,8 @@ def test_each_model_has_its_doors(place, secret, model, doors):
     assert show("listen_smtp") == doors
     assert (show("listen_imap") == "") == (model == "satellite")
     assert ("MX" in done.stdout) == (doors == "*:25")
+    assert show("autoconfig") == ("yes" if doors == "*:25" else "no")
+    assert ("autoconfig.post.example." in done.stdout) == (doors == "*:25")
 
 
 @pytest.mark.parametrize("model", ["smarthost", "satellite"])
