@@ -17,7 +17,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from house import House, wait_for
+from house import BINARY, House, wait_for
 from kit import letter, word
 from ports import free_ports
 from test_tls import make_authority, make_leaf
@@ -382,6 +382,30 @@ def test_what_is_wrong_with_its_settings_is_said(tmp_path):
         o.house.write_settings(tls_acme_names=HOST, tls_acme_agree="yes", tls_acme_challenge="tls-alpn-01", tls_acme_tls_listen=f"127.0.0.1:{o.https}")
         done = o.house.command("config", "check", check=False)
         assert "the certifier listens there (tls_acme_tls_listen)" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("why, settings, ports", [
+    ("all that is usual", {}, [993, 143, 995, 110, 465, 587]),
+    ("one of this machine alone is for its webmail", {"listen_imap": "127.0.0.1:143 [::1]:143", "listen_pop3": "127.0.0.1:110"}, [993, 995, 465, 587]),
+    ("the first that others can come to", {"listen_imaps": "127.0.0.1:9993 192.0.2.1:9994 [2001:db8::1]:9995"}, [9994, 143, 995, 110, 465, 587]),
+    ("a socket of the machine is none", {"listen_submission": "unix:/run/x.sock", "listen_submissions": "unix:/run/y.sock *:4650"}, [993, 143, 995, 110, 4650]),
+    ("where all is of this machine alone, programs are there too", {f"listen_{s}": f"127.0.0.1:{p}" for s, p in
+     [("imap", 143), ("imaps", 993), ("pop3", 110), ("pop3s", 995), ("submission", 587), ("submissions", 465)]}, [993, 143, 995, 110, 465, 587]),
+    ("TLS for none of them", {"ssl": "no", "protocols": "imap", "listen_imaps": ""}, [465, 587]),
+    ("no way to log in that programs know", {"sasl_mechanisms": "SCRAM-SHA-256", "smtpd_sasl_mechanism_list": "PLAIN"}, [465, 587]),
+])
+def test_R369_who_has_a_web_server_gets_the_file_without_ours(tmp_path, why, settings, ports):
+    authority = make_authority(tmp_path)
+    cert, key = make_leaf(tmp_path, authority, "mail", HOST)
+    config = tmp_path / "main.cf"
+    config.write_text("".join(f"{n} = {v}\n" for n, v in {"myhostname": HOST, "mail_directory": tmp_path / "mail", "smtpd_tls_cert_file": cert,
+                                                        "smtpd_tls_key_file": key, **settings}.items()))
+    done = subprocess.run([BINARY, "-c", config, "domain", "client-settings", "例子.公司", "--xml"], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert [port for _, _, port, *_ in servers(done.stdout)] == ports, why
+    assert lint(done.stdout).findtext("emailProvider/domain") == "xn--fsqu00a.xn--55qx5d"
+    words = subprocess.run([BINARY, "-c", config, "domain", "client-settings", DOMAIN, "--host", "imap.example.com"], capture_output=True, text=True).stdout
+    assert all(f"imap.example.com   port {p:<5}" in words for p in ports) and "With autoconfig = yes" in words
 
 
 # ---- Thunderbird's own wizard, with real names and ports ---------------------------------------------------------------
