@@ -174,7 +174,9 @@ run_quota(struct house *h, struct caller *caller, const struct word_ask *w)
 	int             why = ENOENT;
 
 	if (bytes_number(bytes_of(w->argv[1]), &id) && house_keeper_of(h, id) == h->index) {
-		why = keeper_of(h)->user != NULL ? keeper_user_locate(h, id) : 0;
+		why = keeper_of(h)->user != NULL
+		              ? keeper_locate(keeper_of(h), id, bytes_of(w->argv[2]))
+		              : 0;
 		keeper_limit(h, id, bytes_of(w->argv[2]));
 		a = why == 0 ? account_take(keeper_of(h)->store, id, &why) : NULL;
 	}
