@@ -88,6 +88,16 @@ room_free(struct imap_room *r)
 	memory_free(r);
 }
 
+static void
+room_give_back(struct imap_room *r)
+{
+	struct link *l = house_link(r->house, CLERK, 0);
+
+	if (l != NULL)
+		link_say(l, WORD_ROOM_BACK, r->ticket, (struct bytes){ NULL, 0 }, -1);
+	room_free(r);
+}
+
 static struct share *
 share_of(struct keeper *k, uint64_t account, const char *domain)
 {
@@ -108,7 +118,7 @@ share_free(struct keeper *k, struct share *s)
 
 	while ((r = s->spent) != NULL) {
 		s->spent = r->next;
-		room_free(r);
+		room_give_back(r);
 	}
 	(void)map_drop(k->shares, map_number(&s->account));
 	memory_free(s);
@@ -172,6 +182,16 @@ keeper_total_changed(struct house *h, uint64_t account, const struct quota *now)
 		say_share(h, s, now, 0);
 }
 
+/* The account was deleted, and the clerk knows. */
+void
+keeper_total_gone(struct keeper *k, uint64_t account)
+{
+	struct share *s = map_count(k->shares) > 0 ? share_of(k, account, NULL) : NULL;
+
+	if (s != NULL)
+		share_free(k, s);
+}
+
 /* One that was never opened holds nothing; one that cannot be opened is counted as before. */
 bool
 hear_share_ask(struct house *h, struct bytes body)
@@ -184,10 +204,10 @@ hear_share_ask(struct house *h, struct bytes body)
 	struct share  *s;
 	struct buffer *b;
 
-	if (!unpack_done(&u) || id == 0 || house_keeper_of(h, id) != h->index)
+	if (!unpack_done(&u) || id == 0)
 		return false;
-	if (l == NULL)
-		return true;
+	if (l == NULL || house_keeper_of(h, id) != h->index)
+		return true; /* another keeper's, by settings it has heard before us, or after */
 	if (!account_is_there(k->store, id)) {
 		b = link_begin(l, WORD_SHARE, 1);
 		pack_u64(b, id);
@@ -198,7 +218,7 @@ hear_share_ask(struct house *h, struct bytes body)
 		return true;
 	}
 	if (k->user != NULL)
-		(void)keeper_user_locate(h, id);
+		(void)keeper_locate(k, id, address);
 	keeper_limit(h, id, address);
 	s = share_of(k, id, NULL);
 	if (s != NULL && s->told) {
@@ -277,16 +297,6 @@ room_say(struct imap_room *r, uint8_t kind)
 	pack_u64(b, r->messages);
 	pack_u8(b, kind);
 	link_end(l);
-}
-
-static void
-room_give_back(struct imap_room *r)
-{
-	struct link *l = house_link(r->house, CLERK, 0);
-
-	if (l != NULL)
-		link_say(l, WORD_ROOM_BACK, r->ticket, (struct bytes){ NULL, 0 }, -1);
-	room_free(r);
 }
 
 /* The next SHARE of its account has it in. */

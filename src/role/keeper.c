@@ -39,10 +39,10 @@ static const struct setting rows[] = {
 	{ "quota_storage", SETTING_SIZE, AT(quota_storage), "$mailbox_size_limit", "How much an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
 	{ "quota_messages", SETTING_NUMBER, AT(quota_messages), "0", "How many messages an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
 	{ "quota_grace", SETTING_NUMBER, AT(quota_grace), "10", "By how many percent of the limit the last letter delivered may be over.", .least = 0, .most = 100, .since = "0.2" },
-	{ "quota_warning", SETTING_LIST, AT(quota_warning), "80 95", "Percents of a limit; an account that comes to hold more gets a letter that says so, once each time.", .since = "0.2" },
-	{ "quota_full_tempfail", SETTING_BOOL, AT(quota_tempfail), "no", "yes: letters for a full account wait and are tried again; no: they are returned to their senders.", .since = "0.2" },
+	{ "quota_warning", SETTING_LIST, AT(quota_warning), "80 95", "Percents of a limit; an account that comes to hold more gets a letter that says so, once each time, and of what a domain holds its postmaster.", .since = "0.2" },
+	{ "quota_full_tempfail", SETTING_BOOL, AT(quota_tempfail), "no", "yes: letters for a full account, or domain, wait and are tried again; no: they are returned to their senders.", .since = "0.2" },
 	{ "quarantine_mailbox", SETTING_WORD, AT(quarantine), "Quarantine", "The mailbox of each user where letters with a virus lie when clamd_on_infected = mailbox; who moves one to another mailbox has released it.", .since = "0.4" },
-	{ "quota_admins", SETTING_LIST, AT(quota_admins), "", "Addresses of those who may say with SETQUOTA how much accounts may hold, and see it of all with GETQUOTA.", .since = "0.2" },
+	{ "quota_admins", SETTING_LIST, AT(quota_admins), "", "Addresses of those who may say with SETQUOTA how much accounts and domains may hold, and see it of all with GETQUOTA.", .since = "0.2" },
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
 	{ "mbox_write_locks", SETTING_LIST, AT(write_locks), "dotlock fcntl", "The locks an mbox is written under, in the order they are taken.", .since = "0.2" },
@@ -551,6 +551,7 @@ hear_account_gone(struct house *h, struct bytes body)
 		shares_revoke(k->store, address, at);
 	/* An id is never given again: what the queue still has for it is for nobody. */
 	(void)map_put(k->gone, map_number(&id), &account_leaving);
+	keeper_total_gone(k, id);
 	(void)imap_service_kick(k->imap, id, "[UNAVAILABLE] This account was deleted");
 	(void)pop3_service_kick(k->pop3, id, "This account was deleted");
 	keeper_remove_gone(h);

@@ -244,6 +244,7 @@ void keeper_limits_lost(struct house *);                     /* the clerk that w
 bool keeper_is_quota_admin(const struct keeper *, const char *user);
 /* keeper-total.c */
 void keeper_total_look(struct house *, struct account *, struct bytes address);    /* it was opened: what it holds is told, if it counts */
+void keeper_total_gone(struct keeper *, uint64_t account);
 void keeper_total_changed(struct house *, uint64_t account, const struct quota *now);       /* before a commit */
 /* Of a letter: 0, EDQUOT, or EBUSY: asked, and `heard` is set when it is answered.  Then it has come, or has not. */
 int  keeper_total_room(void *house, uint64_t account, uint64_t letter, uint64_t size);

@@ -18,6 +18,7 @@ from kit import letter as whole_letter
 from kit import open_to_all
 from test_beside_dovecot import IMAP
 from test_domain_quota import DOMAIN, is_right, letter, limit, roots, total
+from test_owners import GID, UID, place  # noqa: F401
 from test_roles import Village
 from test_system_users import keeper_of, served, user  # noqa: F401
 
@@ -194,3 +195,27 @@ def test_an_operating_system_user_counts(served, user):
     assert wait_for(lambda: is_right(demo))[2] == before + 3
     demo.command("account", "set", f"jill@{DOMAIN}", "system-user", "none")
     assert wait_for(lambda: total(demo)[2] < before + 3), "what a user holds who is bound no more is nobody's of this domain"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_accounts_whose_files_belong_to_a_uid_count(place):  # noqa: F811
+    """Their keeper runs under that uid; one account of the domain is the pool's."""
+    with Village("jack", quota_warning="", smtpd_peername_lookup="no") as house:
+        house.write_settings(mail_uid=str(UID), mail_gid=str(GID), mail_location=f"maildir:{place}/vmail/%d/%n", quota_warning="")
+        house.stop()
+        house.start()
+        house.command("account", "add", f"eva@{DOMAIN}", input="x\n")
+        house.command("account", "set", f"jack@{DOMAIN}", "--mail-location", "log")
+        limit(house, messages=4)
+        for name, who in (("o1", "eva"), ("o2", "jack"), ("o3", "eva")):
+            house.send(f"{who}@{DOMAIN}", name)
+        try:
+            assert wait_for(lambda: total(house)[2] == 3 and is_right(house))
+        except TimeoutError:
+            raise AssertionError(str(total(house)) + house.text()[-3000:]) from None
+        house.command("doveadm", "save", "-u", f"eva@{DOMAIN}", input=letter("o4"))
+        for who in ("eva", "jack"):
+            done = house.command("doveadm", "save", "-u", f"{who}@{DOMAIN}", input=letter("o5"), check=False)
+            assert done.returncode != 0 and "[OVERQUOTA]" in done.stdout + done.stderr
+        assert (place / f"vmail/{DOMAIN}/eva").stat().st_uid == UID
+        assert wait_for(lambda: is_right(house))[2] == 4
