@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "command/client.h"
+#include "command/doveadm-names.h"
 #include "directory/credential.h"
 #include "role/wire.h"
 #include <pwd.h>
@@ -100,18 +101,6 @@ print_one(struct call *c, enum user_form form, const char *field, const char *wh
 	return status;
 }
 
-static int
-print_names(struct call *c, const char *mask)
-{
-	struct people people;
-	int           status = client_people(c, mask, &people);
-
-	for (size_t i = 0; i < people.count; i++)
-		(void)printf("%s\n", people.one[i].user);
-	people_close(&people);
-	return status == COMMAND_NO_USER ? COMMAND_DONE : status;
-}
-
 int
 user_print(struct call *c, enum user_form form, const char *field, int count, char **who)
 {
@@ -123,7 +112,7 @@ user_print(struct call *c, enum user_form form, const char *field, int count, ch
 		if (form != USER_TABLE && i > 0 && field == NULL)
 			(void)putchar('\n');
 		one = form != USER_PASSDB && strpbrk(who[i], "*?") != NULL
-		              ? print_names(c, who[i])
+		              ? names_print(c, who[i])
 		              : print_one(c, form, field, who[i]);
 		status = one != 0 ? one : status;
 	}

@@ -297,8 +297,82 @@ ldap_reach(void *own, struct reach *r)
 	remote_ldap_reach(u->passwords, r);
 }
 
-const struct credential_ways credential_ldap = { true,       ldap_open_file, ldap_ask,
-	                                         ldap_reach, ldap_close,     ldap_ping };
+/* ---- all there are ---- */
+
+struct naming {
+	struct ldap     *t;
+	const char      *attribute;
+	credential_each *each;
+	void            *ctx;
+};
+
+static int
+name_all(const struct naming *n, LDAP *ld, int timeout_ms)
+{
+	const char    *attributes[] = { n->attribute, NULL };
+	struct timeval patience = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
+	LDAPMessage   *found = NULL;
+	int was = ldap_search_ext_s(ld, n->t->is.search_base, n->t->scope, n->t->is.iterate_filter,
+	                            (char **)(uintptr_t)attributes, 0, NULL, NULL, &patience,
+	                            LDAP_NO_LIMIT, &found);
+
+	for (LDAPMessage *e = was == LDAP_SUCCESS ? ldap_first_entry(ld, found) : NULL; e != NULL;
+	     e = ldap_next_entry(ld, e)) {
+		struct berval **value = ldap_get_values_len(ld, e, n->attribute);
+
+		for (size_t i = 0; value != NULL && value[i] != NULL; i++)
+			n->each(n->ctx, (struct bytes){ value[i]->bv_val, value[i]->bv_len });
+		if (value != NULL)
+			ldap_value_free_len(value);
+	}
+	if (found != NULL)
+		(void)ldap_msgfree(found);
+	return was;
+}
+
+static enum pool_asked
+name_them(void *asker, void *connection, int timeout_ms, struct buffer *why)
+{
+	int n = name_all(asker, connection, timeout_ms);
+
+	buffer_reset(why);
+	if (n != LDAP_SUCCESS)
+		buffer_printf(why, "%s", ldap_err2string(n));
+	return remote_ldap_lost(n) ? POOL_LOST : POOL_DONE;
+}
+
+/* iterate_attrs = "uid=user, ..." */
+static const char *
+name_attribute(const char *pairs, struct arena *a)
+{
+	struct bytes rest = bytes_of(pairs), pair, name;
+
+	while (bytes_split(&rest, ',', &pair)) {
+		pair = bytes_trim(pair);
+		if (bytes_split(&pair, '=', &name) && bytes_is(pair, "user") && name.len > 0)
+			return arena_copy(a, name);
+	}
+	return NULL;
+}
+
+static enum table_outcome
+ldap_each(void *own, credential_each *each, void *ctx, struct arena *a, const char **why)
+{
+	struct ldap_users *u = own;
+	struct ldap       *t = u->users != NULL ? u->users : u->passwords;
+	struct naming      n = { t, name_attribute(t->is.iterate_attrs, a), each, ctx };
+	struct buffer      said = { 0 };
+	bool               asked = n.attribute != NULL && pool_ask(t->pool, name_them, &n, &said);
+
+	*why = n.attribute == NULL ? "iterate_attrs: write an attribute as uid=user"
+	                           : arena_copy(a, buffer_bytes(&said));
+	asked = asked && said.len == 0;
+	buffer_free(&said);
+	return asked ? TABLE_FOUND : TABLE_LATER;
+}
+
+const struct credential_ways credential_ldap = { true,       ldap_open_file, ldap_ask, ldap_reach,
+	                                         ldap_close, ldap_ping,      ldap_each };
 
 #else
 

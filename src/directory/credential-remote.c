@@ -42,6 +42,14 @@ credential_remote_close(struct credential_remote **rp)
 	memory_free(r);
 }
 
+enum table_outcome
+credential_remote_each(struct credential_remote *r, credential_each *each, void *ctx,
+                       struct arena *a, const char **why)
+{
+	*why = "it does not tell who there is";
+	return r->ways->each != NULL ? r->ways->each(r->own, each, ctx, a, why) : TABLE_NONE;
+}
+
 void
 credential_remote_ask(struct credential_remote *r, const struct credential_question *q,
                       struct arena *a, struct credential_answer *out)

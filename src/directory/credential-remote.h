@@ -33,6 +33,10 @@ struct credential_remote *credential_remote_open(const struct credential_backend
 void credential_remote_close(struct credential_remote **);
 void credential_remote_ask(struct credential_remote *, const struct credential_question *, struct arena *, struct credential_answer *);
 void credential_remote_reach(struct credential_remote *, struct reach *);
+/* Every user there is: iterate_query of SQL, iterate_filter and iterate_attrs of LDAP.  FOUND when all were told; NONE: it does not tell;
+   LATER with why, maybe after some. */
+typedef void credential_each(void *ctx, struct bytes user);
+enum table_outcome credential_remote_each(struct credential_remote *, credential_each *, void *ctx, struct arena *, const char **why);
 
 /* ---- for the files of the kinds ---------------------------------------------- */
 struct credential_ways {
@@ -43,6 +47,8 @@ struct credential_ways {
 	void  (*close)(void *own);
 	/* CREDENTIAL_PING; NULL: it is asked for a user as for mail. */
 	void  (*ping)(void *own, const struct credential_question *, struct arena *, struct credential_answer *);
+	/* NULL: it does not tell. */
+	enum table_outcome (*each)(void *own, credential_each *, void *ctx, struct arena *, const char **why);
 };
 extern const struct credential_ways credential_sql, credential_ldap, credential_saslauthd, credential_dovecot;
 /* By the fields: compares what they have as `password` and takes it out of them, or tells what is asked for. */

@@ -182,9 +182,9 @@ saslauthd_ping(void *own, const struct credential_question *q, struct arena *a,
 	saslauthd_ask(own, &nobody, a, out);
 }
 
-const struct credential_ways credential_saslauthd = {
-	false, service_open, saslauthd_ask, service_reach, service_close, saslauthd_ping
-};
+const struct credential_ways credential_saslauthd = { false,         service_open,  saslauthd_ask,
+	                                              service_reach, service_close, saslauthd_ping,
+	                                              NULL };
 
 /* ---- Dovecot ---- */
 
@@ -347,4 +347,5 @@ dovecot_ping(void *own, const struct credential_question *q, struct arena *a,
 }
 
 const struct credential_ways credential_dovecot = { false,         service_open,  dovecot_ask,
-	                                            service_reach, service_close, dovecot_ping };
+	                                            service_reach, service_close, dovecot_ping,
+	                                            NULL };

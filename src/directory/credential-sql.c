@@ -6,6 +6,7 @@
 
 struct sql {
 	struct table *table, *users; /* users: NULL, the first does for it */
+	struct table *all;           /* NULL: iterate_query is not set     */
 	struct arena *life;
 	const char   *scheme;
 };
@@ -17,6 +18,7 @@ sql_close(void *own)
 
 	table_close(&s->table);
 	table_close(&s->users);
+	table_close(&s->all);
 	arena_close(&s->life);
 	memory_free(s);
 }
@@ -59,7 +61,7 @@ sql_open(const char *path, const struct table_source *source, struct buffer *err
 	struct buffer       text = { 0 }, unheard = { 0 };
 	struct settings    *cf = NULL;
 	const char         *driver = "";
-	bool                users = false;
+	bool                users = false, all = false;
 
 	s->life = arena_open(NULL);
 	if (read_file(path, source, &text))
@@ -67,6 +69,7 @@ sql_open(const char *path, const struct table_source *source, struct buffer *err
 	if (cf != NULL) {
 		driver = arena_copy(s->life, bytes_of(word_of(cf, "driver", "")));
 		users = *word_of(cf, "user_query", "") != '\0';
+		all = *word_of(cf, "iterate_query", "") != '\0';
 		s->scheme =
 			arena_copy(s->life, bytes_of(word_of(cf, "default_pass_scheme", "CRYPT")));
 	}
@@ -83,6 +86,11 @@ sql_open(const char *path, const struct table_source *source, struct buffer *err
 	if (s->table != NULL && users &&
 	    (s->users = table_open(arena_printf(s->life, "%s:%s", driver, path), TABLE_PLAIN,
 	                           &columns, errors, warnings)) == NULL)
+		table_close(&s->table);
+	columns.how |= TABLE_ITERATES;
+	if (s->table != NULL && all &&
+	    (s->all = table_open(arena_printf(s->life, "%s:%s", driver, path), TABLE_PLAIN,
+	                         &columns, errors, warnings)) == NULL)
 		table_close(&s->table);
 	settings_close(&cf);
 	if (text.len > 0)
@@ -133,6 +141,46 @@ sql_reach(void *own, struct reach *r)
 	table_reach(s->table, r);
 }
 
-const struct credential_ways credential_sql = {
-	true, sql_open, sql_ask, sql_reach, sql_close, NULL
-};
+/* A name whose domain has not come: a column with nothing in it is not told. */
+static void
+name_half(struct bytes *half, credential_each *each, void *ctx)
+{
+	if (half->len > 0)
+		each(ctx, *half);
+	*half = (struct bytes){ NULL, 0 };
+}
+
+/* A column user, or the two halves of the name. */
+static enum table_outcome
+sql_each(void *own, credential_each *each, void *ctx, struct arena *a, const char **why)
+{
+	struct sql        *s = own;
+	struct bytes       value, line, name, half = { NULL, 0 };
+	enum table_outcome o;
+
+	*why = "iterate_query is not set";
+	if (s->all == NULL)
+		return TABLE_NONE;
+	o = table_find(s->all, BYTES("*"), a, &value);
+	*why = arena_copy(a, o == TABLE_LATER ? value : BYTES(""));
+	while (o == TABLE_FOUND && bytes_split(&value, '\n', &line)) {
+		if (!bytes_split(&line, '=', &name) || line.len == 0)
+			continue;
+		if (bytes_is(name, "user"))
+			each(ctx, line);
+		else if (bytes_is(name, "username")) {
+			name_half(&half, each, ctx);
+			half = line;
+		} else if (bytes_is(name, "domain") && half.len > 0) {
+			half = bytes_of(arena_printf(a, "%.*s@%.*s", (int)half.len, half.at,
+			                             (int)line.len, line.at));
+			name_half(&half, each, ctx);
+		}
+	}
+	if (o == TABLE_FOUND)
+		name_half(&half, each, ctx);
+	return o == TABLE_NONE ? TABLE_FOUND : o;
+}
+
+const struct credential_ways credential_sql = { true,      sql_open, sql_ask, sql_reach,
+	                                        sql_close, NULL,     sql_each };

@@ -60,8 +60,8 @@ static const struct setting rows[] = {
 	{ "ldap_version", SETTING_NUMBER, AT(ldap_version), "3", "Dovecot's name of version; 3.", NULL, 3, 3, "0.2" },
 	{ "user_filter", SETTING_TEXT, AT(user_filter), "", "Of users: the filter for one whose password is not asked; pass_filter does for it when it is empty.", NULL, 0, 0, "0.2" },
 	{ "user_attrs", SETTING_LIST, AT(user_attrs), "homeDirectory=home", "Of users: attribute=field, or =field=text with %u, %n and %d in it.", NULL, 0, 0, "0.2" },
-	{ "iterate_filter", SETTING_TEXT, AT(iterate_filter), "", "Known and not used.", NULL, 0, 0, "0.7" },
-	{ "iterate_attrs", SETTING_TEXT, AT(iterate_attrs), "", "Known and not used.", NULL, 0, 0, "0.7" },
+	{ "iterate_filter", SETTING_TEXT, AT(iterate_filter), "(objectClass=posixAccount)", "Of users: the filter for all of them, for doveadm user '*'.", NULL, 0, 0, "0.7" },
+	{ "iterate_attrs", SETTING_TEXT, AT(iterate_attrs), "uid=user", "Of users: the attribute with their names, as attribute=user.", NULL, 0, 0, "0.7" },
 	{ "cache_size", SETTING_NUMBER, AT(cache_size), "32768", "Known and not used.", NULL, 0, 0, "0.1" },
 };
 #undef AT

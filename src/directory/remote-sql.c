@@ -11,8 +11,13 @@ remote_sql_rules(struct remote_rules *r, struct settings *s, const char *path,
 	const char *query = common->query, *asked;
 
 	if (r->columns) {
-		const char *name = r->users ? "user_query" : "password_query";
-		asked = template_of_dovecot(r->users ? sql->user_query : sql->password_query, life);
+		const char *name = r->iterates ? "iterate_query"
+		                   : r->users  ? "user_query"
+		                               : "password_query";
+		asked = template_of_dovecot(r->iterates ? sql->iterate_query
+		                            : r->users  ? sql->user_query
+		                                        : sql->password_query,
+		                            life);
 		if (asked != NULL && *asked != '\0')
 			return remote_rules(r, s, path, common, name, asked, quotes, life, errors);
 		remote_complain(s, path, name, errors,

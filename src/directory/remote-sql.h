@@ -18,7 +18,7 @@ struct remote_sql { const char *driver, *password_query, *user_query, *default_p
 	{ "user_query", SETTING_TEXT, offsetof(type, member.user_query), "", "Of users: what is asked whether there is one, without a password, and for their home, mail, quota_rule; password_query does for it when it is empty.", NULL, 0, 0, "0.2" }, \
 	{ "default_pass_scheme", SETTING_WORD, offsetof(type, member.default_pass_scheme), "", "Of passwords that name no scheme: theirs; CRYPT.", NULL, 0, 0, "0.2" }, \
 	{ "connect", SETTING_TEXT, offsetof(type, member.connect), "", "Dovecot's way to say hosts, user, password and dbname: host=localhost dbname=mail user=mail password=secret; of SQLite the file.", NULL, 0, 0, "0.7" }, \
-	{ "iterate_query", SETTING_TEXT, offsetof(type, member.iterate_query), "", "Known and not used.", NULL, 0, 0, "0.7" }, \
+	{ "iterate_query", SETTING_TEXT, offsetof(type, member.iterate_query), "", "All users, for doveadm user '*': a column user, or username and domain.", NULL, 0, 0, "0.7" }, \
 	{ "result_filter", SETTING_TEXT, offsetof(type, common.result_filter), "", "The older name of result_format.", NULL, 0, 0, "0.1" }, \
 	{ "table", SETTING_TEXT, offsetof(type, member.table), "", "Older form: the table of the database.", NULL, 0, 0, "0.1" }, \
 	{ "select_field", SETTING_TEXT, offsetof(type, member.select_field), "", "Older form: the column told.", NULL, 0, 0, "0.1" }, \

@@ -264,7 +264,7 @@ answers_add_column(struct answers *a, const char *name, struct bytes value)
 	if (!a->rules->columns)
 		return answers_add(a, value);
 	credential_column(&a->out, bytes_of(name), value);
-	a->over = a->out.len > REMOTE_VALUE_MOST;
+	a->over = a->out.len > (a->rules->iterates ? REMOTE_USERS_MOST : REMOTE_VALUE_MOST);
 	return !a->over;
 }
 

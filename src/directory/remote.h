@@ -32,7 +32,7 @@
 #include "base/setting.h"
 #include "directory/table.h"
 
-enum { REMOTE_CF_MOST = 1 << 20, REMOTE_VALUE_MOST = 1 << 20, REMOTE_KEY_MOST = 1 << 16 };
+enum { REMOTE_CF_MOST = 1 << 20, REMOTE_VALUE_MOST = 1 << 20, REMOTE_KEY_MOST = 1 << 16, REMOTE_USERS_MOST = 1 << 28 };
 
 /* ---- the file --------------------------------------------------------------- */
 struct settings *remote_settings(struct bytes path, const struct setting_table *rows, const struct table_source *, void *into,
@@ -86,6 +86,7 @@ struct remote_rules {
 	struct domains     *domains;        /* NULL: all                          */
 	int64_t             limit;
 	bool                keep_case, columns, users;   /* columns of users, not of passwords */
+	bool                iterates;       /* of all users                       */
 };
 /* Parses both; complaints with file and line. */
 bool remote_rules(struct remote_rules *, struct settings *, const char *path, const struct remote_common *, const char *question_name,

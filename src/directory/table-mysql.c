@@ -308,6 +308,7 @@ my_open(struct bytes name, enum table_grammar grammar, const struct table_source
 	path = arena_copy(t->life, name);
 	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
 	t->rules.users = (source->how & TABLE_USERS) != 0;
+	t->rules.iterates = (source->how & TABLE_ITERATES) != 0;
 	t->settings = remote_settings(name, &mysql_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !check_hosts(t, path, errors) ||
 	    !remote_sql_rules(&t->rules, t->settings, path, &t->is.common, &t->is.sql, NULL,

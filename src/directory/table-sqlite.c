@@ -207,6 +207,7 @@ sqlite_open(struct bytes name, enum table_grammar grammar, const struct table_so
 	path = arena_copy(t->life, name);
 	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
 	t->rules.users = (source->how & TABLE_USERS) != 0;
+	t->rules.iterates = (source->how & TABLE_ITERATES) != 0;
 	t->settings = remote_settings(name, &sqlite_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !remote_sql_rules(&t->rules, t->settings, path, &t->is.common,
 	                                             &t->is.sql, NULL, QUOTES_SQL, t->life, errors))

@@ -61,6 +61,7 @@ enum {
 	TABLE_LAST_HOLDS = 2,  /* of two lines with one key, without a warning        */
 	TABLE_NO_WARNING = 4,
 	TABLE_USERS      = 16, /* with it: what user_query tells, or user_filter      */
+	TABLE_ITERATES   = 64, /* with it: what iterate_query tells, all rows of it   */
 	TABLE_NO_COMMANDS = 32, /* of aliases: |command is warned of, since it is not run  */
 	TABLE_COLUMNS    = 8,  /* of SQL: what password_query tells, as lines "column=value" (directory/credential.h) */
 };
