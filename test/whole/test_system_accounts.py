@@ -168,6 +168,46 @@ def test_networks_protocols_and_quota_of_users(unix):  # noqa: F811
         assert house.command("account", "suspend", "root", check=False).returncode == 1
 
 
+def test_who_is_meant_is_who_would_be_let_in(unix, place):  # noqa: F811
+    """By one name there may be a user of a passwd-file, whose account stays when the file goes, and one of the operating system."""
+    users, name = place / "users", unix.name
+    users.write_text(f"{name}:{pw('SSHA512', 'anders')}::::::\n")
+    users.chmod(0o644)
+    place.chmod(0o755)
+    with tutorial(unix, auth_backends=f"directory passwd-file:{users} pam:{unix.service}") as house:
+        assert imap_login(house, "anders", name) is True
+        house.command("account", "suspend", name)
+        assert CLOSED in imap_login(house, "anders", name)
+        assert shown(house, f"{name}@mail.example.com")["suspended"]
+        users.write_text("")
+        wait_for(lambda: imap_login(house, "geheim", name) is True)
+        phone = app_password(house, name, "phone")
+        assert shown(house, name)["app_passwords"] == 1
+        assert imap_login(house, phone, name) is True
+        house.command("account", "suspend", name)
+        assert CLOSED in imap_login(house, "geheim", name) and CLOSED in imap_login(house, phone, name)
+        house.command("account", "resume", name)
+        # What is of the one opens nothing of the other.
+        users.write_text(f"{name}:{pw('SSHA512', 'anders')}::::::\n")
+        wait_for(lambda: CLOSED in str(imap_login(house, "anders", name)))
+        assert imap_login(house, phone, name) is not True
+
+
+def test_users_of_pam_alone_have_an_account_after_the_first_login(unix, tmp_path):  # noqa: F811
+    db = tmp_path / "people"
+    subprocess.run(["db_load", "-T", "-t", "hash", f"{db}.db"], input="virtual\ngeheim\n", text=True, check=True)
+    tmp_path.chmod(0o755)
+    unix.write(f"auth required pam_userdb.so db={db}", f"account required pam_userdb.so db={db}")
+    with tutorial(unix) as house:
+        early = house.command("account", "suspend", "virtual", check=False)
+        assert early.returncode == 1 and "there is no account virtual (back ends that tell nothing without a password" in early.stderr
+        assert imap_login(house, "geheim", "virtual") is True
+        phone = app_password(house, "virtual", "phone")
+        assert imap_login(house, phone, "virtual") is True
+        house.command("account", "suspend", "virtual")
+        assert CLOSED in imap_login(house, "geheim", "virtual") and CLOSED in imap_login(house, phone, "virtual")
+
+
 def test_who_has_another_uid_or_name_inherits_nothing_in_silence(unix):  # noqa: F811
     """Somebody else, or the same: only an administrator knows."""
     with tutorial(unix) as house:
