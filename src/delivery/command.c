@@ -179,13 +179,20 @@ words_split(struct bytes what, struct arena *a, const char **word)
 	word[n] = NULL;
 }
 
+/* A pipe's directory is its own as well. */
+static struct bytes
+directory_of(const struct handoff *e)
+{
+	return e->kind == HANDOFF_PIPE ? e->home : e->directory;
+}
+
 /* Where it runs, and under which group. */
 static bool
 settle_in(const struct handoff *e, struct arena *a)
 {
-	const char *home = arena_copy(a, e->home);
-	uint64_t    group;
-	gid_t       own = getgid();
+	struct bytes there = directory_of(e);
+	uint64_t     group;
+	gid_t        own = getgid();
 
 	if (e->group.len > 0 && (!bytes_number(e->group, &group) || group > UINT32_MAX))
 		return false;
@@ -194,10 +201,9 @@ settle_in(const struct handoff *e, struct arena *a)
 	/* The one a pipe of this user has stays with none of the others. */
 	if (setresgid(own, own, own) < 0)
 		return false;
-	if (e->kind == HANDOFF_PIPE && e->home.len > 0 && chdir(home) < 0)
-		return false;
-	return e->kind == HANDOFF_PIPE ? e->home.len > 0 || chdir("/") == 0
-	                               : chdir(home) == 0 || chdir("/") == 0;
+	if (there.len > 0)
+		return chdir(arena_copy(a, there)) == 0;
+	return (e->kind != HANDOFF_PIPE && chdir(arena_copy(a, e->home)) == 0) || chdir("/") == 0;
 }
 
 static _Noreturn void
@@ -216,15 +222,16 @@ become_command(const struct handoff *e, int in, int out, struct arena *a)
 		_exit(EX_OSERR);
 	(void)close_range(3, ~0U, 0);
 	if (!settle_in(e, a)) {
-		(void)fprintf(stderr, "4.3.0 cannot run in %.*s: %s\n", (int)e->home.len,
-		              e->home.at, strerror(errno));
+		rest = directory_of(e);
+		(void)fprintf(stderr, "4.3.0 cannot run in %.*s: %s\n", (int)rest.len, rest.at,
+		              strerror(errno));
 		_exit(EX_TEMPFAIL);
 	}
 	(void)umask(0077);
 	while (n < VARIABLES_MOST && bytes_split(&rest, '\0', &part))
 		if (part.len > 0)
 			variable[n++] = arena_copy(a, part);
-	variable[n] = "PATH=" _PATH_STDPATH;
+	variable[n] = "PATH=" _PATH_DEFPATH;
 	environ = (char **)(uintptr_t)variable;
 	if (e->kind == HANDOFF_PIPE) {
 		words_split(e->what, a, word);

@@ -17,6 +17,7 @@ handoff_pack(struct buffer *b, const struct handoff *e)
 	pack_bytes(b, e->what);
 	pack_bytes(b, e->home);
 	pack_bytes(b, e->shell);
+	pack_bytes(b, e->directory);
 	pack_i64(b, e->limit_ms);
 	pack_bytes(b, e->environment);
 	pack_bytes(b, e->from);
@@ -42,6 +43,7 @@ handoff_unpack(struct bytes body, struct handoff *e)
 	e->what = unpack_bytes(&u);
 	e->home = unpack_bytes(&u);
 	e->shell = unpack_bytes(&u);
+	e->directory = unpack_bytes(&u);
 	e->limit_ms = unpack_i64(&u);
 	e->environment = unpack_bytes(&u);
 	e->from = unpack_bytes(&u);
@@ -68,14 +70,9 @@ handoff_variable(struct buffer *b, const char *name, struct bytes value)
 	buffer_add_char(b, '\0');
 }
 
-/* command_expansion_filter of Postfix. */
 void
-handoff_filter(struct buffer *b, const char *name, struct bytes value)
+handoff_filter(struct buffer *b, const char *name, struct bytes value, const char *plain)
 {
-	static const char plain[] = "1234567890!@%-_=+:,./"
-				    "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
 	buffer_printf(b, "%s=", name);
 	for (size_t i = 0; i < value.len; i++)
 		buffer_add_char(b, value.at[i] != '\0' && strchr(plain, value.at[i]) != NULL

@@ -15,8 +15,7 @@
  *     HANDOFF_FILE     the letter is added to an mbox, locked by fcntl and dotlock, or put into a Maildir when the name
  *         ends in a slash; durable when this returns.  A file that is a link, has other names, can be executed, or is
  *         no file, is refused, but for /dev/null.
- * handoff_filter()   a word from outside as a command may see it: what a shell could make something of is an
- *     underscore.
+ * handoff_filter()   a word from outside as a command may see it: what is none of the plain characters is an underscore.
  *
  * See: postfix local(8)
  */
@@ -31,7 +30,8 @@ struct handoff {
 	uint32_t        ticket;
 	enum handoff_kind kind;
 	struct bytes    what;          /* the command, the path             */
-	struct bytes    home, shell;   /* where it runs; shell "" /bin/sh   */
+	struct bytes    home, shell;   /* where it runs if it can; shell "" /bin/sh */
+	struct bytes    directory;     /* where it runs and nowhere else; "" the home */
 	int64_t         limit_ms;
 	struct bytes    environment;   /* "NAME=value" each with a NUL behind */
 	struct bytes    from;          /* "From sender Sun Nov 22 08:00:00 2026" */
@@ -47,7 +47,7 @@ void handoff_pack(struct buffer *, const struct handoff *);
 bool handoff_unpack(struct bytes, struct handoff *) __attribute__((warn_unused_result));
 struct delivery_answer handoff_do(const struct handoff *, int letter, struct arena *);
 void handoff_variable(struct buffer *environment, const char *name, struct bytes value);    /* our own words */
-void handoff_filter(struct buffer *environment, const char *name, struct bytes value);      /* words of others */
+void handoff_filter(struct buffer *environment, const char *name, struct bytes value, const char *plain);   /* words of others */
 
 /* command.c, file.c, for handoff.c */
 struct delivery_answer command_do(const struct handoff *, int letter, struct arena *);

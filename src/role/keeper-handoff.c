@@ -4,12 +4,14 @@
 #include "base/clock.h"
 #include "directory/directory.h"
 #include "directory/lookup.h"
+#include "message/address.h"
 #include "message/envelope.h"
 #include "role/keeper.h"
 #include "role/runner.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -93,47 +95,151 @@ keeper_whole_address(struct house *h, const struct word_deliver *w)
 	                             (int)(w->address.len - name.len), w->address.at + name.len));
 }
 
-/* What is empty is not there. */
+/* ---- its environment ---- */
+
+/* "{NAME = value}" or "NAME=value" of a list. */
 static void
-add_word(struct buffer *b, const char *name, struct bytes value)
+exported_pair(struct bytes item, ptrdiff_t equals, struct arena *a, struct buffer *b)
 {
-	if (value.len > 0)
-		handoff_filter(b, name, value);
+	struct bytes name = bytes_trim(bytes_cut(item, 0, (size_t)equals));
+
+	handoff_variable(b, arena_copy(a, name),
+	                 bytes_trim(bytes_cut(item, (size_t)equals + 1, SIZE_MAX)));
 }
 
-/* See local(8), EXTERNAL COMMAND DELIVERY. */
+void
+keeper_exported(const struct keeper *k, struct buffer *b)
+{
+	const struct setting_list *list = &k->rows.exported;
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct bytes item = bytes_of(list->item[i]);
+		const char  *value;
+		ptrdiff_t    equals;
+
+		if (bytes_starts(item, BYTES("{")) && item.at[item.len - 1] == '}')
+			item = bytes_trim(bytes_cut(item, 1, item.len - 2));
+		if ((equals = bytes_find(item, '=')) >= 0)
+			exported_pair(item, equals, k->scratch, b);
+		else if (bytes_is(item, "LANG"))
+			handoff_variable(b, "LANG",
+			                 BYTES("C")); /* as Postfix's import_environment has it */
+		else if ((value = getenv(arena_copy(k->scratch, item))) != NULL)
+			handoff_variable(b, arena_copy(k->scratch, item), bytes_of(value));
+	}
+}
+
+/* What a command of a user's may know, and names of command_execution_directory.  See local(8), EXTERNAL COMMAND DELIVERY. */
+enum { VARIABLES = 17 };
+struct variables {
+	struct {
+		const char  *name, *later; /* later: in a directory; NULL: not there */
+		struct bytes value;
+	} of[VARIABLES];
+	size_t count;
+};
+
 static void
-add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
-                const struct envelope *e)
+add_variable(struct variables *v, const char *name, const char *later, struct bytes value)
+{
+	v->of[v->count].name = name;
+	v->of[v->count].later = later;
+	v->of[v->count++].value = value;
+}
+
+/* What is empty is not there. */
+static void
+add_word(struct variables *v, const char *name, const char *later, struct bytes value)
+{
+	if (value.len > 0)
+		add_variable(v, name, later, value);
+}
+
+/* As it is meant: without the quotes of a local part. */
+static struct bytes
+meant(struct house *h, struct bytes address)
+{
+	struct arena  *scratch = keeper_of(h)->scratch;
+	struct bytes   domain = half(address, true);
+	struct address a;
+
+	if (!address_parse(address, scratch, &a))
+		return address;
+	return bytes_of(arena_printf(scratch, "%.*s@%.*s", (int)a.local.len, a.local.at,
+	                             (int)domain.len, domain.at));
+}
+
+/* A command of an alias of root's runs for the name of that, and as somebody whose home it is not. */
+static bool
+is_of_nobody(struct house *h, const struct word_deliver *w)
+{
+	const char *privs = settings_value(h->settings, "default_privs");
+
+	return system_kind_of(w->account) == SYSTEM_COMMAND && privs != NULL &&
+	       strcmp(privs, house_user(h)->name) == 0;
+}
+
+static void
+find_variables(struct house *h, const struct word_deliver *w, const struct envelope *e,
+               struct variables *v)
 {
 	const struct system_user *u = house_user(h);
 	struct bytes              address = keeper_whole_address(h, w);
 	struct bytes              lower = arena_lower(keeper_of(h)->scratch, address), name, host;
-	const char               *privs = settings_value(h->settings, "default_privs");
+	bool                      nobody = is_of_nobody(h, w);
+	struct bytes              user = nobody ? name_of(h, lower) : bytes_of(u->name);
 
-	/* A command of an alias of root's runs for the name of that, and as somebody whose home it is not. */
-	if (system_kind_of(w->account) == SYSTEM_COMMAND && privs != NULL &&
-	    strcmp(privs, u->name) == 0) {
-		handoff_variable(b, "USER", name_of(h, lower));
-		handoff_variable(b, "LOGNAME", name_of(h, lower));
-	} else {
-		handoff_variable(b, "USER", bytes_of(u->name));
-		handoff_variable(b, "LOGNAME", bytes_of(u->name));
-		handoff_variable(b, "HOME", bytes_of(u->home));
-		handoff_variable(b, "SHELL", bytes_of(u->shell));
-	}
-	add_word(b, "SENDER", w->sender.len > 0 ? w->sender : BYTES("MAILER-DAEMON"));
-	add_word(b, "RECIPIENT", address);
-	add_word(b, "ORIGINAL_RECIPIENT", w->original);
-	add_word(b, "LOCAL", half(lower, false));
-	add_word(b, "DOMAIN", half(lower, true));
-	add_word(b, "EXTENSION", extension_of(h, lower));
+	add_word(v, "USER", "user", user);
+	add_word(v, "LOGNAME", NULL, user);
+	add_word(v, "HOME", "home", nobody ? BYTES("") : bytes_of(u->home));
+	add_word(v, "SHELL", "shell", nobody ? BYTES("") : bytes_of(u->shell));
+	add_variable(v, "SENDER", NULL,
+	             meant(h, w->sender)); /* of nobody's letter there, and empty */
+	add_word(v, "RECIPIENT", "recipient", address);
+	add_word(v, "ORIGINAL_RECIPIENT", NULL, meant(h, w->original));
+	add_word(v, "LOCAL", "local", half(lower, false));
+	add_word(v, "DOMAIN", "domain", half(lower, true));
+	add_word(v, "EXTENSION", "extension", extension_of(h, lower));
 	client_halves(e->client, &name, &host);
-	add_word(b, "CLIENT_HOSTNAME", name);
-	add_word(b, "CLIENT_ADDRESS", host);
-	add_word(b, "CLIENT_HELO", e->helo);
-	add_word(b, "CLIENT_PROTOCOL", protocol_plain(e->protocol));
-	add_word(b, "SASL_USERNAME", e->user);
+	add_word(v, "CLIENT_HOSTNAME", NULL, name);
+	add_word(v, "CLIENT_ADDRESS", NULL, host);
+	add_word(v, "CLIENT_HELO", NULL, e->helo);
+	add_word(v, "CLIENT_PROTOCOL", NULL, protocol_plain(e->protocol));
+	add_word(v, "SASL_METHOD", NULL, e->origin.method);
+	add_word(v, "SASL_SENDER", NULL, e->origin.auth_sender);
+	add_word(v, "SASL_USERNAME", NULL, e->user);
+}
+
+static void
+add_environment(struct keeper *k, const struct variables *v, struct buffer *b)
+{
+	keeper_exported(k, b);
+	for (size_t i = 0; i < v->count; i++)
+		handoff_filter(b, v->of[i].name, v->of[i].value, k->rows.command_filter);
+}
+
+struct naming {
+	const struct keeper    *keeper;
+	const struct variables *variables;
+};
+
+/* What a name of command_execution_directory stands for. */
+static bool
+know(void *ctx, struct bytes name, struct bytes *value)
+{
+	const struct naming    *n = ctx;
+	const struct variables *v = n->variables;
+	struct buffer           b = { 0 };
+
+	for (size_t i = 0; i < v->count; i++) {
+		if (v->of[i].later == NULL || !bytes_is(name, v->of[i].later))
+			continue;
+		handoff_filter(&b, "", v->of[i].value, n->keeper->rows.directory_filter);
+		*value = arena_keep(n->keeper->scratch, bytes_cut(buffer_bytes(&b), 1, b.len - 2));
+		buffer_free(&b);
+		return true;
+	}
+	return false;
 }
 
 /* "From sender Sun Nov 22 08:00:00 2026", as an mbox begins a letter (rfc4155). */
@@ -224,7 +330,8 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 {
 	struct keeper            *k = keeper_of(h);
 	const struct system_user *u = house_user(h);
-	struct buffer             environment = { 0 }, head = { 0 };
+	struct buffer             environment = { 0 }, head = { 0 }, directory = { 0 };
+	struct variables          variables = { .count = 0 };
 	struct handoff            handoff = { .kind = (enum handoff_kind)kind, .what = what };
 	struct envelope           e;
 	uint64_t                  at;
@@ -233,7 +340,10 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 	bool sent = false;
 
 	if (why == 0) {
-		add_environment(h, &environment, w, &e);
+		find_variables(h, w, &e, &variables);
+		add_environment(k, &variables, &environment);
+		settings_expand_later(bytes_of(k->rows.command_directory), know,
+		                      &(struct naming){ k, &variables }, &directory);
 		buffer_add(&head,
 		           delivery_head(w->sender, w->original,
 		                         keeper_delivered_to(h, w,
@@ -243,6 +353,7 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 		buffer_add(&head, e.prefix);
 		handoff.home = bytes_of(u->home);
 		handoff.shell = bytes_of(k->rows.shell);
+		handoff.directory = buffer_bytes(&directory);
 		handoff.limit_ms = k->rows.command_ms;
 		handoff.environment = buffer_bytes(&environment);
 		handoff.from = bytes_of(keeper_from_line(k->scratch, w->sender));
@@ -260,6 +371,7 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 		                                        : "too many commands at once" });
 	buffer_free(&environment);
 	buffer_free(&head);
+	buffer_free(&directory);
 }
 
 /* ---- and its end ---- */

@@ -170,6 +170,7 @@ pipe_go(struct house *h, uint32_t ticket, const struct word_pipe *w, const struc
 		pipe_head(&c, &f, &head);
 		delivery_passed(w->passed, &head);
 		buffer_add(&head, e.prefix);
+		keeper_exported(k, &environment);
 		handoff_variable(&environment, "USER", bytes_of(u->name));
 		handoff_variable(&environment, "LOGNAME", bytes_of(u->name));
 		handoff_variable(&environment, "HOME", bytes_of(u->home));

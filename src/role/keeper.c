@@ -26,6 +26,7 @@ enum { GATHER_MS = 100 };
 /* What another program has locked is tried again so often; a letter so long, before it waits in the queue. */
 enum { LATER_MS = 20, LOCKED_MOST_MS = 20000 };
 
+#define HARMLESS "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define AT(f) offsetof(struct keeper_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
@@ -34,6 +35,10 @@ static const struct setting rows[] = {
 	{ "mailbox_command", SETTING_TEXT, AT(mailbox_command), "", "The command that gets the mail of operating-system users instead of home_mailbox, as procmail -a \"$EXTENSION\"; every $ is the shell's, and no setting's.", .choices = "shell", .since = "0.2" },
 	{ "command_time_limit", SETTING_TIME, AT(command_ms), "1000s", "How long a command may take for one letter.", .least = 1000, .most = 86400000, .since = "0.2" },
 	{ "local_command_shell", SETTING_TEXT, AT(shell), "", "The shell for commands, as /usr/bin/smrsh -c without the -c; if empty /bin/sh, and only where a shell is needed.", .since = "0.2" },
+	{ "command_execution_directory", SETTING_TEXT, AT(command_directory), "", "The directory in which commands of aliases, of .forward and of mailbox_command are executed, with $user, $home, $shell, $recipient, $extension, $domain and $local, ${name?text} and ${name:text}; mail waits while it cannot be entered. If empty, the home of the user.", .since = "0.2" },
+	{ "execution_directory_expansion_filter", SETTING_TEXT, AT(directory_filter), HARMLESS, "The characters such a name may bring into command_execution_directory; of others there are underscores.", .since = "0.2" },
+	{ "command_expansion_filter", SETTING_TEXT, AT(command_filter), HARMLESS, "The characters that the environment of these commands may have of addresses and other words of a letter; of others there are underscores.", .since = "0.2" },
+	{ "export_environment", SETTING_LIST, AT(exported), "TZ MAIL_CONFIG LANG", "What these commands and those of pipes see of the server's environment: names, whose values are the server's own, but for LANG, which is C; or {name = value}.", .since = "0.2" },
 	{ "user_keeper_idle_time", SETTING_TIME, AT(user_idle_ms), "60s", "How long the keeper of an operating-system user stays when it has nothing to do.", .since = "0.2" },
 	{ "mailbox_size_limit", SETTING_SIZE, AT(mailbox_most), "0", "What quota_storage is if nothing else is said; 0 means no limit.", .since = "0.2" },
 	{ "quota_storage", SETTING_SIZE, AT(quota_storage), "$mailbox_size_limit", "How much an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },

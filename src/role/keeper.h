@@ -37,7 +37,9 @@
 struct keeper_settings {
 	int64_t history_ms, user_idle_ms, command_ms, per_user_address, append_most, search_memory;
 	int64_t mailbox_most, quota_storage, quota_messages, quota_grace;     /* grace in percent */
-	const char *mailbox_command, *shell;
+	const char *mailbox_command, *shell, *command_directory;
+	const char *command_filter, *directory_filter;  /* characters */
+	struct setting_list exported;
 	bool    quota_tempfail, search_index;
 	const char *quarantine;         /* a mailbox */
 	struct setting_list read_locks, write_locks, quota_warning, quota_admins;
@@ -194,6 +196,7 @@ void keeper_handoff(struct house *, uint32_t ticket, const struct word_deliver *
 int  keeper_letter_envelope(struct keeper *, uint32_t segment, uint64_t at, uint64_t letter, struct envelope *, uint64_t *content_at);
 bool keeper_handoff_send(struct house *, uint32_t ticket, bool pipe, struct handoff *, uint32_t segment);
 const char *keeper_from_line(struct arena *, struct bytes sender);
+void keeper_exported(const struct keeper *, struct buffer *environment);      /* export_environment */
 void keeper_handoffs_open(struct house *);
 /* keeper-pipe.c */
 bool hear_pipe(struct house *, uint32_t ticket, struct bytes body, int fd);

@@ -333,6 +333,19 @@ open_house(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	return p->estate != NULL;
 }
 
+/* For commands that are executed by us and ask where the settings are (export_environment). */
+static void
+tell_of_settings(const char *file)
+{
+	char *path = realpath(file, NULL), *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+	if (slash != NULL && strcmp(slash, "/main.cf") == 0)
+		*slash = '\0';
+	if (path != NULL)
+		(void)setenv("MAIL_CONFIG", path, 1);
+	free(path);
+}
+
 static void
 begin(struct postmaster *p)
 {
@@ -340,6 +353,7 @@ begin(struct postmaster *p)
 		drop_capabilities();
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)prctl(PR_SET_NAME, "mansio", 0, 0, 0);
+	tell_of_settings(p->file);
 	listen_to_signals(p);
 	loop_at_rest(p->house.loop, flush_journal, NULL);
 	p->children = (struct children){ .loop = p->house.loop,
