@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import wait_for
-from test_roles import PASSWORD, Village
+from test_roles import PASSWORD, Village, trusting
 
 for name in ["GETMETADATA", "SETMETADATA"]:
     imaplib.Commands[name] = ("AUTH", "SELECTED")
@@ -553,3 +553,27 @@ def test_copies_between_accounts_whatever_they_lie_in(three, whose, to):
         assert told[0][1] == LETTER.format(f"{whose}{n}").encode()
         assert (b"\\Flagged" in told[0][0] + (told[1] or b"")) == (n == 1)
     assert len(found(mine, "INBOX")) == 3
+
+
+def test_rights_for_a_name_in_another_script(house):
+    """An account's name is folded in every script, and so is an identifier that stands for it."""
+    house.command("account", "add", "j\u00fcrgen@example.com", input=PASSWORD + "\n")
+    box = house.imap("adam")
+    box.create("Horses")
+    assert box.enable("UTF8=ACCEPT")[0] == "OK"
+
+    def command(name, who, *more):
+        return box.xatom(name, "Horses", f'"{who}"', *more)
+    imaplib.Commands.update({"SETACL": ("AUTH", "SELECTED"), "DELETEACL": ("AUTH", "SELECTED")})
+    assert command("SETACL", "J\u00dcRGEN", "lr") == ("OK", [b"Setacl completed."])
+
+    def rows():
+        return b"".join(b"".join(line) if isinstance(line, tuple) else line for line in box.getacl("Horses")[1])
+    assert "j\u00fcrgen@example.com".encode() in rows() and "\u00dc".encode() not in rows()
+    theirs = imaplib.IMAP4_SSL("127.0.0.1", house.ports["imaps"], ssl_context=trusting())
+    theirs.authenticate("PLAIN", lambda _: f"\0j\u00fcrgen@example.com\0{PASSWORD}".encode())
+    assert theirs.enable("UTF8=ACCEPT")[0] == "OK"
+    assert b"adam" in theirs.list('"Other Users/"', "*")[1][0]
+    assert command("DELETEACL", "J\u00dcrgen@EXAMPLE.com")[0] == "OK"
+    assert "j\u00fcrgen".encode() not in rows()
+    box.logout()

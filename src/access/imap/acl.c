@@ -5,6 +5,8 @@
 #include "access/imap/reach.h"
 #include "access/imap/service.h"
 #include "access/imap/write.h"
+#include "message/casefold.h"
+#include "message/domain.h"
 
 struct acl_work {
 	const char  *name, *who;
@@ -69,14 +71,15 @@ owner_of(struct imap *s, const struct reach *at)
 	return at->whose.account != 0 ? at->whose.address : s->facts.user;
 }
 
-/* As it is kept: in lower case, with the domain, which must be the owner's.  NULL: of another. */
+/* As it is kept: folded as names of accounts are, with the domain, which must be the owner's.  NULL: of another. */
 static const char *
 identifier_of(struct imap *s, const struct reach *at, const char *given)
 {
 	const char  *domain = strrchr(owner_of(s, at), '@');
 	const char  *minus = given[0] == '-' ? "-" : "";
 	const char  *dollar = "";
-	struct bytes name = arena_lower(s->scratch, bytes_of(given + strlen(minus)));
+	struct bytes name = casefold(s->scratch, bytes_of(given + strlen(minus)));
+	struct bytes its;
 	ptrdiff_t    sign;
 
 	if (bytes_is(name, "anyone") || bytes_is(name, "authenticated"))
@@ -87,7 +90,9 @@ identifier_of(struct imap *s, const struct reach *at, const char *given)
 	}
 	domain = domain != NULL ? domain + 1 : "";
 	if ((sign = bytes_find_last(name, '@')) >= 0) {
-		if (!bytes_is(bytes_cut(name, (size_t)sign + 1, SIZE_MAX), domain))
+		if (!domain_canonical(bytes_cut(name, (size_t)sign + 1, SIZE_MAX), s->scratch,
+		                      &its) ||
+		    !bytes_is(its, domain))
 			return NULL;
 		name = bytes_cut(name, 0, (size_t)sign);
 	}

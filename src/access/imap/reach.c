@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "access/imap/service.h"
+#include "message/casefold.h"
 
 struct reader
 reach_reader(const struct imap *s)
@@ -91,7 +92,7 @@ whose(struct imap *s, struct bytes who, bool group, struct share *out)
 		                       domain_of(s->facts.user));
 	else
 		address = arena_copy(s->scratch, who);
-	address = arena_copy(s->scratch, arena_lower(s->scratch, bytes_of(address)));
+	address = arena_copy(s->scratch, casefold(s->scratch, bytes_of(address)));
 	for (size_t i = 0; group && i < s->facts.groups; i++)
 		if (strcmp(s->facts.group[i], address) == 0) {
 			*out = (struct share){ s->facts.group_account[i], address, true };
@@ -168,7 +169,7 @@ reach_full_name(struct imap *s, const char *name)
 	rest = bytes_of(name + prefix);
 	if (!bytes_split(&rest, '/', &who) || who.len == 0 || bytes_find(who, '@') >= 0)
 		return name;
-	who = arena_lower(s->scratch, who);
+	who = casefold(s->scratch, who);
 	return arena_printf(s->scratch, "%s%.*s@%s%s%.*s", group ? GROUPS : OTHERS, (int)who.len,
 	                    who.at, domain_of(s->facts.user), rest.len > 0 ? "/" : "",
 	                    (int)rest.len, rest.at);

@@ -10,6 +10,7 @@
 #include "access/imap/service.h"
 #include "access/imap/write.h"
 #include "base/clock.h"
+#include "message/casefold.h"
 #include "message/date.h"
 
 enum { URLS_MOST = 256, MAC_LEN = 32, TOKEN_LEN = 2 + 2 * MAC_LEN };
@@ -21,7 +22,7 @@ const char *
 urlauth_address(struct arena *arena, struct bytes userid, const char *beside)
 {
 	const char  *domain = strrchr(beside, '@');
-	struct bytes lower = arena_lower(arena, userid);
+	struct bytes lower = casefold(arena, userid);
 
 	if (bytes_find(lower, '@') >= 0 || domain == NULL)
 		return arena_copy(arena, lower);

@@ -7,7 +7,7 @@
  * A signed URL ends in ";URLAUTH=access:internal:token".  The token is "01", which names the way it is made, and in
  * hexadecimal digits the HMAC-SHA256, by the mailbox's key, of all that stands before the ":" behind `access`.
  *
- * urlauth_address()  the whole address a userid of a URL means, in lower case; the domain may be left out when it is the
+ * urlauth_address()  the whole address a userid of a URL means, folded as names of accounts are; the domain may be left out when it is the
  *                    one of `beside`.
  * urlauth_is_ours()  does the URL name no host, or one of these (imap_urlauth_host) or below one?  The port is not looked at.
  * urlauth_sign()     appends ":internal:token".
