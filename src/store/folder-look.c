@@ -100,13 +100,17 @@ enter_one(struct folder *f, struct fresh *x)
 static void
 unreadable(struct folder *f, const struct file *file, int why)
 {
+	struct buffer path = { 0 };
+
 	if (f->again > clock_wall())
 		return;
-	warn_("account %" PRIu64 ", mailbox %s: %s/%s cannot be read: %s", f->mailbox->account->id,
-	      f->mailbox->name, f->place->location.root, file->where,
+	folder_path(f, file, &path);
+	warn_("account %" PRIu64 ", mailbox %s: %.*s cannot be read: %s", f->mailbox->account->id,
+	      f->mailbox->name, (int)path.len, path.at,
 	      why == EPERM
 	              ? "it is another user's than the directory it lies in, or no file; give it to that user (chown)"
 	              : strerror(why));
+	buffer_free(&path);
 	f->again = clock_wall() + UNREADABLE_S;
 }
 

@@ -583,10 +583,11 @@ folder_arrive(struct mailbox *m, const struct arrival *given, uint32_t *uid)
 	*file = (struct file){ .flags = flags_outer(m, v.flags), .landing = true };
 	file->message = given->letter; /* for its name */
 	if ((why = logged_open(a, &l, scratch, &digest)) == 0)
-		why = f->place->driver->put(f, file, &source,
-		                            v.arrived_us != 0 ? v.arrived_us / 1000000
-		                                              : v.internal_date,
-		                            &a->landing);
+		why = place_refuses(a, account_location(a),
+		                    f->place->driver->put(f, file, &source,
+		                                          v.arrived_us != 0 ? v.arrived_us / 1000000
+		                                                            : v.internal_date,
+		                                          &a->landing));
 	if (why == 0 && (file->message = place_message(a)) == 0)
 		why = EDQUOT;
 	if (why == 0)
@@ -660,9 +661,12 @@ copy_file(struct mailbox *from, struct mailbox *to, struct fetched *letter, stru
 			return why;
 	}
 	why = message_digest(from->account, &letter->message, scratch, &digest, &letter->prefix);
-	return why == 0 ? driver->put(to->folder, file, &source, letter->message.internal_date,
-	                              &to->account->landing)
-	                : why;
+	if (why == 0)
+		why = place_refuses(to->account, account_location(to->account),
+		                    driver->put(to->folder, file, &source,
+		                                letter->message.internal_date,
+		                                &to->account->landing));
+	return why;
 }
 
 static int

@@ -81,6 +81,7 @@ void place_free(struct place *);
 void place_look(struct account *);                          /* folders that came and went      */
 void place_durable(struct account *);                       /* after a batch: apply changes    */
 void place_forget(struct account *);                        /* the transaction was rolled back */
+int  place_refuses(struct account *, const char *location, int why); /* logged, not again for a while; returns why */
 uint64_t place_message(struct account *);                   /* the next id; 0: none left       */
 static inline bool is_foreign(uint64_t message) { return message >> 32 == 0; }
 /* Walks to a directory; follows only links that root made.  -1 with errno. */

@@ -155,6 +155,7 @@ struct store {
 	bool     text_on;                /* text indexes are wanted                  */
 	uint64_t text_fields;            /* bytes that are kept of single fields     */
 	size_t   columns_most;
+	struct { uint64_t account; int why; int64_t until; } told[64]; /* of places, by account: place_refuses() */
 	int64_t  room_ms;                /* when room was looked at last             */
 	int      room_why;
 };

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 /* What lies in tmp longer than this belongs to nobody (the maildir convention). */
-enum { TMP_LEFT_S = 36 * 3600 };
+enum { TMP_LEFT_S = 36 * 3600, ODD_S = 3600 };
 
 static const char *const parts[MAILDIR_PARTS] = { "tmp", "new", "cur" };
 
@@ -514,6 +514,21 @@ maildir_letters(struct folder *f)
 /* So many files are told of before others have their turn. */
 enum { SOME_MOST = 2048 };
 
+/* A directory, a pipe, a link: no letter, and nobody else would tell why it is not shown. */
+static void
+no_file(struct folder *f, const char *where)
+{
+	struct maildir *d = f->mine;
+
+	if (d->odd > clock_wall())
+		return;
+	d->odd = clock_wall() + ODD_S;
+	warn_("account %" PRIu64
+	      ", mailbox %s: %s%s%s/%s is no file, and so no letter: it should be elsewhere",
+	      f->mailbox->account->id, f->mailbox->name, f->place->location.root,
+	      d->dir.len > 1 ? "/" : "", d->dir.len > 1 ? d->dir.at : "", where);
+}
+
 static void
 tell_file(struct folder *f, enum maildir_part part, const struct dirent *e,
           void (*each)(void *ctx, const struct found *), void *ctx)
@@ -525,11 +540,15 @@ tell_file(struct folder *f, enum maildir_part part, const struct dirent *e,
 	uint64_t        date;
 	char            where[300];
 
-	if (e->d_name[0] == '.' || (e->d_type != DT_REG && e->d_type != DT_UNKNOWN))
+	(void)snprintf(where, sizeof where, "%s/%s", parts[part], e->d_name);
+	if (e->d_name[0] == '.')
 		return;
+	if (e->d_type != DT_REG && e->d_type != DT_UNKNOWN) {
+		no_file(f, where);
+		return;
+	}
 	found.name = base_of(bytes_of(e->d_name), &flags);
 	found.flags = flags_of(f, flags); /* in new, too: mutt marks what nobody has seen yet */
-	(void)snprintf(where, sizeof where, "%s/%s", parts[part], e->d_name);
 	found.where = bytes_of(where);
 	dot = bytes_find(found.name, '.');
 	if (bytes_number(bytes_cut(found.name, 0, dot < 0 ? 0 : (size_t)dot), &date) &&

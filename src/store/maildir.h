@@ -23,6 +23,7 @@ struct maildir {
 	void         *reading;                   /* new or cur, some of it at a time */
 	enum maildir_part reads;
 	struct map   *uids;                      /* NAME -> uid, of a former owner */
+	int64_t       odd;                       /* until then nothing is said of what is no file */
 };
 
 /* tmp, new and cur; 0 also when they were there. */

@@ -1,6 +1,7 @@
 /* place.c -- an account whose letters lie outside: where, and which folders there are (foreign.h) */
 #include "store/foreign.h"
 
+#include "base/clock.h"
 #include "base/journal.h"
 #include "spool/disk.h"
 
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { TOLD_S = 60 };
 
 static const struct driver *const drivers[] = {
 	[LOCATION_MAILDIR] = &maildir_driver,
@@ -137,6 +140,24 @@ location_folder(const struct location *l, const char *folder, struct buffer *out
 
 /* ---- opening ---- */
 
+/* Whoever wants the account runs into it, some of them again and again.  One that is locked for now is no matter of the log. */
+int
+place_refuses(struct account *a, const char *location, int why)
+{
+	int64_t now = clock_wall();
+	size_t  i = a->id % COUNT(a->store->told);
+
+	if (why == 0 || why == EBUSY ||
+	    (a->store->told[i].account == a->id && a->store->told[i].why == why &&
+	     now < a->store->told[i].until))
+		return why;
+	a->store->told[i].account = a->id;
+	a->store->told[i].why = why;
+	a->store->told[i].until = now + TOLD_S;
+	fault("account %" PRIu64 ": %s: %s", a->id, location, strerror(why));
+	return why;
+}
+
 int
 place_make(struct account *a, const char *text, struct place **out)
 {
@@ -159,7 +180,7 @@ place_make(struct account *a, const char *text, struct place **out)
 		*out = p;
 		return 0;
 	}
-	fault("account %" PRIu64 ": %s: %s", a->id, text, strerror(why));
+	(void)place_refuses(a, text, why);
 	if (p->root >= 0)
 		(void)close(p->root);
 	arena_close(&p->life);
