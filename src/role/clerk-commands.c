@@ -596,16 +596,17 @@ run_account_set(struct order *e)
 {
 	struct bytes to = argument(e->ask, 4);
 	bool         alone = e->ask->argc <= 5; /* what stands behind would be done by nobody */
+	bool         one = e->ask->argc <= 6;   /* --kick with --keep-plain-secret, who a user is now */
 
 	if (e->account != 0)
 		e->first = e->person; /* who was found */
-	if (bytes_is(e->second, "password") && alone)
+	if (bytes_is(e->second, "password") && one)
 		return hash_then(e, false);
 	if (bytes_is(e->second, "--networks") || bytes_is(e->second, "--protocols"))
 		return order_set_bounds(e);
 	if (bytes_starts(e->second, BYTES("--")))
 		return order_set_limits(e, "account");
-	if (bytes_is(e->second, "system-user") && alone)
+	if (bytes_is(e->second, "system-user") && one)
 		return set_system_user(e, to);
 	if (bytes_is(e->second, "owner") && alone)
 		return run_account_own(e);
