@@ -6,6 +6,15 @@ import pytest
 from kit import Demo
 
 
+def pytest_collection_modifyitems(items):
+    """Files with many tests first: a worker that gets one of them last keeps all others waiting."""
+    of, first = {}, {}
+    for place, item in enumerate(items):
+        of[item.path] = of.get(item.path, 0) + 1
+        first.setdefault(item.path, place)
+    items.sort(key=lambda item: (-of[item.path], first[item.path]))
+
+
 @pytest.fixture(scope="session")
 def demo():
     """One server for all tests that leave it as they found it."""
