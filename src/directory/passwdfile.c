@@ -142,9 +142,16 @@ bool
 passwdfile_find(const struct passwdfile *p, struct bytes user, struct arena *a, struct bytes *hash,
                 struct bytes *fields)
 {
+	return passwdfile_find_by(p, user, user, a, hash, fields);
+}
+
+bool
+passwdfile_find_by(const struct passwdfile *p, struct bytes name, struct bytes user,
+                   struct arena *a, struct bytes *hash, struct bytes *fields)
+{
 	static const char *const names[] = { NULL, NULL, "uid", "gid", "gecos", "home", "shell" };
 	struct buffer            out = { 0 };
-	const char              *at = map_get(p->users, casefold(a, user));
+	const char              *at = map_get(p->users, casefold(a, name));
 	struct bytes             rest, line, part;
 
 	if (at == NULL)

@@ -218,22 +218,23 @@ net_allowed(struct bytes nets, const struct peer *peer)
 	return false;
 }
 
-/* By the whole name; a name of the origin's domain also without it. */
+/* By the whole name; one of the domain the back end is for, or else of the origin's, also without it. */
 static bool
-find_line(const struct passwdfile *p, struct bytes user, const char *origin, struct arena *a,
-          struct bytes *hash, struct bytes *fields)
+find_line(const struct passwdfile *p, const struct credential_backend *b, struct bytes user,
+          const char *origin, struct arena *a, struct bytes *hash, struct bytes *fields)
 {
-	ptrdiff_t at = bytes_find_last(user, '@');
+	ptrdiff_t    at = bytes_find_last(user, '@');
+	struct bytes own = b->domain.len > 0 ? b->domain : bytes_of(origin);
 
 	if (passwdfile_find(p, user, a, hash, fields))
 		return true;
 	if (at < 0)
 		return passwdfile_find(p,
-		                       bytes_of(arena_printf(a, "%.*s@%s", (int)user.len, user.at,
-		                                             origin)),
+		                       bytes_of(arena_printf(a, "%.*s@%.*s", (int)user.len, user.at,
+		                                             (int)own.len, own.at)),
 		                       a, hash, fields);
-	return bytes_is(bytes_cut(user, (size_t)at + 1, SIZE_MAX), origin) &&
-	       passwdfile_find(p, bytes_cut(user, 0, (size_t)at), a, hash, fields);
+	return bytes_equal_nocase(bytes_cut(user, (size_t)at + 1, SIZE_MAX), own) &&
+	       passwdfile_find_by(p, bytes_cut(user, 0, (size_t)at), user, a, hash, fields);
 }
 
 static enum credential_outcome
@@ -245,7 +246,7 @@ ask_passwd_file(struct exchange *e, const struct credential_backend *b)
 
 	if (f == NULL || f->users == NULL)
 		return CREDENTIAL_LATER;
-	if (!find_line(f->users, e->user, c->origin, e->life, &hash, &e->fields))
+	if (!find_line(f->users, b, e->user, c->origin, e->life, &hash, &e->fields))
 		return CREDENTIAL_NOBODY;
 	if (e->mode != CREDENTIAL_CHECK)
 		return CREDENTIAL_PASS;
@@ -535,7 +536,7 @@ stored_of(struct exchange *e, const struct credential_backend *b, struct bytes *
 
 	if (b->kind == CREDENTIAL_PASSWD_FILE && (f = file_of(c, b->argument)) != NULL &&
 	    f->users != NULL &&
-	    find_line(f->users, e->user, c->origin, e->life, stored, &e->fields))
+	    find_line(f->users, b, e->user, c->origin, e->life, stored, &e->fields))
 		return stored->len > 0 ? STORED_FOUND : STORED_NONE;
 	if (!remote)
 		return STORED_WAIT;
@@ -625,8 +626,8 @@ person_of(struct clerk *c, const struct credential_backend *b, struct lookups *l
 		f = file_of(c, b->argument);
 		if (f == NULL || f->users == NULL)
 			return TABLE_LATER;
-		return find_line(f->users, user, c->origin, a, &hash, fields) ? TABLE_FOUND
-		                                                              : TABLE_NONE;
+		return find_line(f->users, b, user, c->origin, a, &hash, fields) ? TABLE_FOUND
+		                                                                 : TABLE_NONE;
 	default: break;
 	}
 	o = lookup_find(l, arena_printf(a, REMOTE_USERS "%s", b->word), user, fields);

@@ -119,7 +119,7 @@ static const struct setting rows[] = {
 	{ "auth_backends", SETTING_LIST, AT(auth_backends), "directory",
 	  "Who is asked whether a password is right, in this order, until one knows the user: directory, passwd-file:/path, "
 	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client; with DOMAIN= before it "
-	  "for users of that domain alone.  Of what they say besides, home, mail, quota_rule, uid and gid are obeyed (as for mail_uid: of mailboxes in a Maildir or "
+	  "for users of that domain alone, who may stand in a passwd-file without it.  Of what they say besides, home, mail, quota_rule, uid and gid are obeyed (as for mail_uid: of mailboxes in a Maildir or "
 	  "mbox that came after it).", NULL, 0, 0, "0.2" },
 	{ "auth_master_passwd_file", SETTING_WORD, AT(auth_master_passwd_file), "",
 	  "A passwd-file of master users, asked for nobody else: whoever is in it reads and sends as any user, by auth_master_user_separator.", NULL, 0, 0, "0.2" },

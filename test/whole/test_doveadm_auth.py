@@ -186,6 +186,31 @@ def test_fields_make_the_same_name_as_there(place):
         server.stop()
 
 
+def test_a_file_for_each_domain_has_names_without_it_as_there(place):
+    """username_format=%n with %d in the path, as tutorials have it: the same names in two files are two people, and stay in their domains."""
+    for domain, password in (("a.example", "geheim-a"), ("b.example", "geheim")):
+        (place / domain).mkdir()
+        (place / domain / "users").write_text("".join(f"{name}:{{PLAIN}}{password}:65534:65534::/nonexistent::{fields}\n"
+                                                      for name, fields in (("jim", ""), ("kim", "username=tim"), ("lim", "domain=sql.org"), (f"whole@{domain}", ""))))
+    conf = (place / "dovecot.conf").read_text()
+    (place / "dovecot.conf").write_text(conf.replace(f"args = {place}/users", f"args = username_format=%n {place}/%d/users"))
+    server = Server("dovecot", "-F", "-c", place / "dovecot.conf", ready=lambda: (place / "run" / "auth-client").exists())
+    try:
+        server.start()
+        with village(auth_backends=f"directory a.example=passwd-file:{place}/a.example/users b.example=passwd-file:{place}/b.example/users") as house:
+            for name in ("jim", "kim", "lim"):
+                for domain, password, status in (("a.example", "geheim-a", 0), ("b.example", "geheim", 0), ("a.example", "geheim", 77), ("c.example", "geheim-a", 77)):
+                    right, mine = (done(where, "auth", "test", f"{name}@{domain}", password) for done, where in ((theirs, place), (doveadm, house)))
+                    assert mine.returncode == right.returncode == status, (name, domain, mine, right)
+                    assert status != 0 or named(mine) == named(right), (mine, right)
+            assert doveadm(house, "auth", "test", "jim", "geheim-a").returncode == 77
+            assert doveadm(house, "auth", "test", "whole@b.example", "geheim").returncode == 0
+            assert post(house, "jim@b.example", "own") is True
+    finally:
+        subprocess.run(["dovecot", "-c", place / "dovecot.conf", "stop"], capture_output=True)
+        server.stop()
+
+
 def test_no_master_users(place):
     with village() as house:
         done = doveadm(house, "auth", "test", "-M", "admin", JACK, PASSWORD)
