@@ -62,6 +62,8 @@ exchange_answer(struct exchange *e)
 
 	if (e->caller != NULL)
 		exchange_tell_caller(e);
+	if (e->role == LOGIN && e->answer.answer == AUTH_OK && l != NULL)
+		clerk_total_meet(e->house, e->answer.account);
 	if (l != NULL && !e->dropped) {
 		word_pack_auth_done(link_begin(l, WORD_AUTH_DONE, e->ticket), &e->answer);
 		link_end(l);

@@ -334,6 +334,8 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 
 	for (size_t i = 0; i < found->count; i++)
 		target[i] = target_of(w, &found->target[i]);
+	for (size_t i = 0; w->from == QUEUE && i < found->count; i++)
+		clerk_total_meet(w->house, target[i].account);
 	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0)
 		look_for_room(w, c, &answer);
 	if (l == NULL)

@@ -19,6 +19,7 @@
 
 /* Accounts that are asked for at one time, how long their answers are waited for, and the pause before the next. */
 enum { COUNTED_AT_ONCE = 16, COUNT_PATIENCE_MS = 10000, COUNT_PAUSE_MS = 5 };
+enum { READY_PATIENCE_MS = 10000 };
 enum { PERCENTS_MOST = 16, PROMISES_MOST = 1 << 20, LARGEST = 64 << 20 };
 
 struct promise {
@@ -35,8 +36,13 @@ struct together {
 	unsigned             asked;
 	int64_t              asked_ms;
 	struct timer        *turn;
-	unsigned             percent[PERCENTS_MOST];
-	size_t               percents;
+	/* A clerk that has just come promises nothing before the keepers of the pool have said what was promised before. */
+	bool          ready;
+	struct map   *heard;   /* which have */
+	struct buffer waiting; /* struct asking  */
+	struct timer *patience;
+	unsigned      percent[PERCENTS_MOST];
+	size_t        percents;
 };
 
 static struct together *
@@ -256,39 +262,111 @@ promise_make(struct together *t, uint64_t key, const struct total *one, struct t
 	(void)map_put(t->promises, map_number(&key), p);
 }
 
-bool
-hear_room_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+/* A ROOM_ASK. */
+struct asking {
+	uint32_t         index, ticket;
+	uint64_t         account;
+	struct total_use use;
+	uint8_t          kind;
+};
+
+static void
+room_answer(struct house *h, const struct asking *q)
 {
 	struct clerk    *c = h->mine;
 	struct together *t = c->together;
-	struct link     *l = house_link(h, from, index);
-	struct unpack    u = unpack_of(body);
-	uint64_t         id = unpack_u64(&u), key = promise_key(index, ticket);
-	struct total_use use;
-	struct total    *one;
-	uint8_t          kind;
+	struct link     *l = house_link(h, KEEPER, q->index);
+	struct total    *one = total_of(t->totals, q->account, c->origin);
+	uint64_t         key = promise_key(q->index, q->ticket);
 	int              why = 0;
 
-	use.bytes = unpack_u64(&u);
-	use.messages = unpack_u64(&u);
-	kind = unpack_u8(&u);
-	if (!unpack_done(&u) || kind >= ROOM_KINDS || id == 0 || house_keeper_of(h, id) != index)
-		return false;
 	promise_end(t, key);
-	one = total_of(t->totals, id, c->origin);
-	if (one != NULL && kind == ROOM_HAD)
-		total_hold(one, use);
+	if (one != NULL && q->kind == ROOM_HAD)
+		total_hold(one, q->use);
 	else if (one != NULL && map_count(t->promises) >= PROMISES_MOST)
 		why = EAGAIN;
 	else if (one != NULL)
-		why = total_take(one, use, kind == ROOM_FOR_LETTER ? (unsigned)c->grace : 0);
+		why = total_take(one, q->use, q->kind == ROOM_FOR_LETTER ? (unsigned)c->grace : 0);
 	if (one != NULL && why == 0)
-		promise_make(t, key, one, use);
-	if (l != NULL && kind != ROOM_HAD) {
-		struct buffer *b = link_begin(l, WORD_ROOM_SAID, ticket);
+		promise_make(t, key, one, q->use);
+	if (l != NULL && q->kind != ROOM_HAD) {
+		struct buffer *b = link_begin(l, WORD_ROOM_SAID, q->ticket);
 		pack_u32(b, (uint32_t)why);
 		link_end(l);
 	}
+}
+
+/* What waits and is not to be answered any more; ticket 0: nothing of this keeper. */
+static void
+waiting_drop(struct together *t, uint32_t index, uint32_t ticket)
+{
+	struct buffer all = t->waiting;
+	struct asking q;
+
+	t->waiting = (struct buffer){ 0 };
+	for (size_t at = 0; at < all.len; at += sizeof q) {
+		memcpy(&q, all.at + at, sizeof q);
+		if (q.index != index || (ticket != 0 && q.ticket != ticket))
+			buffer_add(&t->waiting, (struct bytes){ (const char *)&q, sizeof q });
+	}
+	buffer_free(&all);
+}
+
+static void
+ready(void *house)
+{
+	struct together *t = together_of(house);
+	struct buffer    all = t->waiting;
+	struct asking    q;
+
+	t->ready = true;
+	t->waiting = (struct buffer){ 0 };
+	for (size_t at = 0; at < all.len; at += sizeof q) {
+		memcpy(&q, all.at + at, sizeof q);
+		room_answer(house, &q);
+	}
+	buffer_free(&all);
+}
+
+bool
+hear_shares_told(struct house *h, enum role from, uint32_t index, uint32_t ticket,
+                 struct bytes body)
+{
+	struct together *t = together_of(h);
+	uint64_t         n = index;
+
+	(void)from;
+	(void)ticket;
+	if (t->ready || (index & KEEPER_OF_USER) != 0)
+		return body.len == 0;
+	(void)map_put(t->heard, map_number(&n), t);
+	if (map_count(t->heard) >= house_peers(h, KEEPER))
+		ready(h);
+	return body.len == 0;
+}
+
+bool
+hear_room_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct together *t = together_of(h);
+	struct unpack    u = unpack_of(body);
+	struct asking    q;
+
+	(void)from;
+	memset(&q, 0, sizeof q);
+	q.index = index;
+	q.ticket = ticket;
+	q.account = unpack_u64(&u);
+	q.use.bytes = unpack_u64(&u);
+	q.use.messages = unpack_u64(&u);
+	q.kind = unpack_u8(&u);
+	if (!unpack_done(&u) || q.kind >= ROOM_KINDS || q.account == 0 || ticket == 0 ||
+	    house_keeper_of(h, q.account) != index)
+		return false;
+	if (t->ready || q.kind == ROOM_HAD || t->waiting.len / sizeof q >= PROMISES_MOST)
+		room_answer(h, &q);
+	else
+		buffer_add(&t->waiting, (struct bytes){ (const char *)&q, sizeof q });
 	return true;
 }
 
@@ -297,6 +375,8 @@ hear_room_back(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 {
 	(void)from;
 	promise_end(together_of(h), promise_key(index, ticket));
+	if (ticket != 0)
+		waiting_drop(together_of(h), index, ticket);
 	return body.len == 0;
 }
 
@@ -332,6 +412,21 @@ hear_share(struct house *h, enum role from, uint32_t index, uint32_t ticket, str
 	if (one != NULL)
 		look(h, one);
 	return unpack_done(&u);
+}
+
+/* Who let go of a user's keeper holds its hand again: else nobody would answer it. */
+void
+clerk_total_meet(struct house *h, uint64_t account)
+{
+	struct clerk *c = h->mine;
+	uint32_t      index;
+
+	if (totals_count(c->together->totals) == 0 || account == 0 ||
+	    ((index = house_keeper_of(h, account)) & KEEPER_OF_USER) == 0 ||
+	    house_link(h, KEEPER, index) != NULL ||
+	    total_of(c->together->totals, account, c->origin) == NULL)
+		return;
+	house_keeper_want(h, index);
 }
 
 void
@@ -468,7 +563,10 @@ clerk_totals_open(struct house *h)
 
 	t->promises = map_open();
 	t->uncounted = map_open();
+	t->heard = map_open();
 	t->turn = timer_open(h->loop, count_some, h);
+	t->patience = timer_open(h->loop, ready, h);
+	timer_set(t->patience, READY_PATIENCE_MS);
 	t->totals = totals_open(c->directory);
 	c->together = t;
 	return t->totals != NULL;
@@ -519,6 +617,7 @@ clerk_total_keeper_lost(struct house *h, uint32_t index)
 {
 	struct together *t = together_of(h);
 
+	waiting_drop(t, index, 0);
 	for (struct map_place p = { 0 }; map_next(t->promises, &p);) {
 		uint64_t key;
 		memcpy(&key, p.key.at, sizeof key);

@@ -239,6 +239,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_CRED_SAID,  hear_cred_said  },
 		{ WORD_FULL,       hear_full       },
 		{ WORD_SHARE,      hear_share      },
+		{ WORD_SHARES_TOLD, hear_shares_told },
 		{ WORD_ROOM_ASK,   hear_room_ask   },
 		{ WORD_ROOM_BACK,  hear_room_back  },
 		{ WORD_TOTAL_ASK,  hear_total_ask  },

@@ -161,6 +161,9 @@ void clerk_total_bound(struct house *, uint64_t was, uint64_t is);
 enum directory_outcome clerk_total_set(struct house *, struct bytes domain, const uint64_t *bytes, const uint64_t *messages);
 void clerk_total_forget(struct house *, struct bytes domain);
 bool hear_share(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_shares_told(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+/* Somebody's letter, or session, is about to come to this account: its keeper will ask for room. */
+void clerk_total_meet(struct house *, uint64_t account);
 bool hear_room_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_room_back(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_total_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);

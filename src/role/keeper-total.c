@@ -137,8 +137,14 @@ say_share(struct house *h, struct share *s, const struct quota *held, uint32_t t
 
 	s->held = *held;
 	s->told = l != NULL;
-	if (l == NULL)
-		return; /* told when it comes */
+	if (l == NULL) {
+		/* A clerk that comes hears of the sum, and of no promise that is in it. */
+		while ((r = s->spent) != NULL) {
+			s->spent = r->next;
+			room_free(r);
+		}
+		return;
+	}
 	for (r = s->spent; r != NULL; r = r->next)
 		count++;
 	b = link_begin(l, WORD_SHARE, ticket);
@@ -571,6 +577,7 @@ keeper_total_clerk_came(struct house *h)
 		say_share(h, s, &(struct quota){ s->held.bytes, s->held.messages, { 0, 0 } }, 0);
 		s->spent = spent;
 	}
+	link_say(house_link(h, CLERK, 0), WORD_SHARES_TOLD, 0, (struct bytes){ NULL, 0 }, -1);
 }
 
 void

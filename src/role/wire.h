@@ -152,6 +152,7 @@ extern const char *const role_names[ROLES];
 	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, for how many bytes it has room: 0: full; UINT64_MAX: for any letter */ \
 	X(TOTAL,          FROM(CLERK), FROM(KEEPER))           /* a domain, whether all its accounts together are limited */ \
 	X(SHARE,          FROM(KEEPER), FROM(CLERK))           /* account id, bytes, messages it holds now; tickets of ROOM_ASK that are in it; ticket 1: SHARE_ASK asked */ \
+	X(SHARES_TOLD,    FROM(KEEPER), FROM(CLERK))           /* -: to a clerk that came: what it held and was promised before has been said */ \
 	X(SHARE_ASK,      FROM(CLERK), FROM(KEEPER))           /* account id, address: how much does it hold? */ \
 	X(ROOM_ASK,       FROM(KEEPER), FROM(CLERK))           /* account id, bytes, messages, u8 enum room_kind: has its domain room? */ \
 	X(ROOM_SAID,      FROM(CLERK), FROM(KEEPER))           /* 0: promised, till it is in a SHARE or comes back; EDQUOT; EAGAIN: perhaps soon */ \
