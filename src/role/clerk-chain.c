@@ -4,7 +4,9 @@
  * asked in processes of their own, for their modules and libraries may block.  Nobody reached: later, never "no".
  */
 #include "base/journal.h"
+#include "directory/credential-remote.h"
 #include "directory/passwdfile.h"
+#include "directory/renaming.h"
 #include "role/clerk-login.h"
 #include "role/complaints.h"
 #include "role/proxymap-credential.h"
@@ -154,11 +156,13 @@ ask_role(struct exchange *e, enum role role, const char *backend)
 	/* PAM's modules answer for whom they know, or not at all. */
 	enum credential_mode mode =
 		e->mode == CREDENTIAL_PING && role == PAM ? CREDENTIAL_USER : e->mode;
-	struct word_credential_ask ask = {
-		(uint8_t)mode, backend, e->service,
-		e->peer.text,  e->user, e->mode == CREDENTIAL_CHECK ? e->password : BYTES("")
-	};
-	uint64_t key;
+	struct word_credential_ask ask = { (uint8_t)mode,
+		                           backend,
+		                           e->service,
+		                           e->peer.text,
+		                           e->joins ? renaming_user(e->fields, e->user) : e->user,
+		                           e->mode == CREDENTIAL_CHECK ? e->password : BYTES("") };
+	uint64_t                   key;
 
 	if (e->mode == CREDENTIAL_CHECK && was_right(e))
 		return CREDENTIAL_PASS;
@@ -595,10 +599,51 @@ secret_said(struct exchange *e, enum credential_outcome o, const char *text)
 	exchange_again(e);
 }
 
+/* What was stored was told without the rest: whom it is, and what is known of him, is asked as after a password (user_query, user_filter). */
+static bool
+join_begin(struct exchange *e)
+{
+	if (e->mode != CREDENTIAL_SECRET ||
+	    (e->asked->kind != CREDENTIAL_SQL && e->asked->kind != CREDENTIAL_LDAP))
+		return false;
+	e->joins = true;
+	e->mode = CREDENTIAL_USER;
+	if (ask_role(e, PROXYMAP, e->asked->word) != CREDENTIAL_WAIT)
+		exchange_later(e, "back end is not available");
+	return true;
+}
+
+static void
+join_said(struct exchange *e, const struct word_credential_said *said)
+{
+	struct bytes             told = e->fields;
+	struct credential_answer all = { CREDENTIAL_PASS, "", told };
+	enum credential_outcome  o = (enum credential_outcome)said->outcome;
+
+	e->joins = false;
+	if (o != CREDENTIAL_CLOSED)
+		credential_join(o == CREDENTIAL_PASS     ? TABLE_FOUND
+		                : o == CREDENTIAL_NOBODY ? TABLE_NONE
+		                                         : TABLE_LATER,
+		                renaming_user(told, e->user),
+		                arena_keep(e->life, o == CREDENTIAL_PASS ? said->fields
+		                                                         : bytes_of(said->text)),
+		                e->life, &all);
+	e->fields = all.fields;
+	if (all.outcome == CREDENTIAL_PASS)
+		chain_passed(e);
+	else if (all.outcome == CREDENTIAL_LATER)
+		exchange_later(e, all.why);
+	else
+		exchange_refuse(e, AUTH_BAD, "unknown user");
+}
+
 void
 chain_proved(struct exchange *e, struct bytes last)
 {
 	e->last = last;
+	if (e->asked != NULL && join_begin(e))
+		return;
 	if (e->asked != NULL)
 		chain_passed(e);
 	else if (e->who.account != 0 && *e->who.source == '\0')
@@ -739,7 +784,10 @@ hear_cred_said(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 	if (e != NULL && role_asked(e) != from)
 		whole = false; /* what another was asked */
 	/* Nothing to do when nobody waits for it any more. */
-	if (whole && e != NULL) {
+	if (whole && e != NULL && e->joins) {
+		chain_end(e);
+		join_said(e, &said);
+	} else if (whole && e != NULL) {
 		chain_end(e);
 		e->fields = arena_keep(e->life, said.fields);
 		if (said.outcome == CREDENTIAL_PASS && e->mode == CREDENTIAL_CHECK)

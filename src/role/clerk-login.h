@@ -49,6 +49,7 @@ struct exchange {
 	const char           *unsure;   /* nor whether only the password was wrong: words for the log, NULL */
 	const char           *wrong;    /* who knows the user says no; the rest is asked whether they answer */
 	const char           *late;     /* one does not: said when as much was done as for others */
+	bool                  joins;    /* what is known of who has proved it is asked */
 	struct bytes          secret_user; /* whose secret was asked for            */
 	enum credential_outcome secret; /* and what came of it; WAIT: not asked   */
 	struct bytes          fields;   /* what the back end said with PASS         */

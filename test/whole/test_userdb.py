@@ -124,6 +124,30 @@ def test_mail_for_a_user_of_a_passwd_file_who_has_never_logged_in(tmp_path):
             assert c.select("INBOX")[1] == [b"1"]
 
 
+@pytest.mark.parametrize("mechanism, scheme", [("SCRAM-SHA-256", "SCRAM-SHA-256"), ("CRAM-MD5", "PLAIN")])
+def test_what_the_user_query_says_holds_by_mechanisms_that_show_no_password(place, mechanism, scheme):  # noqa: F811
+    """It is asked by the name as it is made the same, at the first login and at each after it: as by PLAIN."""
+    path = database(place, "eva@example.com", "adam@example.com", scheme=scheme)
+    exact = SQL.replace("%Lu", "%u")
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{exact}")
+
+    def says(house, user, quota, messages):
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE people SET quota=?", [quota])
+        for how in (lambda: scram(house, user, "geheim", mechanism), lambda: imap_login(house, "geheim", user)):
+            assert how() is True
+            assert house.command("quota", "get", user.lower()).stdout.split()[-1] == messages
+    with village(auth_backends=f"directory sql:{cf}", table_cache_time="0", sasl_mechanisms=f"PLAIN LOGIN {mechanism}") as house:
+        for user in ("Eva@Example.COM", "adam@example.com"):
+            says(house, user, "*:storage=20M:messages=7", "7")
+            says(house, user, "*:messages=11", "11")
+            assert not scram(house, user, "falsch", mechanism)
+        rename(path, "people", "elsewhere")
+        assert not scram(house, "eva@example.com", "geheim", mechanism)
+        rename(path, "elsewhere", "people")
+        wait_for(lambda: scram(house, "eva@example.com", "geheim", mechanism))
+
+
 def test_mail_for_a_user_of_a_database(place):  # noqa: F811
     path = database(place, "eva@example.com")
     cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
