@@ -798,6 +798,7 @@ static const struct order_row {
 	{ "keeper",  "count",  0, false, run_keeper_count,   "" },
 	{ "keeper",  "call",   1, false, run_keeper_call,    "UID" },
 	{ "address", "test",   1, false, run_address_test,   "ADDRESS" },
+	{ "address", "lookup", 0, false, run_address_lookup, "ADDRESS...|-" },
 	{ "alias",   "add",    2, true,  run_alias_add,      "ADDRESS TARGET..." },
 	{ "alias",   "list",   0, false, run_alias_list,     "[DOMAIN] [--json]" },
 	{ "alias",   "show",   1, false, run_alias_list,     "ADDRESS [--json]" },

@@ -1,7 +1,7 @@
 /*
  * clerk-resolve -- one question to the clerk that is answered by a pass over rules
  *
- * From:     clerk-resolve.c (RESOLVE, REWRITE, address test), clerk-sender.c (SENDER_ASK), clerk-domain.c (DOMAIN_ASK)
+ * From:     clerk-resolve.c (RESOLVE, REWRITE, address test), clerk-lookup.c (address lookup), clerk-sender.c (SENDER_ASK), clerk-domain.c (DOMAIN_ASK)
  *
  * A pass reads the directory, the settings and the answers of tables; it says DIRECTORY_WAIT when one of these has not
  * answered yet, and is made again from its beginning when it has.  In the last pass (`for_good`) what has not answered
@@ -22,6 +22,7 @@ struct work {
 	enum role            from;
 	uint32_t             index, ticket;
 	struct caller       *caller;     /* of `address test`; else NULL            */
+	struct lookup_order *lookup;     /* of `address lookup`; else NULL          */
 	struct bytes         address;    /* of DOMAIN_ASK: the domain               */
 	uint64_t             size;       /* of RESOLVE: the letter's, as it was announced */
 	struct bytes         user;       /* of SENDER_ASK: who has logged in, "" nobody; of ROUTE: the sender */

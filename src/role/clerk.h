@@ -180,6 +180,8 @@ bool hear_mailbox_ask(struct house *, enum role from, uint32_t index, uint32_t t
 bool hear_rewrite(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_table_said(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 int run_address_test(struct order *);
+/* clerk-lookup.c */
+int run_address_lookup(struct order *);
 int run_auth_user(struct order *);
 void clerk_rules(struct house *, const struct common_settings *);
 /* clerk-srs.c */

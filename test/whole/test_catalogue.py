@@ -111,6 +111,23 @@ def test_what_would_become_of_mail_is_told(house):
     assert "refused: 550 5.1.1 User unknown in local recipient table" in lowly.stdout
 
 
+def test_where_many_addresses_lead_is_told_in_a_line_each(house):
+    """Of standard input, as postmap -q - does; what nobody has, or is not ours, has no line.  address test says the same of each."""
+    asked = ["ataylor@example.com", "nobody@example.com", "ataylor+tag@example.com", "b@elsewhere.invalid", "no address", "", "user1@example.com"]
+    done = house.command("address", "lookup", "-", input="\n".join(asked))
+    told = dict(line.split("\t") for line in done.stdout.splitlines())
+    assert done.returncode == 0 and done.stderr == "" and told["ataylor@example.com"] == "ataylor@example.com"
+    for address in filter(None, asked):
+        tested = house.command("address", "test", address, check=False).stdout
+        assert (address in told) == ("(mailbox)" in tested or "(user, " in tested), (address, tested)
+        for target in filter(None, told.get(address, "").split(", ")):
+            assert f"goes to: {target}" in tested
+    many = [f"ataylor+{i}@example.com" for i in range(20000)]
+    assert house.command("address", "lookup", "-", input="\n".join(many) + "\n").stdout.splitlines() == [f"{a}\tataylor@example.com" for a in many]
+    assert house.command("address", "lookup", "nobody@example.com", check=False).returncode == 1
+    assert house.command("address", "lookup", "-", input="x" * 70000, check=False).returncode == 2
+
+
 def test_the_virtual_file_of_two_domains(house):
     assert ends(house, "admin@example.com") == ["ataylor"]
     assert ends(house, "admin@example.net") == ["bsingh"]
