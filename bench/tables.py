@@ -134,6 +134,14 @@ def rcpt_per_second(port, address):
 	return RECIPIENTS / sum(rcpt_session(port, addresses[i:i + A_SESSION]) for i in range(0, RECIPIENTS, A_SESSION))
 
 
+def looked_up_per_second(bench, server, count):
+	"""Addresses by the way of a recipient, classes and tables and the directory, without SMTP around it."""
+	keys, one = (os.path.join(bench.work, name) for name in ("keys", "key"))
+	write_keys(keys, count, RECIPIENTS)
+	write_keys(one, count, 1)
+	return per_second([server.env["MANSIO_BIN"], "-c", server.env["MANSIO_CONFIG"], "address", "lookup", "-"], keys, one, RECIPIENTS)[0]
+
+
 def into_directory(server, count):
 	"""Aliases of the directory, put in while the server is down."""
 	server.halt()
@@ -165,9 +173,10 @@ def rcpt_rows(bench, sizes):
 				plain = statistics.median(rcpt_per_second(port, lambda i: "jack+%d.%d@%s" % (turn, i, DOMAIN)) for turn in range(3))
 				alias = 0 if count == 0 else statistics.median(
 				    rcpt_per_second(port, lambda i: key_of(i * 7919 % count).replace("@", "+%d.%d@" % (turn, i))) for turn in range(3))
+				bare = 0 if count == 0 else looked_up_per_second(bench, server, count)
 			finally:
 				server.stop()
-			rows.append({"kind": kind, "aliases": count, "accounts_per_second": plain, "aliases_per_second": alias})
+			rows.append({"kind": kind, "aliases": count, "accounts_per_second": plain, "aliases_per_second": alias, "lookups_per_second": bare})
 			print(rows[-1], flush=True)
 	return rows
 
@@ -267,8 +276,8 @@ def run_directory(bench):
 	markdown = ("# Directory\n\n| addresses | lookups/s in a text table | postmap -q on lmdb | ratio | opened in | bytes an address beyond the file |\n"
 	    "|--|--|--|--|--|--|\n" + "".join("| %d | %.0f | %.0f | %.2f | %.2f s | %.1f |\n" % (r["addresses"], r["ours"], r["postfix"], r["ratio"],
 	    r["opening_seconds"], r["bytes_beyond_the_file"]) for r in text) +
-	    "\n| aliases | kept in | RCPTs/s of an account | RCPTs/s of aliases |\n|--|--|--|--|\n" +
-	    "".join("| %d | %s | %.0f | %.0f |\n" % (r["aliases"], r["kind"], r["accounts_per_second"], r["aliases_per_second"]) for r in rcpt) +
+	    "\n| aliases | kept in | RCPTs/s of an account | RCPTs/s of aliases | mansio address lookup of aliases/s |\n|--|--|--|--|--|\n" +
+	    "".join("| %d | %s | %.0f | %.0f | %.0f |\n" % (r["aliases"], r["kind"], r["accounts_per_second"], r["aliases_per_second"], r["lookups_per_second"]) for r in rcpt) +
 	    "\n| lines | written anew in | RCPTs/s before | slowest | RCPTs/s from then on, 4 s | slowest |\n|--|--|--|--|--|--|\n" +
 	    "".join("| %d | %s | %.0f | %.1f ms | %.0f | %.1f ms |\n" % (r["lines"], r["kept_in"], r["rcpts_still"], r["worst_still_ms"], r["rcpts_anew"],
 	    r["worst_anew_ms"]) for r in anew) +
