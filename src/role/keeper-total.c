@@ -202,13 +202,17 @@ keeper_total_gone(struct keeper *k, uint64_t account)
 bool
 hear_share_ask(struct house *h, struct bytes body)
 {
-	struct keeper *k = keeper_of(h);
-	struct link   *l = house_link(h, CLERK, 0);
-	struct unpack  u = unpack_of(body);
-	uint64_t       id = unpack_u64(&u);
-	struct bytes   address = unpack_bytes(&u);
-	struct share  *s;
-	struct buffer *b;
+	struct keeper  *k = keeper_of(h);
+	struct link    *l = house_link(h, CLERK, 0);
+	struct unpack   u = unpack_of(body);
+	uint64_t        id = unpack_u64(&u);
+	struct bytes    address = unpack_bytes(&u);
+	struct account *a;
+	struct quota    q;
+	bool            known;
+	int             why;
+	struct share   *s;
+	struct buffer  *b;
 
 	if (!unpack_done(&u) || id == 0)
 		return false;
@@ -226,9 +230,13 @@ hear_share_ask(struct house *h, struct bytes body)
 	if (k->user != NULL)
 		(void)keeper_locate(k, id, address);
 	keeper_limit(h, id, address);
+	/* With what is not committed yet: that is what its promises were for, and they end by this. */
 	s = share_of(k, id, NULL);
-	if (s != NULL && s->told) {
-		say_share(h, s, &(struct quota){ s->held.bytes, s->held.messages, { 0, 0 } }, 1);
+	a = s != NULL ? account_take(k->store, id, &why) : NULL;
+	known = a != NULL && account_quota(a, &q) == 0;
+	account_drop(&a);
+	if (known) {
+		say_share(h, s, &q, 1);
 		return true;
 	}
 	b = link_begin(l, WORD_SHARE, 1);
