@@ -596,7 +596,7 @@ run_account_set(struct order *e)
 {
 	struct bytes to = argument(e->ask, 4);
 	bool         alone = e->ask->argc <= 5; /* what stands behind would be done by nobody */
-	bool         one = e->ask->argc <= 6;   /* --kick with --keep-plain-secret, who a user is now */
+	bool one = e->ask->argc <= 6; /* --kick with --keep-plain-secret, who a user is now */
 
 	if (e->account != 0)
 		e->first = e->person; /* who was found */
