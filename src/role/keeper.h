@@ -55,6 +55,8 @@ struct visit {
 };
 uint32_t keeper_visit(struct house *, struct visit *);          /* its ticket */
 
+enum { KEEPER_LATER_MS = 20 }; /* what another program has locked is tried again so often */
+
 struct keeper {
 	struct keeper_settings rows;
 	struct common_settings common;
@@ -204,7 +206,11 @@ bool hear_pipe(struct house *, uint32_t ticket, struct bytes body, int fd);
 bool keeper_has_been_here(struct keeper *, uint32_t segment, uint64_t at, uint64_t letter, struct bytes address);    /* keeper-user.c */
 void keeper_pipes_forget(struct keeper *);                    /* settings are new */
 void keeper_piped(struct house *, uint32_t ticket, const struct word_delivered *);
-void keeper_delivered(struct house *, uint32_t ticket, const struct word_delivered *);      /* keeper.c */
+/* keeper-deliver.c */
+void keeper_delivered(struct house *, uint32_t ticket, const struct word_delivered *);
+bool hear_deliver(struct house *, uint32_t ticket, struct bytes body, int fd);    /* fd: the letter in a file of its own, -1: it lies in the log */
+bool keeper_deliver_again(struct house *, struct buffer *from);    /* what was put off */
+void keeper_deliver_never(struct buffer *words);
 
 /* keeper-who.c */
 struct imap_who *keeper_who(void *house, const char *address, void (*found)(void *who, const struct access_facts *), void *who);
