@@ -141,20 +141,25 @@ total_next(struct totals *t, struct bytes domain, struct arena *a, struct total_
 
 /* ---- limits ---- */
 
-void
-total_forget(struct totals *t, struct bytes domain)
+/* With all that was told of its accounts: else what is on disk would be in no sum when it is limited again. */
+static enum directory_outcome
+forget(struct totals *t, struct total *one)
 {
-	struct total *one = map_drop(t->all, domain);
+	struct directory      *d = t->directory;
+	struct bytes           domain = bytes_of(one->domain);
+	enum directory_outcome o = DIRECTORY_LATER;
 
-	if (one == NULL)
-		return;
-	(void)directory_change(t->directory,
-	                       directory_query(t->directory, SHARE_DROP_ALL, domain, BYTES("")),
-	                       DIRECTORY_OK);
-	(void)directory_change(t->directory,
-	                       directory_query(t->directory, TOTAL_DROP, domain, BYTES("")),
-	                       DIRECTORY_OK);
-	memory_free(one);
+	if (!directory_simply(d, BEGIN))
+		return o;
+	o = directory_change(d, directory_query(d, SHARE_DROP_ALL, domain, BYTES("")),
+	                     DIRECTORY_OK);
+	if (o == DIRECTORY_OK)
+		o = directory_change(d, directory_query(d, TOTAL_DROP, domain, BYTES("")),
+		                     DIRECTORY_OK);
+	o = directory_change_end(d, o);
+	if (o == DIRECTORY_OK)
+		memory_free(map_drop(t->all, domain));
+	return o;
 }
 
 /* Whether the directory has it; unbound users of the operating system are of one it need not have. */
@@ -188,25 +193,31 @@ total_limit(struct totals *t, struct bytes typed, const char *origin, const uint
 	enum directory_outcome o = DIRECTORY_BAD;
 	struct bytes           domain;
 	struct total          *one;
-	struct total_use       was;
+	struct total_use       was, now;
 
-	if (!domain_canonical(typed, a, &domain) ||
-	    (o = is_known(t, domain, origin)) != DIRECTORY_OK)
+	if (!domain_canonical(typed, a, &domain))
 		goto out;
+	/* One that is counted was known, and its limit can be taken away though it is no more. */
 	one = total_find(t, domain);
+	o = one != NULL ? DIRECTORY_OK : is_known(t, domain, origin);
+	if (o != DIRECTORY_OK)
+		goto out;
 	was = one != NULL ? one->limit : (struct total_use){ 0, 0 };
-	if (bytes != NULL)
-		was.bytes = *bytes;
-	if (messages != NULL)
-		was.messages = *messages;
-	if (was.bytes == 0 && was.messages == 0) {
-		total_forget(t, domain);
+	now = (struct total_use){ bytes != NULL ? *bytes : was.bytes,
+		                  messages != NULL ? *messages : was.messages };
+	if (now.bytes == 0 && now.messages == 0) {
+		o = one != NULL ? forget(t, one) : o;
 		goto out;
 	}
 	if (one == NULL)
 		one = add_total(t, domain);
-	one->limit = was;
+	one->limit = now;
 	o = keep_limit(t, one);
+	if (o != DIRECTORY_OK) {
+		one->limit = was;
+		if (was.bytes == 0 && was.messages == 0)
+			memory_free(map_drop(t->all, domain));
+	}
 out:
 	arena_close(&a);
 	return o;
@@ -238,57 +249,71 @@ change_lightly(struct totals *t, sqlite3_stmt *s)
 	return o;
 }
 
-/* What it was counted for goes out of the sum it was counted in; true: there was such a row, and it says so much already. */
-static bool
-take_out(struct totals *t, uint64_t account, const struct total *now_in, struct total_use now)
+/* The sum an account is counted in, and for how much; NULL: in none. */
+static struct total *
+counted_in(struct totals *t, uint64_t account, struct total_use *as)
 {
 	sqlite3_stmt *s = directory_query(t->directory, SHARE_GET, BYTES(""), BYTES(""));
-	bool          same = false;
+	struct total *in = NULL;
 
 	sqlite3_bind_int64(s, 1, (int64_t)account);
 	if (directory_row(t->directory, s) == DIRECTORY_OK) {
-		struct total    *in = total_find(t, directory_column(s, 0));
-		struct total_use was = { number_at(s, 1), number_at(s, 2) };
-		same = in != NULL && in == now_in && was.bytes == now.bytes &&
-		       was.messages == now.messages;
-		if (in != NULL && !same) {
-			in->used.bytes = less(in->used.bytes, was.bytes);
-			in->used.messages = less(in->used.messages, was.messages);
-		}
+		in = total_find(t, directory_column(s, 0));
+		*as = (struct total_use){ number_at(s, 1), number_at(s, 2) };
 	}
 	sqlite3_reset(s);
-	return same;
+	return in;
+}
+
+/* Once the disk has it: what stands there and the sum are never two things. */
+static void
+take_out(struct total *in, struct total_use was)
+{
+	if (in == NULL)
+		return;
+	in->used.bytes = less(in->used.bytes, was.bytes);
+	in->used.messages = less(in->used.messages, was.messages);
 }
 
 enum directory_outcome
 total_share(struct totals *t, struct total *one, uint64_t account, struct total_use now)
 {
-	sqlite3_stmt *s;
+	struct total_use       was = { 0, 0 };
+	struct total          *in;
+	enum directory_outcome o;
+	sqlite3_stmt          *s;
 
 	if (now.bytes > INT64_MAX || now.messages > INT64_MAX)
 		return DIRECTORY_BAD;
-	if (take_out(t, account, one, now))
+	in = counted_in(t, account, &was);
+	if (in == one && was.bytes == now.bytes && was.messages == now.messages)
 		return DIRECTORY_OK;
-	one->used.bytes = plus(one->used.bytes, now.bytes);
-	one->used.messages = plus(one->used.messages, now.messages);
 	s = directory_query(t->directory, SHARE_PUT, BYTES(""), bytes_of(one->domain));
 	sqlite3_bind_int64(s, 1, (int64_t)account);
 	sqlite3_bind_int64(s, 3, (int64_t)now.bytes);
 	sqlite3_bind_int64(s, 4, (int64_t)now.messages);
-	return change_lightly(t, s);
+	if ((o = change_lightly(t, s)) != DIRECTORY_OK)
+		return o;
+	take_out(in, was);
+	one->used.bytes = plus(one->used.bytes, now.bytes);
+	one->used.messages = plus(one->used.messages, now.messages);
+	return o;
 }
 
 void
 total_gone(struct totals *t, uint64_t account)
 {
-	sqlite3_stmt *s;
+	struct total_use was = { 0, 0 };
+	struct total    *in;
+	sqlite3_stmt    *s;
 
 	if (map_count(t->all) == 0)
 		return;
-	(void)take_out(t, account, NULL, (struct total_use){ 0, 0 });
+	in = counted_in(t, account, &was);
 	s = directory_query(t->directory, SHARE_DROP, BYTES(""), BYTES(""));
 	sqlite3_bind_int64(s, 1, (int64_t)account);
-	(void)change_lightly(t, s);
+	if (change_lightly(t, s) == DIRECTORY_OK)
+		take_out(in, was);
 }
 
 /* ---- room ---- */

@@ -16,8 +16,9 @@
  * total_of()       of the domain an account counts in.  An operating-system user that is bound to accounts counts once, in the domain of
  *                  the first of them; any other in `origin`.
  * total_limit()    sets what is not NULL, 0 is no limit; when both are none the domain is not counted any more.  The domain's
- *                  name as the directory has it.  Durable.
- * total_share()    so much the account holds now; of another domain than before, it has moved.
+ *                  name as the directory has it.  Durable; when the directory fails all is as before.
+ * total_share()    so much the account holds now; of another domain than before, it has moved.  When the directory fails it is
+ *                  counted as before, until it is told again.
  * total_gone()     an account is no more.
  * total_take()     0: promised.  EDQUOT: too much.  EAGAIN: too much if all that was promised comes, and else not.
  * total_room()     how large the next letter may be; 0 where there is no room, UINT64_MAX where bytes are not limited.
@@ -55,7 +56,6 @@ struct total *total_of(const struct totals *, uint64_t account, const char *orig
 enum directory_outcome total_limit(struct totals *, struct bytes domain, const char *origin, const uint64_t *bytes, const uint64_t *messages);
 enum directory_outcome total_share(struct totals *, struct total *, uint64_t account, struct total_use now);
 void total_gone(struct totals *, uint64_t account);
-void total_forget(struct totals *, struct bytes domain);         /* the domain is no more */
 
 int  total_take(struct total *, struct total_use more, unsigned grace);
 void total_hold(struct total *, struct total_use);       /* as taken, without asking */

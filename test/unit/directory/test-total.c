@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/journal.h"
+#include "directory/inside.h"
 #include "directory/total.h"
 
 #define ORIGIN "host.example"
@@ -230,6 +231,70 @@ test_whose(void **state)
 	end(&d);
 }
 
+/* ---- what does not go as it should ---- */
+
+static void
+fails(struct directory *d, bool yes)
+{
+	HOLDS("the file as it is to be",
+	      sqlite3_exec(d->db, yes ? "PRAGMA query_only=ON" : "PRAGMA query_only=OFF", NULL, NULL,
+	                   NULL) == SQLITE_OK);
+}
+
+static void
+test_a_directory_that_fails(void **state)
+{
+	struct directory *d = begin();
+	struct totals    *t = totals_open(d);
+	uint64_t          id = account(d, "a@example.com"), none = 0, more = 9;
+	uint64_t          other = account(d, "b@other.example");
+	struct total     *one = limited(t, "example.com", 1000, 10);
+
+	(void)state;
+	HOLDS("told", total_share(t, one, id, (struct total_use){ 100, 1 }) == DIRECTORY_OK);
+	fails(d, true);
+	HOLDS("not kept", total_share(t, one, id, (struct total_use){ 300, 3 }) == DIRECTORY_LATER);
+	HOLDS("counted as before", one->used.bytes == 100 && one->used.messages == 1);
+	total_gone(t, id);
+	HOLDS("still there", one->used.bytes == 100);
+	HOLDS("the limit stays", total_limit(t, BYTES("example.com"), ORIGIN, &none, &none) ==
+	                                         DIRECTORY_LATER &&
+	                                 total_find(t, BYTES("example.com")) == one);
+	HOLDS("as it was", total_limit(t, BYTES("example.com"), ORIGIN, &more, NULL) ==
+	                                   DIRECTORY_LATER &&
+	                           one->limit.bytes == 1000);
+	HOLDS("none is begun", total_limit(t, BYTES("other.example"), ORIGIN, &more, NULL) ==
+	                                       DIRECTORY_LATER &&
+	                               total_of(t, other, ORIGIN) == NULL);
+	fails(d, false);
+	HOLDS("told again", total_share(t, one, id, (struct total_use){ 300, 3 }) == DIRECTORY_OK);
+	HOLDS("nothing is counted twice", one->used.bytes == 300 && one->used.messages == 3);
+	totals_close(&t);
+	end(&d);
+}
+
+static void
+test_a_domain_that_is_no_more(void **state)
+{
+	struct directory *d = begin();
+	struct totals    *t = totals_open(d);
+	uint64_t          none = 0, id = 0;
+
+	(void)state;
+	(void)account(d, "a@example.com");
+	(void)limited(t, "example.com", 1000, 10);
+	HOLDS("deleted", directory_account_delete(d, BYTES("a@example.com"), &id) == DIRECTORY_OK &&
+	                         directory_domain_delete(d, BYTES("example.com")) == DIRECTORY_OK);
+	HOLDS("its limit goes", total_limit(t, BYTES("example.com"), ORIGIN, &none, &none) ==
+	                                        DIRECTORY_OK &&
+	                                totals_count(t) == 0);
+	totals_close(&t);
+	t = totals_open(d);
+	HOLDS("for good", totals_count(t) == 0);
+	totals_close(&t);
+	end(&d);
+}
+
 /* ---- warnings ---- */
 
 static const struct { const char *why; uint64_t bytes; unsigned said; } uses[] = {
@@ -262,4 +327,5 @@ test_warnings(void **state)
 	end(&d);
 }
 
-UNIT(test_take, test_room, test_sum, test_whose, test_warnings)
+UNIT(test_take, test_room, test_sum, test_whose, test_a_directory_that_fails,
+     test_a_domain_that_is_no_more, test_warnings)
