@@ -74,7 +74,7 @@ add_system_user(struct people *p, const char *who)
 }
 
 int
-client_people(struct call *c, const char *who, struct people *p)
+client_people_if_any(struct call *c, const char *who, struct people *p)
 {
 	bool          mask = strpbrk(who, "*?") != NULL && strlen(who) < 256;
 	const char   *argv[] = { "account", "id", mask ? "" : who };
@@ -90,11 +90,18 @@ client_people(struct call *c, const char *who, struct people *p)
 	else
 		add_people(p, buffer_bytes(&said), mask ? who : NULL);
 	buffer_free(&said);
-	if (status == 0 && p->count == 0) {
-		(void)fprintf(stderr, "mansio: no account is like \"%s\"\n", who);
-		status = COMMAND_NO_USER;
-	}
 	return status == COMMAND_FAILED ? COMMAND_NO_USER : status;
+}
+
+int
+client_people(struct call *c, const char *who, struct people *p)
+{
+	int status = client_people_if_any(c, who, p);
+
+	if (status != COMMAND_DONE || p->count > 0)
+		return status;
+	(void)fprintf(stderr, "mansio: no account is like \"%s\"\n", who);
+	return COMMAND_NO_USER;
 }
 
 void

@@ -34,6 +34,7 @@
 struct person { uint64_t id; uint32_t keeper; const char *user; };
 struct people { struct arena *life; struct person *one; size_t count; };
 int  client_people(struct call *, const char *who, struct people *);
+int  client_people_if_any(struct call *, const char *who, struct people *);    /* a mask that fits nobody is no mistake */
 void people_close(struct people *);
 bool client_place(struct call *, const struct person *, struct buffer *place);
 

@@ -47,7 +47,7 @@ static void
 add_accounts(struct names *n)
 {
 	struct people people;
-	int           status = client_people(n->call, n->mask, &people);
+	int           status = client_people_if_any(n->call, n->mask, &people);
 
 	for (size_t i = 0; i < people.count; i++)
 		add(n, bytes_of(people.one[i].user));
