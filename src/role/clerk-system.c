@@ -155,6 +155,16 @@ look_missed(struct clerk *c, const struct system_row *r)
 	return false;
 }
 
+/* Only where the settings say the table that has them all. */
+static bool
+can_be_told(const struct clerk *c)
+{
+	for (size_t i = 0; i < c->rules.user_maps.count; i++)
+		if (strstr(c->rules.user_maps.item[i], "unix:passwd.byname") != NULL)
+			return true;
+	return false;
+}
+
 static enum directory_outcome
 pass_look(struct work *w)
 {
@@ -162,6 +172,12 @@ pass_look(struct work *w)
 	struct looking all = { w->life, NULL };
 	bool           waits = false, soon = false;
 
+	/* The settings were others when the timer was set; the next ones begin anew. */
+	if (!can_be_told(c)) {
+		for (struct map_place p = { 0 }; map_next(c->system_missed, &p);)
+			(void)map_drop(c->system_missed, p.key);
+		return DIRECTORY_OK;
+	}
 	(void)directory_system_each(c->directory, look_add, &all);
 	for (struct looked_at *l = all.first; l != NULL; l = l->next) {
 		const char            *name = "";
@@ -202,16 +218,6 @@ is_any(void *ctx, const struct system_row *r)
 {
 	(void)r;
 	*(bool *)ctx = true;
-}
-
-/* Only where the settings say the table that has them all. */
-static bool
-can_be_told(const struct clerk *c)
-{
-	for (size_t i = 0; i < c->rules.user_maps.count; i++)
-		if (strstr(c->rules.user_maps.item[i], "unix:passwd.byname") != NULL)
-			return true;
-	return false;
 }
 
 void
@@ -300,12 +306,14 @@ order_system_deleted(struct order *e, int *status)
 	bool              is = is_said_of(e, a, &r);
 
 	if (is) {
-		*status = order_finish(e, directory_system_delete(e->clerk->directory, r.name),
-		                       "account");
+		enum directory_outcome o = directory_system_delete(e->clerk->directory, r.name);
+		*status = order_finish(e, o, "account");
 		r.bytes = r.messages = -1;
-		clerk_tell_system(e->house, &r);
-		clerk_account_out(e->house, DIRECTORY_SYSTEM_ACCOUNT(r.uid),
-		                  "What was said of this account is forgotten");
+		if (o == DIRECTORY_OK) {
+			clerk_tell_system(e->house, &r);
+			clerk_account_out(e->house, DIRECTORY_SYSTEM_ACCOUNT(r.uid),
+			                  "What was said of this account is forgotten");
+		}
 	}
 	arena_close(&a);
 	return is;
