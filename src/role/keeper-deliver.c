@@ -76,11 +76,24 @@ put_off(struct buffer *to, const struct put_off *head, struct bytes body)
 	buffer_add(to, body);
 }
 
+/* It does not come into its mailbox after all: what its domain may have promised for it goes back. */
 static void
-deliver_not(struct house *h, const struct put_off *head, const struct word_delivered *why)
+comes_not(struct house *h, const struct word_deliver *w)
+{
+	keeper_total_letter(h,
+	                    keeper_of(h)->personal
+	                            ? system_account(SYSTEM_MAILBOX, system_uid(w->account))
+	                            : w->account,
+	                    w->letter, false);
+}
+
+static void
+deliver_not(struct house *h, const struct put_off *head, const struct word_deliver *w,
+            const struct word_delivered *why)
 {
 	if (head->fd >= 0)
 		close(head->fd);
+	comes_not(h, w);
 	keeper_delivered(h, head->ticket, why);
 }
 
@@ -101,7 +114,7 @@ has_no_place(struct house *h, const struct put_off *head, const struct word_deli
 
 	if (map_get(k->gone, map_number(&w->account)) != NULL) {
 		/* One whose files belong to a uid may have another id under another: whose it is now is asked anew. */
-		deliver_not(h, head, is_owner_index(h->index) ? &moved : &deleted);
+		deliver_not(h, head, w, is_owner_index(h->index) ? &moved : &deleted);
 		return true;
 	}
 	/* Nor before the clerk has told which domains are limited as a whole. */
@@ -112,7 +125,7 @@ has_no_place(struct house *h, const struct put_off *head, const struct word_deli
 		return true;
 	}
 	if (!k->personal && k->misplaced != NULL) {
-		deliver_not(h, head,
+		deliver_not(h, head, w,
 		            &(struct word_delivered){ .result = DELIVER_LATER,
 		                                      .status = "4.3.0",
 		                                      .text = k->misplaced });
@@ -186,6 +199,7 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	if (k->user != NULL && !keeper_user_receive(h, head.ticket, &w, head.fd)) {
 		if (kept >= 0)
 			close(kept);
+		comes_not(h, &w);
 		return true;
 	}
 	keeper_limit(h, w.account, own);
@@ -200,7 +214,7 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	if (kept >= 0)
 		close(kept);
 	if (got.result == DELIVERY_LOCKED)
-		keeper_total_letter(h, w.account, w.letter, false);
+		comes_not(h, &w);
 	answer = (struct word_delivered){ .result = result[got.result],
 		                          .status = got.status,
 		                          .text = got.text,
