@@ -17,8 +17,9 @@
 #include "role/keeper.h"
 #include "role/owner.h"
 
-/* Accounts that are asked for at one time, how long their answers are waited for, and the pause before the next. */
-enum { COUNTED_AT_ONCE = 16, COUNT_PATIENCE_MS = 10000, COUNT_PAUSE_MS = 5 };
+/* Accounts that are asked for at one time, and of how many, whose keepers may not be there; how long their answers are waited for, and
+   the pause before the next. */
+enum { COUNTED_AT_ONCE = 16, LOOKED_AT_ONCE = 256, COUNT_PATIENCE_MS = 10000, COUNT_PAUSE_MS = 5 };
 enum { READY_PATIENCE_MS = 10000 };
 enum { PERCENTS_MOST = 16, PROMISES_MOST = 1 << 20, LARGEST = 64 << 20 };
 
@@ -204,8 +205,9 @@ count_some(void *house)
 	a = arena_open(NULL);
 	t->asked = 0;
 	t->asked_ms = clock_patient_ms();
-	while (t->asked < COUNTED_AT_ONCE &&
-	       (more = total_next(t->totals, bytes_of(t->counting), a, &t->at))) {
+	for (size_t n = 0; n < LOOKED_AT_ONCE && t->asked < COUNTED_AT_ONCE &&
+	                   (more = total_next(t->totals, bytes_of(t->counting), a, &t->at));
+	     n++) {
 		struct link *l = house_link(h, KEEPER, house_keeper_of(h, t->at.account));
 		if (l == NULL)
 			continue; /* as it was told last */

@@ -228,6 +228,14 @@ def test_a_limit_that_comes_later_counts_what_is_there(empty):
         assert done.returncode == 2 and "write --total-storage 100G" in done.stderr
     done = house.command("domain", "set", "nowhere.example", "--total-messages", "1", check=False)
     assert done.returncode == 1 and "there is no domain nowhere.example" in done.stderr
+    # A domain that goes takes its limit along.
+    house.command("domain", "add", "short.example")
+    house.command("domain", "set", "short.example", "--total-messages", "3")
+    house.command("domain", "delete", "short.example")
+    assert "short.example" not in house.command("quota", "total").stdout
+    house.command("domain", "add", "short.example")
+    assert "total-messages" not in house.command("domain", "show", "short.example").stdout
+    house.command("domain", "delete", "short.example")
     done = house.command("quota", "total", "nowhere.example", check=False)
     assert done.returncode == 1 and "--total-storage 100G" in done.stderr
 
