@@ -106,7 +106,8 @@ rule_score(struct rule_work *w)
 		          (long long)set->score_most);
 		if (score >= set->score_most && is_time(w))
 			r = act(w, score, worst);
-		if (score < 0 && score <= set->score_allow && w->facts->moment == AT_CONNECT)
+		if (set->score_allow < 0 && score <= set->score_allow &&
+		    w->facts->moment == AT_CONNECT)
 			rule_act(w, DEED_PASS, BYTES("lists in the DNS speak for it"));
 	}
 	w->rule = before;

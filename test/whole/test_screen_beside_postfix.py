@@ -51,8 +51,15 @@ CASES = {
     "reject-all": ("127.0.0.15", False, {**ACCESS, "postscreen_access_list": "reject"}),
 }
 NAMES = {name for _, _, settings in CASES.values() for name in settings} | {"postscreen_pipelining_enable"}
-# The score is -2.
-THRESHOLDS = {"-1": "127.0.0.44", "-2": "127.0.0.45", "-3": "127.0.0.46", "0": "127.0.0.47"}
+# The score is -2.  With drop the lists are asked before the greeting, whatever the threshold is.
+THRESHOLDS = {"-1": "127.0.0.44", "-2": "127.0.0.45", "-3": "127.0.0.46", "0": "127.0.0.47", "0 drop": "127.0.0.48"}
+
+
+def from_threshold(name):
+    least, _, action = name.partition(" ")
+    return {**ALLOWS, "postscreen_dnsbl_allowlist_threshold": least, "postscreen_dnsbl_action": action or "ignore"}
+
+
 # The letter's lines as a client of mynetworks, and one of outside, sends them; what follows is the next command.
 ENDS = {
     "lf-dot-lf": b"Subject: x\r\n\r\nx\n.\nNOOP\r\n.\r\n", "lf-dot-crlf": b"Subject: x\r\n\r\nx\n.\r\nNOOP\r\n.\r\n",
@@ -128,7 +135,7 @@ def beside(tmp_path_factory):
                      f"  -o {{ postscreen_access_list = permit_mynetworks cidr:{place}/access }}\n  -o {{ postscreen_pipelining_enable = {pipelining} }}\n")
     for name in THRESHOLDS:
         services += f"127.0.0.1:{ports[name]} inet n - n - 1 postscreen\n"
-        for setting, value in {**ALLOWS, "postscreen_dnsbl_allowlist_threshold": name, "postscreen_cache_map": f"btree:$data_directory/allowed{name}"}.items():
+        for setting, value in {**from_threshold(name), "postscreen_cache_map": f"btree:$data_directory/allowed{name.replace(' ', '-')}"}.items():
             services += f"  -o {{ {setting} = {value} }}\n"
     services += f"127.0.0.1:{ports['open']} inet n - n - - smtpd\n  -o {{ smtpd_forbid_bare_newline = no }}\n"
     postfix = Postfix(resolver.address, {
@@ -216,7 +223,7 @@ def test_postscreen_writes_the_same(beside, name):
 def test_lists_that_speak_for_a_client_end_its_tests(beside, threshold):
     """It does not wait for the answer to EHLO; from its score on that is no longer looked at, and it has passed."""
     source, begin = THRESHOLDS[threshold], len(beside.text())
-    port = ours(beside, postscreen_greet_ttl="1d", postscreen_dnsbl_allowlist_threshold=threshold, **ALLOWS)
+    port = ours(beside, postscreen_greet_ttl="1d", **from_threshold(threshold))
     for _ in range(2):
         for there in (beside.their[threshold], port):
             visit(there, source, b"", VISITS["pipelines"][2])
