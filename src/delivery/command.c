@@ -17,7 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { SAID_MOST = 4096, HEARD_MOST = 1 << 20, WORDS_MOST = 200, VARIABLES_MOST = 40 };
+enum { SAID_MOST = 4096, HEARD_MOST = 1 << 20, WORDS_MOST = 200 };
 
 /* ---- what it means ---- */
 
@@ -206,14 +206,42 @@ settle_in(const struct handoff *e, struct arena *a)
 	return (e->kind != HANDOFF_PIPE && chdir(arena_copy(a, e->home)) == 0) || chdir("/") == 0;
 }
 
+/* Of two with one name the later holds. */
+static void
+variable_put(const char **variable, struct bytes one, struct arena *a)
+{
+	size_t name = (size_t)(bytes_find(one, '=') + 1), at = 0;
+
+	while (variable[at] != NULL && strncmp(variable[at], one.at, name) != 0)
+		at++;
+	variable[at] = arena_copy(a, one);
+}
+
+/* Those it is to have, and whatever they say its PATH, which is ours. */
+static const char **
+variables_of(const struct handoff *e, struct arena *a)
+{
+	struct bytes rest = e->environment, part;
+	const char **variable;
+	size_t       count = 0;
+
+	while (bytes_split(&rest, '\0', &part))
+		count++;
+	variable = arena_take_array(a, count + 2, sizeof *variable);
+	rest = e->environment;
+	while (bytes_split(&rest, '\0', &part))
+		if (bytes_find(part, '=') > 0)
+			variable_put(variable, part, a);
+	variable_put(variable, BYTES("PATH=" _PATH_DEFPATH), a);
+	return variable;
+}
+
 static _Noreturn void
 become_command(const struct handoff *e, int in, int out, struct arena *a)
 {
 	const char **word = arena_take_array(a, PIPE_WORDS_MOST + 1, sizeof *word);
-	const char  *variable[VARIABLES_MOST + 2] = { NULL };
-	struct bytes rest = e->environment, part;
+	struct bytes there;
 	const char  *shell = e->shell.len > 0 ? arena_copy(a, e->shell) : _PATH_BSHELL;
-	size_t       n = 0;
 
 	for (int i = 1; i < NSIG; i++)
 		(void)signal(i, SIG_DFL);
@@ -222,17 +250,13 @@ become_command(const struct handoff *e, int in, int out, struct arena *a)
 		_exit(EX_OSERR);
 	(void)close_range(3, ~0U, 0);
 	if (!settle_in(e, a)) {
-		rest = directory_of(e);
-		(void)fprintf(stderr, "4.3.0 cannot run in %.*s: %s\n", (int)rest.len, rest.at,
+		there = directory_of(e);
+		(void)fprintf(stderr, "4.3.0 cannot run in %.*s: %s\n", (int)there.len, there.at,
 		              strerror(errno));
 		_exit(EX_TEMPFAIL);
 	}
 	(void)umask(0077);
-	while (n < VARIABLES_MOST && bytes_split(&rest, '\0', &part))
-		if (part.len > 0)
-			variable[n++] = arena_copy(a, part);
-	variable[n] = "PATH=" _PATH_DEFPATH;
-	environ = (char **)(uintptr_t)variable;
+	environ = (char **)(uintptr_t)variables_of(e, a);
 	if (e->kind == HANDOFF_PIPE) {
 		words_split(e->what, a, word);
 	} else if (words_of(e->what, a, word) == 0) {

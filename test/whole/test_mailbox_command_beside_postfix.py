@@ -18,7 +18,7 @@ from test_sending import Sink, empty
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
 DUMP = """#!/bin/sh
-{ env; echo "ID=$(id -u) $(id -g) $(id -G)"; echo "UMASK=$(umask)"; echo "WORDS=$*"; echo "CWD=$(pwd)"; } > "SIDE/tmp.$$"
+{ env; echo "ID=$(id -u) $(id -g) $(id -G)"; echo "UMASK=$(umask)"; echo "WORDS=$*"; echo "CWD=$(pwd)"; echo "NAMES=$(tr '\\0' '\\n' < /proc/$$/environ | cut -d= -f1 | grep -vx PWD | sort | tr '\\n' ' ')"; } > "SIDE/tmp.$$"
 sed -e '/^$/q' > "SIDE/letter.$$"
 mv "SIDE/tmp.$$" "SIDE/env.$$"
 """
@@ -60,6 +60,8 @@ CASES = {
     "a directory of somebody else": own({"command_execution_directory": "/root"}),
     "export_environment": own({"export_environment": "TZ=Europe/Berlin LANG NOSUCH"}),
     "export_environment with braces": own({"export_environment": "{ WORD = two words } LANG=de_DE.UTF-8"}),
+    "export_environment of what a user has": own({"export_environment": "HOME=/nowhere USER=nobody PATH=/nowhere RECIPIENT=x@y.example WORD=a WORD=b"}),
+    "export_environment of many": own({"export_environment": " ".join(f"WORD{n}={n}" for n in range(60))}),
     "export_environment of nothing": own({"export_environment": ""}),
     "local_command_shell": own({"local_command_shell": "/bin/dash -c"}),
     "procmail": own(command=PROCMAIL + ' -a "$EXTENSION"', to="EVA+list"),
