@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/random.h"
 #include "channel/listener.h"
 #include "channel/stream.h"
 #include "guide/webwish.h"
@@ -351,10 +352,16 @@ closed(void *ctx, const char *why)
 	visit_end(ctx);
 }
 
+/* Who has asked, and waits for the clerk, hears that it may ask again. */
 static void
 late(void *ctx)
 {
-	visit_end(ctx);
+	struct visit *v = ctx;
+
+	if (v->asked)
+		refuse(v, 503);
+	else
+		visit_end(v);
 }
 
 static void
@@ -469,6 +476,8 @@ guide_start(struct house *h)
 	struct guide *g = memory_take(sizeof *g);
 
 	h->mine = g;
+	g->last_ticket =
+		(uint32_t)random_number(); /* an answer to a guide before us is none to us */
 	g->visits = map_open();
 	g->networks = map_open();
 	set_tls(h);

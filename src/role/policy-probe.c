@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "base/random.h"
 #include "policy/prober.h"
 #include "policy/verified.h"
 #include "policy/witness-settings.h"
@@ -47,6 +48,7 @@ probes_open(struct house *h, struct policydb *db)
 
 	p->house = h;
 	p->db = db;
+	p->next_ticket = (uint32_t)random_number(); /* an answer to one before us is none to us */
 	p->open = map_open();
 	p->tickets = map_open();
 	return p;

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "base/random.h"
 #include "role/policy-witness.h"
 
 enum { TICK_MS = 1000 };
@@ -429,6 +430,8 @@ policy_start(struct house *h)
 
 	h->mine = p;
 	p->house = h;
+	p->next_ticket =
+		(uint32_t)random_below(INT32_MAX); /* an answer to one before us is none to us */
 	p->tickets = map_open();
 	p->tick = timer_open(h->loop, tick, p);
 	p->refusals = refusals_open(house_path(h, "policy"));

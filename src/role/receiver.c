@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 
 enum { TICK_MS = 1000 };
 
@@ -542,6 +543,8 @@ receiver_start(struct house *h)
 
 	h->mine = r;
 	r->house = h;
+	/* An answer to a receiver before us is none to us; half of all numbers are left to count on. */
+	r->next_ticket = (uint32_t)random_below(INT32_MAX);
 	r->scratch = arena_open(NULL);
 	r->bans = bans_open();
 	r->proxylines = proxylines_open(h->loop);

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import smtplib
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -569,5 +570,56 @@ def test_what_a_program_says_unasked_is_not_the_answer_to_the_next_question(kind
                     assert s.rcpt("jack@example.com")[0] == 250, name
                 time.sleep(0.4)       # until the rest of it has come
         assert [k.decode() for k in program.asked] == names
+    finally:
+        program.close()
+
+
+def wish(house, http, domain):
+    s = socket.create_connection(("127.0.0.1", http), timeout=60)
+    s.sendall(f"GET /mail/config-v1.1.xml HTTP/1.1\r\nHost: autoconfig.{domain}\r\n\r\n".encode())
+    return s, lambda: s.recv(12)[9:]
+
+
+def rcpt_begun(house, http, to):
+    s = house.smtp()
+    s.ehlo("client.example")
+    s.mail("a@there.example")
+    s.putcmd("rcpt", f"TO:<{to}>")
+    return s, lambda: b"%d" % s.getreply()[0]
+
+
+@pytest.mark.parametrize("role, table, begin, first, second, right", [
+    ("guide", "virtual_mailbox_domains", wish, "v.example", "elsewhere.example", b"404"),
+    ("receiver", "virtual_mailbox_maps", rcpt_begun, "jane@w.example", "nobody@w.example", b"550"),
+])
+def test_what_one_who_died_has_asked_is_no_answer_to_who_comes_after_it(role, table, begin, first, second, right):
+    """The table is slow; who asked it dies, and the next one asks something else before the first answer is there."""
+    program, http = Program({b"v.example": b"x", b"jane@w.example": b"x"}, "tcp"), free_port()
+    try:
+        with Village("jack", **{"virtual_mailbox_domains": "w.example", table: f"tcp:127.0.0.1:{program.port}"}, autoconfig="yes",
+                     autoconfig_http_listen=f"127.0.0.1:{http}", autoconfig_https_listen="") as house:
+            house.back(role, house.kill(role))      # both have asked nothing yet
+            program.delay, before = 3, house.pid_of(role)
+            gone, _ = begin(house, http, first)
+            wait_for(lambda: first.encode() in program.asked)
+            house.kill(role)
+            house.back(role, before)
+            there, answer = begin(house, http, second)
+            assert answer() == right, program.asked
+            for s in (gone, there):
+                s.close()
+    finally:
+        program.close()
+
+
+def test_who_asks_the_guide_of_a_table_that_stands_still_hears_that_it_may_ask_again():
+    program, http = Program({}, "tcp"), free_port()
+    program.delay = 30
+    try:
+        with Village("jack", virtual_mailbox_domains=f"tcp:127.0.0.1:{program.port}", autoconfig="yes", autoconfig_http_listen=f"127.0.0.1:{http}",
+                     autoconfig_https_listen="") as house:
+            asks, answer = wish(house, http, "v.example")
+            assert answer() == b"503"
+            asks.close()
     finally:
         program.close()
