@@ -61,7 +61,7 @@ static const struct cage {
 	[SENDER]   = { "sender",   SYSCALLS_LIVE | SYSCALLS_ASK | SYSCALLS_LOCAL,    true, false,  1024 * MIB, MANY, { { NULL, false } } },
 	[CHRONICLE] = { "chronicle", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 1024 * MIB, FEW, { { "events", true } } },
 	[CERTIFIER] = { "certifier", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES | SYSCALLS_LOOK | SYSCALLS_ASK | SYSCALLS_CLIENT, true, false, 1024 * MIB, FEW, { { "certificates", true } } },
-	[GUIDE]    = { "guide",    SYSCALLS_LIVE | SYSCALLS_ACCEPT, false, false,  512 * MIB, FEW,  { { NULL, false } } },
+	[GUIDE]    = { "guide",    SYSCALLS_LIVE | SYSCALLS_ACCEPT, false, false,  512 * MIB, MANY, { { NULL, false } } },
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true, false,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */

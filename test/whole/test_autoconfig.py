@@ -7,6 +7,7 @@ import imaplib
 import os
 import poplib
 import re
+import resource
 import secrets
 import shutil
 import smtplib
@@ -260,6 +261,24 @@ def test_many_who_wait_do_not_keep_others_away(office):
         for s in idle:
             s.close()
     wait_for(lambda: attempt(lambda: office.curl(URLS[0])[0] == 200))
+
+
+def test_many_who_have_their_answer_and_stay_do_not_keep_others_away(office):
+    """The kernel is left a moment for the last words of each (channel/stream.h); meanwhile as many may come as to any other door."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    held = []
+    try:
+        for _ in range(1200):
+            held.append(socket.create_connection(("127.0.0.1", office.http), timeout=20))
+            held[-1].sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert held[-1].recv(12) == b"HTTP/1.1 404"
+        assert office.curl(URLS[0])[0] == 200
+    finally:
+        for s in held:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert office.house.count("cannot accept connections") == 0
 
 
 def attempt(what):
