@@ -137,13 +137,28 @@ static const char system_additions[] =
 	" DELETE FROM app_password WHERE account=(9223090561878065152|old.uid);"
 	" DELETE FROM totp WHERE account=(9223090561878065152|old.uid);"
 	" DELETE FROM recovery WHERE account=(9223090561878065152|old.uid); END;"
-	/* Of one who has another uid now; the keys of passwords are made with the old one. */
-	"CREATE TRIGGER IF NOT EXISTS system_account_moved AFTER UPDATE OF uid ON system_account WHEN new.uid<>old.uid"
-	" AND NOT EXISTS(SELECT 1 FROM system_user WHERE uid=old.uid) BEGIN"
-	" UPDATE OR REPLACE protection SET account=(9223090561878065152|new.uid) WHERE account=(9223090561878065152|old.uid);"
-	" UPDATE OR REPLACE totp SET account=(9223090561878065152|new.uid) WHERE account=(9223090561878065152|old.uid);"
-	" DELETE FROM app_password WHERE account=(9223090561878065152|old.uid);"
-	" DELETE FROM recovery WHERE account=(9223090561878065152|old.uid); END;";
+	/* Of one who has another uid now; the keys of passwords are made with the old one.  An account that is bound to that keeps what it
+	   has.  No OR REPLACE: the OR IGNORE of the statement that comes here (SYSTEM_IS) would hold for these, too. */
+	"DROP TRIGGER IF EXISTS system_account_moved;"
+	"CREATE TRIGGER IF NOT EXISTS system_account_has_moved AFTER UPDATE OF uid ON system_account WHEN new.uid<>old.uid BEGIN"
+	" DELETE FROM protection WHERE account=(9223090561878065152|new.uid)"
+	" AND EXISTS(SELECT 1 FROM protection WHERE account=(9223090561878065152|old.uid));"
+	" DELETE FROM totp WHERE account=(9223090561878065152|new.uid)"
+	" AND EXISTS(SELECT 1 FROM totp WHERE account=(9223090561878065152|old.uid));"
+	" INSERT INTO protection(account, suspended, until, reason, networks, protocols)"
+	" SELECT (9223090561878065152|new.uid), suspended, until, reason, networks, protocols"
+	" FROM protection WHERE account=(9223090561878065152|old.uid);"
+	" INSERT INTO totp(account, secret, on_since, step, wrong, wrong_at)"
+	" SELECT (9223090561878065152|new.uid), secret, on_since, step, wrong, wrong_at"
+	" FROM totp WHERE account=(9223090561878065152|old.uid);"
+	" DELETE FROM protection WHERE account=(9223090561878065152|old.uid)"
+	" AND NOT EXISTS(SELECT 1 FROM system_user WHERE uid=old.uid);"
+	" DELETE FROM totp WHERE account=(9223090561878065152|old.uid)"
+	" AND NOT EXISTS(SELECT 1 FROM system_user WHERE uid=old.uid);"
+	" DELETE FROM app_password WHERE account=(9223090561878065152|old.uid)"
+	" AND NOT EXISTS(SELECT 1 FROM system_user WHERE uid=old.uid);"
+	" DELETE FROM recovery WHERE account=(9223090561878065152|old.uid)"
+	" AND NOT EXISTS(SELECT 1 FROM system_user WHERE uid=old.uid); END;";
 
 /* Of one whose files belong to a uid, where its mail is kept (DIRECTORY_OWNER_DOMAIN + number << 32); else its own. */
 #define LIVES \

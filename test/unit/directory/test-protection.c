@@ -114,6 +114,17 @@ test_system_users(void **state)
 	HOLDS("she is forgotten", directory_system_delete(d, "ann") == DIRECTORY_OK);
 	HOLDS("it is not",
 	      protection_of(d, joe, a, &p) == DIRECTORY_OK && p.protocols == PROTOCOL_IMAP);
+	/* What keeps him out does so under his new uid, whatever else is said of the two. */
+	HOLDS("suspended", directory_system_put(d, "tom", 1000) == DIRECTORY_OK &&
+	                           protection_suspend(d, joe, 0, BYTES("bill")) == DIRECTORY_OK);
+	HOLDS("something is said of the uid he gets",
+	      protection_bound(d, moved, "192.0.2.1", NULL) == DIRECTORY_OK);
+	HOLDS("he has it", directory_system_is(d, "tom", "tom", 1001) == DIRECTORY_OK);
+	HOLDS("he is kept out",
+	      protection_of(d, moved, a, &p) == DIRECTORY_OK && p.suspended != 0);
+	SAME("by what was said of him", bytes_of(p.reason), BYTES("bill"));
+	HOLDS("and so is the account that is bound to the one he had",
+	      protection_of(d, joe, a, &p) == DIRECTORY_OK && p.suspended != 0);
 	arena_close(&a);
 	end(&d);
 }
