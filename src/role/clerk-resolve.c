@@ -278,6 +278,14 @@ room_at_most(const struct work *w, const struct clerk *c, const struct resolve_t
 	return (uint64_t)limit + (uint64_t)limit / 100 * (uint64_t)c->grace;
 }
 
+/* What is for a command or a file of an alias comes into no mailbox, and needs no room in one. */
+static bool
+is_mailbox(uint64_t account)
+{
+	return account != 0 &&
+	       (!is_system_account(account) || system_kind_of(account) <= SYSTEM_OWN_MAILBOX);
+}
+
 /* An account of ours that has no room for the letter, or its domain (rfc1870:6.1, 6.2).  What depends on the size is not kept. */
 static void
 look_for_room(const struct work *w, struct clerk *c, struct word_resolved *answer)
@@ -336,7 +344,7 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 		target[i] = target_of(w, &found->target[i]);
 	for (size_t i = 0; w->from == QUEUE && i < found->count; i++)
 		clerk_total_meet(w->house, target[i].account);
-	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0)
+	if (w->from == RECEIVER && found->count == 1 && is_mailbox(target[0].account))
 		look_for_room(w, c, &answer);
 	if (l == NULL)
 		return;

@@ -19,6 +19,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import PATIENCE, free_ports, wait_for
+from kit import open_to_all
 from test_auth_bridge import Bridge
 from test_credential_servers import file_for, place  # noqa: F401 (fixture)
 from test_credentials import LATER, NO, pw, village
@@ -166,6 +167,30 @@ def test_networks_protocols_and_quota_of_users(unix):  # noqa: F811
         assert gone.returncode == 1 and f"there is no account {name}x" in gone.stderr
         assert house.command("account", "suspend", f"{name}x@mail.example.com", check=False).returncode == 1
         assert house.command("account", "suspend", "root", check=False).returncode == 1
+
+
+def test_a_full_domain_keeps_no_letter_from_a_command(unix, tmp_path):  # noqa: F811
+    """Of what a domain holds together commands and files of aliases use nothing, nor of what a user may hold."""
+    file = tmp_path / "letters"
+    file.touch()
+    open_to_all(tmp_path)
+    file.chmod(0o666)
+    with tutorial(unix, alias_maps=f"inline:{{ {{list = |/bin/cat >> {file}}}, {{joe = {unix.name}}} }}", message_size_limit="1M",
+                  default_privs=unix.name, allow_mail_to_commands="alias") as house:
+        origin = "mail.example.com"
+        house.send([f"{unix.name}@{origin}"], "fits")
+        wait_for(lambda: len(letters(unix)) == 1)
+        house.command("domain", "set", origin, "--total-messages", "1")
+        house.command("account", "set", unix.name, "--quota-storage", "20K")
+        wait_for(lambda: rcpt(house, f"{unix.name}@{origin}")[0] == 552)
+        assert rcpt(house, f"joe@{origin}")[0] == 552
+        assert rcpt(house, f"list@{origin}")[0] == 250
+        with house.smtp() as s:
+            s.ehlo("client.example")
+            s.mail("a@out.example", ["size=100000"])
+            assert s.rcpt(f"list@{origin}")[0] == 250
+        house.send([f"list@{origin}"], "for-the-command")
+        wait_for(lambda: "for-the-command" in file.read_text())
 
 
 def test_who_is_meant_is_who_would_be_let_in(unix, place):  # noqa: F811
