@@ -166,7 +166,9 @@ read_pieces(struct bytes value, struct webrequest *out, struct framing *f)
 static unsigned
 read_expects(struct bytes value, struct webrequest *out, struct framing *f)
 {
-	(void)f;
+	/* rfc9110:10.1.1  What HTTP/1.0 expects is not heard: it would take the answer for the last. */
+	if (f->old)
+		return 0;
 	out->expects = bytes_is(value, "100-continue");
 	return out->expects ? 0 : 417;
 }

@@ -150,6 +150,9 @@ test_expects(void **state)
 	HOLDS("it has not said all", !r.expects);
 	HOLDS("it waits for us", webrequest_read(bytes_of(text), &r) == WEBREQUEST_MORE);
 	HOLDS("it waits for us", r.expects);
+	HOLDS("one of HTTP/1.0 does not",
+	      webrequest_read(BYTES("POST / HTTP/1.0\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n"), &r) == WEBREQUEST_MORE);
+	HOLDS("one of HTTP/1.0 does not", !r.expects);
 }
 
 UNIT(test_requests, test_pieces, test_bounds, test_expects)
