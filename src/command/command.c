@@ -244,7 +244,7 @@ static bool
 has_own_status(const struct command *c)
 {
 	return c == &command_doveadm || c == &command_test || c == &command_mailq ||
-	       c == &command_postqueue || c == &command_sendmail;
+	       c == &command_postqueue || c == &command_sendmail || c == &command_newaliases;
 }
 
 static int

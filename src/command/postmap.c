@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -19,7 +20,8 @@ static int run_newaliases(struct call *);
 #define NOTHING_BUILT                                                                                                  \
 	"The server reads the text files themselves and takes up changes by itself: there is no indexed file to be "   \
 	"made. Called with a table alone, its file is looked at, and a line that is not as it should be is said with " \
-	"its number; the server keeps the last good table meanwhile."
+	"its number; it is left out here and the status is 0, as Postfix has it, but the server keeps the last good "  \
+	"table meanwhile."
 
 const struct command command_postmap = {
 	.name = "postmap",
@@ -28,7 +30,7 @@ const struct command command_postmap = {
 	.more = NOTHING_BUILT
 	"\n"
 	"-q asks for one key and prints what the first table that has it says; for the keys on standard input "
-	"with -q -, one a line. The status is 0 when one was found. -s lists a table. -f keeps the case "
+	"with -q -, one a line. The status is 0 when one was found. -s lists the first table. -f keeps the case "
 	"of letters, -r has the last of two lines with one key hold and not the first, -w says nothing of them. "
 	"With -q -, -h takes standard input for a letter and asks for each field of its header, -b for each line of its "
 	"body; -m knows its parts, whose headers are headers then. With -F a value is a list of files, and what is in them is "
@@ -45,9 +47,11 @@ const struct command command_postalias = {
 };
 const struct command command_newaliases = {
 	.name = "newaliases",
-	.forms = "newaliases [-oATABLE]",
+	.forms = "newaliases [-C CONFIG_DIR] [-oATABLE]",
 	.about = "Looks at the files of alias_database, or at that of -oA, as postalias does.",
-	.more = NOTHING_BUILT,
+	.more = NOTHING_BUILT
+	"\n"
+	"The status is 1 when a file cannot be looked at, and 75 when it is called wrongly.",
 	.run = run_newaliases,
 };
 
@@ -114,6 +118,11 @@ open_table(struct wish *w, const char *name)
 	struct table *t = table_open(name, w->grammar, &w->source, &errors, &warnings);
 
 	warn_lines(w->call, &errors);
+	if (t != NULL && errors.len > 0)
+		lookup_warn(w->call,
+		            "%s: what is wrong is left out here; the server takes nothing of it "
+		            "until it is mended, and keeps the last good one",
+		            name);
 	if (w->key == NULL && !w->list)
 		warn_lines(w->call, &warnings);
 	if (t == NULL)
@@ -129,7 +138,9 @@ read_file(const struct wish *w, const char *path, struct buffer *out)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int why = fd < 0 ? errno : file_read(fd, SIZE_MAX, out);
 
-	if (why != 0)
+	if (why != 0 && w->key != NULL)
+		(void)lookup_fatal(w->call, "open %s: %s", path, strerror(why));
+	else if (why != 0)
 		lookup_warn(w->call, "open %s: %s: this entry is left out", path, strerror(why));
 	if (fd >= 0)
 		(void)close(fd);
@@ -275,14 +286,13 @@ ask_key(struct wish *w, struct table **table, int count)
 	return told && found ? COMMAND_DONE : COMMAND_FAILED;
 }
 
+/* The first table alone, as Postfix has it. */
 static int
-list(struct wish *w, struct table **table, int count)
+list(struct wish *w, struct table *table)
 {
-	for (int i = 0; i < count; i++)
-		if (!table_each(table[i], print_pair, w))
-			return lookup_fatal(w->call,
-			                    "table %s: sequence operation is not supported",
-			                    table_name(table[i]));
+	if (!table_each(table, print_pair, w))
+		return lookup_fatal(w->call, "table %s: sequence operation is not supported",
+		                    table_name(table));
 	return COMMAND_DONE;
 }
 
@@ -292,10 +302,11 @@ query(struct wish *w, char **names, int count)
 	struct table **table = memory_take((size_t)(count + 1) * sizeof(struct table *));
 	int            opened = 0, status = COMMAND_FAILED;
 
+	count = w->list ? 1 : count;
 	while (opened < count && (table[opened] = open_table(w, names[opened])) != NULL)
 		opened++;
 	if (opened == count)
-		status = w->list                    ? list(w, table, count)
+		status = w->list                    ? list(w, table[0])
 		         : w->letter != 0           ? ask_letter(w, table, count)
 		         : strcmp(w->key, "-") == 0 ? ask_lines(w, table, count)
 		                                    : ask_key(w, table, count);
@@ -356,10 +367,10 @@ look_at(struct wish *w, char **names, int count)
 static int
 usage(struct wish *w)
 {
-	return lookup_fatal(
-		w->call,
-		"usage: %s [-bfFhmnNopruUvw] [-c config_dir] [-s | -q key] [type:]file ...",
-		w->call->command->name);
+	return lookup_fatal(w->call,
+	                    "usage: %s [-%s] [-c config_dir] [-s | -q key] [type:]file ...",
+	                    w->call->command->name,
+	                    w->grammar == TABLE_ALIASES ? "fnNopruUvw" : "bfFhmnNopruUvw");
 }
 
 /* Where somebody says the settings are, they must be; false after complaining. */
@@ -373,6 +384,12 @@ config_at(struct call *c, const char *directory, struct arena *arena)
 	return false;
 }
 
+static int
+only_one(struct wish *w)
+{
+	return lookup_fatal(w->call, "specify only one of -s -q or -d");
+}
+
 /* An option; 0, or the status to end with. */
 static int
 take_option(struct wish *w, int option, struct arena *arena)
@@ -382,7 +399,11 @@ take_option(struct wish *w, int option, struct arena *arena)
 	case 'f': w->source.how |= TABLE_KEEP_CASE; break;
 	case 'r': w->source.how |= TABLE_LAST_HOLDS; break;
 	case 'w': w->source.how |= TABLE_NO_WARNING; break;
-	case 'q': w->key = optarg; break;
+	case 'q':
+		if (w->key != NULL)
+			return only_one(w);
+		w->key = optarg;
+		break;
 	case 's': w->list = true; break;
 	case 'F': w->files = true; break;
 	case 'h': w->letter |= LETTER_HEADERS; break;
@@ -398,6 +419,17 @@ take_option(struct wish *w, int option, struct arena *arena)
 	return 0;
 }
 
+/* Whether the options go together; 0, or the status to end with. */
+static int
+look_at_options(struct wish *w)
+{
+	if (w->list && w->key != NULL)
+		return only_one(w);
+	if (w->letter != 0 && (w->key == NULL || strcmp(w->key, "-") != 0))
+		return lookup_fatal(w->call, "specify -b -h or -m only with \"-q -\"");
+	return 0;
+}
+
 static int
 run_wish(struct wish *w, int argc, char **argv)
 {
@@ -409,14 +441,11 @@ run_wish(struct wish *w, int argc, char **argv)
 		return COMMAND_FAILED;
 	how = w->source.how;
 	w->source = source_here(s);
-	w->source.how = how | (w->grammar == TABLE_ALIASES ? tables_alias_how(s) : 0);
+	w->source.how =
+		how | TABLE_LEAVES_OUT | (w->grammar == TABLE_ALIASES ? tables_alias_how(s) : 0);
 	if (w->letter == LETTER_PARTS) {
 		lookup_warn(w->call, "ignoring -m option without -b or -h");
 		w->letter = 0;
-	}
-	if (w->letter != 0 && (w->list || w->key == NULL || strcmp(w->key, "-") != 0)) {
-		settings_close(&s);
-		return lookup_fatal(w->call, "specify -b -h or -m only with \"-q -\"");
 	}
 	if (w->list || w->key != NULL)
 		status = query(w, argv, argc);
@@ -432,15 +461,20 @@ run_postmap(struct call *c)
 	struct wish   w = { .call = c, .source = table_source_files };
 	struct arena *arena = arena_open(NULL);
 	const char   *directory = getenv("MAIL_CONFIG");
+	const char   *options = "+bc:d:fFhimnNopq:rsuUvw";
 	int           option, status = 0;
 
-	w.grammar = c->command == &command_postalias ? TABLE_ALIASES : TABLE_PLAIN;
+	if (c->command == &command_postalias) {
+		w.grammar = TABLE_ALIASES;
+		options = "+c:d:finNopq:rsuUvw";
+	}
 	if (directory != NULL)
 		c->config = lookup_config(directory, arena);
 	optind = 0;
-	while (status == 0 &&
-	       (option = getopt(c->argc, c->argv, "+bc:d:fFhimnNopq:rsuUvw")) != OPTIONS_USED_UP)
+	while (status == 0 && (option = getopt(c->argc, c->argv, options)) != OPTIONS_USED_UP)
 		status = take_option(&w, option, arena);
+	if (status == 0)
+		status = look_at_options(&w);
 	if (status == 0 && optind >= c->argc)
 		status = usage(&w);
 	if (status == 0)
@@ -449,21 +483,31 @@ run_postmap(struct call *c)
 	return status;
 }
 
-/* Called as sendmail(1) is, of whose options -oA alone says something here: the file that is looked at instead. */
+/* Called as sendmail(1) is, of whose options -C and -oA alone say something here: where the settings are, and the file
+   that is looked at instead.  What is wrongly called ends with 75, as there. */
 static int
-database_named(struct call *c, const char **name)
+newaliases_options(struct call *c, const char **name, struct arena *arena)
 {
-	int option;
+	int option, status = COMMAND_DONE;
 
 	optind = 0;
-	while ((option = getopt(c->argc, c->argv, SENDMAIL_OPTIONS)) != OPTIONS_USED_UP)
+	while (status == COMMAND_DONE &&
+	       (option = getopt(c->argc, c->argv, SENDMAIL_OPTIONS)) != OPTIONS_USED_UP)
 		if (option == '?')
-			return lookup_fatal(c, "usage: newaliases [options]");
+			status = lookup_fatal(c, "usage: newaliases [options]");
+		else if (option == 'n')
+			status = lookup_fatal(c, "-n option not supported");
+		else if (option == 't')
+			status = lookup_fatal(c, "-t can be used only in delivery mode");
+		else if (option == 'C')
+			status = config_at(c, optarg, arena) ? COMMAND_DONE : COMMAND_FAILED;
 		else if (option == 'o' && optarg[0] == 'A')
 			*name = optarg + 1;
-	if (optind < c->argc)
-		return lookup_fatal(c, "alias initialization mode requires no recipient");
-	return COMMAND_DONE;
+	if (status == COMMAND_DONE && *name != NULL && **name == '\0')
+		status = lookup_fatal(c, "-oA requires pathname");
+	if (status == COMMAND_DONE && optind < c->argc)
+		status = lookup_fatal(c, "alias initialization mode requires no recipient");
+	return status == COMMAND_DONE ? COMMAND_DONE : EX_TEMPFAIL;
 }
 
 static int
@@ -476,9 +520,7 @@ look_at_aliases(struct wish *w, struct settings *s, const char *named, struct ar
 	if (!settings_fill(s, &common_setting_table, NULL, &common, NULL))
 		return COMMAND_FAILED;
 	w->source = source_here(s);
-	w->source.how |= tables_alias_how(s);
-	if (named != NULL && *named == '\0')
-		return lookup_fatal(w->call, "-oA requires pathname");
+	w->source.how |= TABLE_LEAVES_OUT | tables_alias_how(s);
 	if (named != NULL) {
 		name = arena_copy(arena, bytes_of(named));
 		return look_at(w, &name, 1);
@@ -498,10 +540,11 @@ run_newaliases(struct call *c)
 	const char      *directory = getenv("MAIL_CONFIG");
 	struct settings *s;
 	const char      *named = NULL;
-	int              status = database_named(c, &named);
+	int              status;
 
 	if (directory != NULL)
 		c->config = lookup_config(directory, arena);
+	status = newaliases_options(c, &named, arena);
 	s = status == COMMAND_DONE ? lookup_settings(c) : NULL;
 	if (status == COMMAND_DONE)
 		status = s != NULL ? look_at_aliases(&w, s, named, arena) : COMMAND_FAILED;

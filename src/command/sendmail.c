@@ -72,6 +72,21 @@ other_command(struct call *c, const struct command *other, const char *option, c
 	return status == COMMAND_DONE ? EX_OK : EX_UNAVAILABLE;
 }
 
+/* newaliases, with its own status. */
+static int
+look_at_aliases(struct post *p, const char *named)
+{
+	char        name[] = "newaliases";
+	char       *argv[] = { name, NULL, NULL };
+	struct call as = {
+		.command = &command_newaliases, .config = p->call->config, .argv = argv, .argc = 1
+	};
+
+	if (named != NULL)
+		argv[as.argc++] = arena_printf(p->life, "-oA%s", named);
+	return command_newaliases.run(&as);
+}
+
 /* Somebody of the server answers. */
 static bool
 server_answers(const struct common_settings *common)
@@ -209,7 +224,7 @@ wish_verp(struct post *p, const char *value)
 
 /* What is to be done: 'm', 's', 'p', 'v', 'i', 'q'; 0 after complaining. */
 static int
-read_options(struct post *p, const char **sender, const char **queue)
+read_options(struct post *p, const char **sender, const char **queue, const char **aliases)
 {
 	struct call *c = p->call;
 	int          letter, mode = 'm';
@@ -222,13 +237,20 @@ read_options(struct post *p, const char **sender, const char **queue)
 				return post_complain(0, "this is not done here: -b", optarg);
 			mode = optarg[0];
 			break;
-		case 'C': c->config = lookup_config(optarg, p->life); break;
+		case 'C':
+			c->config = lookup_config(optarg, p->life);
+			(void)setenv("MAIL_CONFIG", optarg, 1);
+			break;
 		case 'F': p->name = optarg; break;
 		case 'f':
 		case 'r': *sender = optarg; break;
 		case 'I': mode = 'i'; break;
 		case 'i': p->dots = true; break;
-		case 'o': p->dots = p->dots || strcmp(optarg, "i") == 0; break;
+		case 'o':
+			p->dots = p->dots || strcmp(optarg, "i") == 0;
+			if (optarg[0] == 'A')
+				*aliases = optarg + 1;
+			break;
 		case 'O': p->dots = p->dots || strcmp(optarg, "IgnoreDots") == 0; break;
 		case 'N':
 		case 'R':
@@ -287,13 +309,13 @@ is_called_right(const struct post *p, int mode)
 }
 
 static int
-run_as(struct post *p, int mode, const char *sender, const char *queue)
+run_as(struct post *p, int mode, const char *sender, const char *queue, const char *aliases)
 {
 	struct settings *s;
 	int              status;
 
 	if (mode != 0 && !is_called_right(p, mode))
-		return EX_USAGE;
+		return mode == 'i' ? EX_TEMPFAIL : EX_USAGE;
 	switch (mode) {
 	case 0: return EX_USAGE;
 	case 'l':
@@ -301,7 +323,7 @@ run_as(struct post *p, int mode, const char *sender, const char *queue)
 	case 'H': return EX_OK; /* there is nothing that these would do */
 	case 'd': return start_server(p->call);
 	case 'p': return other_command(p->call, &command_mailq, NULL, NULL);
-	case 'i': return other_command(p->call, &command_newaliases, NULL, NULL);
+	case 'i': return look_at_aliases(p, aliases);
 	case 'q': return flush(p->call, queue);
 	default: break;
 	}
@@ -322,13 +344,13 @@ static int
 run_sendmail(struct call *c)
 {
 	struct post p = { .call = c, .life = arena_open(NULL) };
-	const char *sender = NULL, *queue = NULL, *place = getenv("MAIL_CONFIG");
+	const char *sender = NULL, *queue = NULL, *aliases = NULL, *place = getenv("MAIL_CONFIG");
 	int         mode, status;
 
 	if (place != NULL && geteuid() == getuid())
 		c->config = lookup_config(place, p.life);
-	mode = read_options(&p, &sender, &queue);
-	status = run_as(&p, mode, sender, queue);
+	mode = read_options(&p, &sender, &queue, &aliases);
+	status = run_as(&p, mode, sender, queue, aliases);
 	memory_free(p.to);
 	memory_free(p.asked);
 	buffer_free(&p.reply);

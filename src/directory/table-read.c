@@ -116,8 +116,9 @@ may_go_on(struct bytes rest)
 	       (table_is_blank(rest.at[0]) || rest.at[0] == '\n' || rest.at[0] == '#');
 }
 
-bool
-table_line(struct table_lines *l, struct bytes *line)
+/* A line with those that go on with it. */
+static bool
+logical(struct table_lines *l, struct bytes *line)
 {
 	struct bytes before, more;
 	int          number;
@@ -142,6 +143,19 @@ table_line(struct table_lines *l, struct bytes *line)
 	}
 	if (l->joined.len > 0)
 		*line = buffer_bytes(&l->joined);
+	return true;
+}
+
+/* What stands behind a NUL is not read, as by Postfix: an empty line is one that begins with it. */
+bool
+table_line(struct table_lines *l, struct bytes *line)
+{
+	const char *nul;
+
+	if (!logical(l, line))
+		return false;
+	if ((nul = memchr(line->at, '\0', line->len)) != NULL)
+		line->len = (size_t)(nul - line->at);
 	return true;
 }
 

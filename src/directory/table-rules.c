@@ -96,14 +96,21 @@ read_rule(struct rule_reading *r, struct bytes line)
 	*kept = rule;
 	line = bytes_trim(line);
 	if (line.len == 0)
-		return "there is no result; write it behind the pattern";
-	if (line.len > TABLE_VALUE_MOST)
-		return "the result is too long";
-	kept->result = arena_keep(r->rules->life, line);
+		why = "there is no result; write it behind the pattern";
+	else if (line.len > TABLE_VALUE_MOST)
+		why = "the result is too long";
+	kept->result = why == NULL ? arena_keep(r->rules->life, line) : line;
+	if (why == NULL && r->rules->kind->result != NULL)
+		why = r->rules->kind->result(kept, r->scratch);
+	if (why != NULL) {
+		r->rules->kind->drop(kept->pattern);
+		r->rules->count--;
+		return why;
+	}
 	if (r->source->entry != NULL)
 		r->source->entry(r->source->entry_ctx, r->rules->file, r->named ? 0 : r->line,
 		                 line);
-	return r->rules->kind->result == NULL ? NULL : r->rules->kind->result(kept, r->scratch);
+	return NULL;
 }
 
 /* Whether the line begins with a word, which stands alone or before a blank or "!". */
@@ -187,10 +194,12 @@ table_rules_open(const struct table_rules_kind *kind, struct bytes name,
 	if (good && r.depth > 0)
 		table_fault(&r.faults, rules->rule[r.open[r.depth - 1]].line,
 		            "there is no endif to this if; write it behind the last of its rules");
+	while (r.depth > 0)
+		rules->rule[r.open[--r.depth]].end = rules->count - 1;
 	table_lines_end(&lines);
 	buffer_free(&text);
 	arena_close(&r.scratch);
-	if (!good || r.faults.said > 0) {
+	if (!good || (r.faults.said > 0 && (source->how & TABLE_LEAVES_OUT) == 0)) {
 		table_rules_close(rules);
 		return NULL;
 	}

@@ -1,4 +1,6 @@
 /* hash btree lmdb cdb dbm texthash: a text file, indexed here */
+#include <string.h>
+
 #include "directory/table_inner.h"
 #include "directory/walk.h"
 
@@ -81,7 +83,7 @@ read_plain(struct reading *r, struct bytes line)
 		            table_shown(bytes_trim(line), shown));
 	else
 		enter(r, key, value);
-	if (key.len > 1 && value.len > 0 && key.at[key.len - 1] == ':')
+	if (key.len > 0 && value.len > 0 && key.at[key.len - 1] == ':')
 		table_fault(&r->warnings, r->lines.first,
 		            "\"%s\" ends in a colon, as in a file of aliases; a key of this table "
 		            "has none",
@@ -92,50 +94,100 @@ read_plain(struct reading *r, struct bytes line)
  * Aliases
  */
 
-/* A string in quotes, a comment in parentheses or a domain in brackets at the front, as it is;
+/* A string in quotes, a comment in parentheses, which nest, or a domain in brackets at the front, as it is;
    0: none of these begins here.  One that does not end goes to the end. */
 static size_t
 closed_length(struct bytes b)
 {
 	char   end = b.at[0] == '"' ? '"' : b.at[0] == '(' ? ')' : b.at[0] == '[' ? ']' : '\0';
+	int    depth = 1;
 	size_t n = 1;
 
 	if (end == '\0')
 		return 0;
-	while (n < b.len && b.at[n] != end)
-		n += b.at[n] == '\\' ? 2 : 1;
+	for (; n < b.len && (b.at[n] != end || --depth > 0); n++) {
+		depth += end == ')' && b.at[n] == '(';
+		n += b.at[n] == '\\';
+	}
 	return n < b.len ? n + 1 : b.len;
 }
 
+/* What is a token by itself, with no blank about it but that before "<". */
 static bool
-is_joint(char c)
+is_special(char c)
 {
-	return c == ',' || c == ':' || c == '@' || c == '.' || c == ';';
+	return c != '\0' && strchr("<>@,.:;%!|)]", c) != NULL;
 }
 
-/* The targets with blanks where they mean something, and ", " between them. */
+/* How long the token at the front is. */
+static size_t
+token_length(struct bytes b)
+{
+	size_t n = closed_length(b);
+
+	if (n > 0 || is_special(b.at[0]))
+		return n > 0 ? n : 1;
+	while (n < b.len && !table_is_blank(b.at[n]) && !is_special(b.at[n]) && b.at[n] != '"' &&
+	       b.at[n] != '(' && b.at[n] != '[')
+		n += b.at[n] == '\\' && n + 1 < b.len ? 2 : 1;
+	return n;
+}
+
+/* An atom without its backslashes, in quotes when it needs some then. */
+static void
+write_atom(struct bytes atom, struct buffer *out)
+{
+	bool   quoted = false;
+	size_t at = out->len;
+
+	for (size_t i = 0; i < atom.len; i++) {
+		char c = atom.at[i];
+		if (c == '\\' && i + 1 < atom.len) {
+			c = atom.at[++i];
+			quoted = quoted || is_special(c) || table_is_blank(c) ||
+			         strchr("\"\\([", c) != NULL;
+			if (c == '"' || c == '\\')
+				buffer_add_char(out, '\\');
+		}
+		buffer_add_char(out, c);
+	}
+	if (!quoted)
+		return;
+	buffer_add_char(out, '"');
+	buffer_add_char(out, '"');
+	memmove(out->at + at + 1, out->at + at, out->len - at - 2);
+	out->at[at] = '"';
+	out->at[out->len - 1] = '"';
+}
+
+static void
+write_token(struct bytes token, struct buffer *out)
+{
+	if (closed_length(token) > 0 || is_special(token.at[0]))
+		buffer_add(out, token);
+	else
+		write_atom(token, out);
+}
+
+/* The targets as postalias writes them: a blank between two words, before "<" and behind a comma. */
 static void
 write_targets(struct bytes from, struct buffer *out)
 {
-	bool blank = false;
+	bool   word_before = false, comma_before = false;
+	size_t n;
 
-	while (from.len > 0) {
-		size_t n = closed_length(from);
-		char   before = out->len > 0 ? out->at[out->len - 1] : ',';
-		if (n == 0 && table_is_blank(from.at[0])) {
-			blank = true;
-			from = bytes_cut(from, 1, from.len);
+	for (; from.len > 0; from = bytes_cut(from, n, from.len)) {
+		bool word = !is_special(from.at[0]);
+		if (table_is_blank(from.at[0])) {
+			n = 1;
 			continue;
 		}
-		if (out->len > 0 &&
-		    (before == ',' || (blank && !is_joint(from.at[0]) && !is_joint(before))))
+		n = token_length(from);
+		if (out->len > 0 && (comma_before || from.at[0] == '<' || (word && word_before)))
 			buffer_add_char(out, ' ');
-		blank = false;
-		if (n == 0 && from.at[0] == '\\' && from.len > 1)
-			from = bytes_cut(from, 1, from.len);
-		n = n == 0 ? 1 : n;
-		buffer_add(out, bytes_cut(from, 0, n));
-		from = bytes_cut(from, n, from.len);
+		write_token(bytes_cut(from, 0, n), out);
+		word_before = word;
+		comma_before = from.at[0] == ',';
 	}
 }
 
@@ -253,7 +305,7 @@ file_open(struct bytes name, enum table_grammar grammar, const struct table_sour
 	buffer_free(&r.key);
 	buffer_free(&r.value);
 	buffer_free(&text);
-	if (!good || r.errors.said > 0) {
+	if (!good || (r.errors.said > 0 && (source->how & TABLE_LEAVES_OUT) == 0)) {
 		table_index_close(r.index);
 		r.index = NULL;
 	}

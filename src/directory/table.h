@@ -62,6 +62,7 @@ enum {
 	TABLE_NO_WARNING = 4,
 	TABLE_USERS      = 16, /* with it: what user_query tells, or user_filter      */
 	TABLE_ITERATES   = 64, /* with it: what iterate_query tells, all rows of it   */
+	TABLE_LEAVES_OUT = 128, /* a wrong line is complained of and left out, and not the whole file */
 	TABLE_NO_COMMANDS = 32, /* of aliases: |command is warned of, since it is not run  */
 	TABLE_COLUMNS    = 8,  /* of SQL: what password_query tells, as lines "column=value" (directory/credential.h) */
 };

@@ -54,7 +54,8 @@ enum table_outcome table_index_find(void *index, struct bytes key, struct arena 
 void table_index_each(void *index, void (*each)(void *, struct bytes, struct bytes), void *);
 void table_index_close(void *index);
 
-/* Logical lines: comments and empty lines left out, continuations joined as they stand. */
+/* Logical lines: comments and empty lines left out, continuations joined as they stand; what stands behind a NUL is none of it.
+   Of an empty line at[0] may be looked at: it is the NUL. */
 struct table_lines {
 	struct bytes  rest;
 	int           number;          /* of the line last read                   */

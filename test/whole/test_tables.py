@@ -286,8 +286,8 @@ def test_R159_R199_R200_newaliases_looks_at_alias_database_also_by_its_own_name(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     (place / "aliases").write_text("root: jack\nnobody\n")
     done = subprocess.run([place / "newaliases"], env=environment, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert f"newaliases: warning: {place}/aliases, line 2: " in done.stderr
+    assert done.returncode == 0                  # as of Postfix's, whose table has the other lines then
+    assert f"newaliases: warning: {place}/aliases, line 2: " in done.stderr and "the server takes nothing of it until it is mended" in done.stderr
 
 
 def rcpt(house, address):

@@ -94,6 +94,11 @@ static const struct row rows[] = {
 	{ "aliases: blank behind :include:",   "hash:/x", ALIASES, TABLE_ALIASES, "s", ":include:/x" },
 	{ "aliases: names and angle brackets", "hash:/x", ALIASES, TABLE_ALIASES, "d",
 	  "<foo@bar>, \"x y\"@z, Name <a@b>" },
+	/* What postalias(1) of Postfix 3.7 writes. */
+	{ "aliases: a comment after an address", "hash:/x", "a: Some Body <b@c> (what (it) is)\n", TABLE_ALIASES, "a", "Some Body <b@c>(what (it) is)" },
+	{ "aliases: no blank about an operator", "hash:/x", "a: b < c > d | e % f . g\n", TABLE_ALIASES, "a", "b <c>d|e%f.g" },
+	{ "aliases: one between two words",      "hash:/x", "a: b\"c d\"[e](f)g\n", TABLE_ALIASES, "a", "b \"c d\" [e] (f) g" },
+	{ "aliases: \\ before what is special",  "hash:/x", "a: b\\,\\ c\\@d, \\e\n", TABLE_ALIASES, "a", "\"b, c@d\", e" },
 	{ "inline",                            "inline:{a=b, { c = d e }, A=5}", "", TABLE_PLAIN, "c", "d e" },
 	{ "inline: the last holds, folded",    "inline:{a=b, { c = d e }, A=5}", "", TABLE_PLAIN, "a", "5" },
 	{ "static",                            "static:a b", "", TABLE_PLAIN, "anything", "a b" },
