@@ -106,12 +106,32 @@ tell_system(void *ctx, const struct system_row *r)
 	arena_close(&a);
 }
 
+struct telling_bound {
+	struct telling_people *all;
+	uint64_t               account;
+};
+
+static void
+tell_bound(void *ctx, const struct limits_row *r)
+{
+	const struct telling_bound *b = ctx;
+
+	if (r->account == b->account)
+		tell_limits(b->all, r);
+}
+
+/* Where nothing is said of the user himself, what is said of an account that is bound to him holds. */
 void
 clerk_tell_system(struct house *h, const struct system_row *r)
 {
 	struct telling_people t = { .house = h, .all = true };
+	struct telling_bound  b = { &t, DIRECTORY_SYSTEM_ACCOUNT(r->uid) };
+	struct bytes          none = { NULL, 0 };
 
 	tell_system(&t, r);
+	if (r->bytes < 0 && r->messages < 0)
+		(void)directory_limits_each(((struct clerk *)h->mine)->directory, none, tell_bound,
+		                            &b);
 	buffer_free(&t.body);
 }
 

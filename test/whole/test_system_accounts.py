@@ -169,6 +169,26 @@ def test_networks_protocols_and_quota_of_users(unix):  # noqa: F811
         assert house.command("account", "suspend", "root", check=False).returncode == 1
 
 
+def test_an_account_that_is_bound_to_a_user_keeps_its_limit(unix):  # noqa: F811
+    """When nothing is said of the user himself any more."""
+    with tutorial(unix, auth_backends=f"directory pam:{unix.service}") as house:
+        house.command("account", "set", "jack@example.com", "system-user", unix.name)
+        house.command("account", "set", "jack@example.com", "--quota-messages", "7")
+        house.send(["jack@example.com"], "one")
+        wait_for(lambda: len(letters(unix)) == 1)
+
+        def limit():
+            return house.command("quota", "get", "jack@example.com", "-f", "tab").stdout.splitlines()[1].split("\t")[4]
+        assert limit() == "7"
+        app_password(house, unix.name, "phone")
+        house.command("account", "set", unix.name, "--quota-messages", "3")
+        wait_for(lambda: limit() == "3")
+        house.command("account", "set", unix.name, "--quota-messages", "default")
+        wait_for(lambda: limit() == "7")
+        house.command("account", "delete", unix.name)
+        assert limit() == "7"
+
+
 def test_a_full_domain_keeps_no_letter_from_a_command(unix, tmp_path):  # noqa: F811
     """Of what a domain holds together commands and files of aliases use nothing, nor of what a user may hold."""
     file = tmp_path / "letters"
