@@ -19,6 +19,7 @@ struct share {
 	uint64_t          account;
 	const char       *domain; /* a key of k->totals: for who forgets */
 	struct quota      held;
+	bool              known; /* `held` was told, or would have been */
 	bool              told;
 	struct imap_room *spent;
 };
@@ -136,6 +137,7 @@ say_share(struct house *h, struct share *s, const struct quota *held, uint32_t t
 	struct buffer    *b;
 
 	s->held = *held;
+	s->known = true;
 	s->told = l != NULL;
 	if (l == NULL) {
 		/* A clerk that comes hears of the sum, and of no promise that is in it. */
@@ -581,7 +583,9 @@ keeper_total_clerk_came(struct house *h)
 	for (struct map_place p = { 0 }; map_next(k->shares, &p);) {
 		struct share     *s = p.value;
 		struct imap_room *spent = s->spent;
-		s->spent = NULL; /* they are in what is told next, not in this */
+		if (!s->known)
+			continue; /* that it holds nothing was never seen */
+		s->spent = NULL;  /* they are in what is told next, not in this */
 		say_share(h, s, &(struct quota){ s->held.bytes, s->held.messages, { 0, 0 } }, 0);
 		s->spent = spent;
 	}
