@@ -293,7 +293,17 @@ sending_begin(struct house *h, struct destination *d, uint32_t run, int64_t run_
 	return true;
 }
 
-/* Of those that have had the time for a first word: of the destination with most of them the one that waits longest. */
+/* Whom others wait for more: who was not asked yet, or longest ago, since a host that is slow with many letters and does not hang is asked
+   in vain; then of the destination with most of them the one that waits longest. */
+static bool
+hurries_before(const struct sending *a, const struct sending *b)
+{
+	return a->hurried_ms != b->hurried_ms ? a->hurried_ms < b->hurried_ms
+	       : a->to->busy != b->to->busy   ? a->to->busy > b->to->busy
+	                                      : a->run_ms < b->run_ms;
+}
+
+/* Of those that have had the time for a first word. */
 static struct sending *
 silent_longest(struct queue_role *k, bool all_taken)
 {
@@ -308,8 +318,7 @@ silent_longest(struct queue_role *k, bool all_taken)
 		    (s->trust != UNKNOWN && !all_taken) ||
 		    (s->hurried_ms != 0 && now - s->hurried_ms < FIRST_WORD_MS))
 			continue;
-		if (best == NULL || s->to->busy > best->to->busy ||
-		    (s->to->busy == best->to->busy && s->run_ms < best->run_ms))
+		if (best == NULL || hurries_before(s, best))
 			best = s;
 	}
 	return best;

@@ -163,7 +163,7 @@ short_of_all(struct house *h, bool *all_taken)
 	for (int t = UNKNOWN; t <= ANSWERS; t++)
 		for (size_t i = 1; i <= rota_count(&k->short_of[t]) && i <= LOOK_PAST; i++)
 			n += destination_at(rota_some(&k->short_of[t], i))->busy == 0 &&
-			     !trust_has_slot(k, (enum trust)t, all, used);
+			     (*all_taken || !trust_has_slot(k, (enum trust)t, all, used));
 	return n < WAKE_EACH ? n : WAKE_EACH;
 }
 

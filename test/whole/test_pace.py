@@ -109,6 +109,36 @@ def test_R111_a_letter_for_another_host_leaves_while_hosts_that_hang_have_all_pl
         s.close()
 
 
+def test_R111_who_hangs_is_found_beside_a_host_that_is_slow_with_many():
+    """One that answers has twelve letters and is long about each: it keeps its places.  Eight others hang, and the letter for
+    another has the place of one of them: who is asked in vain whether it hangs is asked again after all others."""
+    gate = threading.Event()
+    dumb = [Sink(hangs_at("MAIL", gate)) for _ in range(8)]
+    with Sink() as good, Sink(hangs_at("END", gate)) as slow, house(
+            transport_maps=table(good=good.port, slow=slow.port, **{f"s{i}": s.port for i, s in enumerate(dumb)}), default_process_limit="20",
+            initial_destination_concurrency="12", smtp_mail_timeout="600s", smtp_data_done_timeout="600s") as h:
+        gate.set()
+        send(h, ["hello@slow.example"])
+        wait_for(lambda: len(slow.got()) == 1)
+        gate.clear()
+        for i in range(12):
+            send(h, [f"a{i}@slow.example"])
+        wait_for(lambda: sum(c.startswith("DATA") for c in slow.commands) == 13)
+        for i in range(8):
+            send(h, [f"a@s{i}.example"])
+        wait_for(lambda: sum(s.connections for s in dumb) == 8)
+        send(h, ["b@good.example"])
+        wait_for(lambda: len(good.got()) == 1, 110)
+        assert len(slow.got()) == 1
+        gate.set()
+        h.command("queue", "flush")
+        wait_for(lambda: empty(h), 60)
+        assert sorted(slow.got()) == sorted(["hello@slow.example", *(f"a{i}@slow.example" for i in range(12))]), "nothing is lost or sent twice for it"
+        assert sorted(sum((s.got() for s in dumb), [])) == [f"a@s{i}.example" for i in range(8)]
+    for s in dumb:
+        s.close()
+
+
 def test_what_the_silent_wait_for_costs_the_others_no_connection():
     """Ten hosts that say nothing have all the places there are for those of which nothing is known, and more letters wait; one that
     answers has its letters by one connection, as it would without them."""
