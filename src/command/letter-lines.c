@@ -27,13 +27,29 @@ lines(struct bytes text, bool wanted, letter_line *each, void *ctx)
 	return true;
 }
 
-/* Where the fields of a header end: the empty line behind them is the first of the body. */
+/* rfc5322:2.2 A name and a colon, with blanks between them perhaps (rfc5322:4.5). */
+static bool
+begins_field(const char *at, const char *stop)
+{
+	const char *from = at;
+
+	while (at<stop && * at> ' ' && *at <= '~' && *at != ':')
+		at++;
+	if (at == from)
+		return false;
+	while (at < stop && (*at == ' ' || *at == '\t'))
+		at++;
+	return at < stop && *at == ':';
+}
+
+/* Where the fields of a header end: the empty line behind them, or one that is none of a field, is the first of the body. */
 static size_t
 fields_end(struct bytes content, size_t from, size_t end)
 {
-	const char *at = content.at + from, *stop = content.at + end;
+	const char *at = content.at + from, *stop = content.at + end, *first = at;
 
-	while (at < stop && line_empty(at, stop) == 0)
+	while (at < stop && line_empty(at, stop) == 0 &&
+	       (begins_field(at, stop) || (at > first && (*at == ' ' || *at == '\t'))))
 		at = line_end(at, stop);
 	return (size_t)(at - content.at);
 }

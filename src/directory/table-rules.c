@@ -55,14 +55,13 @@ end_if(struct rule_reading *r, struct bytes line)
 {
 	struct table_rule *end;
 
-	if (skip_blank(line).len > 0)
-		return "something stands behind endif; let it stand alone";
 	if (r->depth == 0)
 		return "there is no if to this endif; remove it";
 	end = rule_add(r->rules);
 	end->what = TABLE_RULE_ENDIF;
 	r->rules->rule[r->open[--r->depth]].end = r->rules->count - 1;
-	return NULL;
+	return skip_blank(line).len == 0 ? NULL
+	                                 : "something stands behind endif; let it stand alone";
 }
 
 static const char *
@@ -95,18 +94,20 @@ read_rule(struct rule_reading *r, struct bytes line)
 	kept = rule_add(r->rules);
 	*kept = rule;
 	line = bytes_trim(line);
+	kept->result = arena_keep(r->rules->life, line);
 	if (line.len == 0)
 		why = "there is no result; write it behind the pattern";
 	else if (line.len > TABLE_VALUE_MOST)
 		why = "the result is too long";
-	kept->result = why == NULL ? arena_keep(r->rules->life, line) : line;
-	if (why == NULL && r->rules->kind->result != NULL)
+	else if (r->rules->kind->result != NULL)
 		why = r->rules->kind->result(kept, r->scratch);
-	if (why != NULL) {
+	/* Where wrong lines are left out, the empty result of an expression is one, as Postfix has it; of a network it is none. */
+	if (why != NULL && (line.len > 0 || r->rules->kind->result == NULL)) {
 		r->rules->kind->drop(kept->pattern);
 		r->rules->count--;
-		return why;
 	}
+	if (why != NULL)
+		return why;
 	if (r->source->entry != NULL)
 		r->source->entry(r->source->entry_ctx, r->rules->file, r->named ? 0 : r->line,
 		                 line);

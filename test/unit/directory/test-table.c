@@ -217,7 +217,7 @@ static const struct fault faults[] = {
 	  "/x:1: \"1.2.3.4/8\" has bits behind the first 8; the network has none\n" },
 	{ "cidr: too many bits", "cidr:/x", "10.0.0.0/33 x\n", TABLE_PLAIN,
 	  "/x:1: \"10.0.0.0/33\" is no network; write it as 192.0.2.0/24 or 2001:db8::/32\n" },
-	{ "cidr: something behind endif", "cidr:/x", "if 10.0.0.0/8\n10.0.0.1 x\nendif junk\nendif\n", TABLE_PLAIN,
+	{ "cidr: something behind endif", "cidr:/x", "if 10.0.0.0/8\n10.0.0.1 x\nendif junk\n10.0.0.2 y\n", TABLE_PLAIN,
 	  "/x:3: something stands behind endif; let it stand alone\n" },
 	{ "rules in the name: one not in braces", "pcre:{/a/ x}", "", TABLE_PLAIN,
 	  "{/a/ x}: write each rule in braces: {{rule}, {rule}}\n" },
