@@ -257,14 +257,14 @@ TYPES = [
     *[f"{kind}:none" for kind in ("hash", "lmdb", "texthash", "regexp", "pcre", "cidr")],
     "sqlite:{at}/sql.cf", "sqlite:{at}/no file.cf", "sqlite:{at}/no table.cf", "sqlite:{at}/no dbpath.cf", "pgsql:{at}/dead.cf", "mysql:{at}/dead.cf", "ldap:{at}/ldap.cf",
     *[f"{kind}:{{at}}/{file}" for kind in ("sqlite", "pgsql", "mysql", "ldap") for file in ("none.cf", "nothing.cf")],
-    "socketmap:inet:127.0.0.1:{dead}:x", "socketmap:unix:/none:x", "socketmap:x", "tcp:x", "tcp:127.0.0.1:x", "unix:passwd.byname", "unix:group.byname", "unix:nothing",
+    "socketmap:inet:127.0.0.1:{dead}:x", "socketmap:unix:/none:x", "socketmap:x", "unix:passwd.byname", "unix:group.byname", "unix:nothing",
     "socketmap:inet:127.0.0.1:{socketmap}:x", "tcp:127.0.0.1:{tcp}",
 ]
 THERE = {"hash:hash", "btree:btree", "lmdb:lmdb", "texthash:text", "inline:{a=1, b=2}", "static:v", "regexp:rules", "pcre:rules", "cidr:networks", "sqlite:{at}/sql.cf", "unix:passwd.byname", "fail:x",
          "socketmap:inet:127.0.0.1:{socketmap}:x", "tcp:127.0.0.1:{tcp}", "unionmap:{texthash:text, inline:{a=2}}"}
 # Postfix tries it for ten seconds: that begins with the module.
 DEAD = [["-q", "a", "tcp:127.0.0.1:{dead}"], ["-q", "-", "tcp:127.0.0.1:{dead}"], ["-q", "a", "pipemap:{inline:{a=b},tcp:127.0.0.1:{dead}}"], ["-q", "a", "unionmap:{inline:{a=b},tcp:127.0.0.1:{dead}}"],
-        ["-q", "a", "unionmap:{tcp:127.0.0.1:{dead},inline:{a=b}}"]]
+        ["-q", "a", "unionmap:{tcp:127.0.0.1:{dead},inline:{a=b}}"], ["-q", "a", "tcp:x"], ["-q", "a", "tcp:127.0.0.1:x"]]
 ASKED = "a A ab B cd ce 1 d nobody 192.0.2.1 192.0.2.7 10.0.0.1 10.1.1.1 127.0.0.1 2001:db8::1 bc root gg x".split()
 LETTER = b"Subject: a\nX-Fold: b\n  c\nContent-Type: multipart/mixed; boundary=x\n\nab\n--x\nContent-Type: text/plain\nSubject: bc\n\n1\n--x--\nbc\n"
 
