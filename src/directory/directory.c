@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/random.h"
+#include "directory/image.h"
 #include "directory/inside.h"
 #include "directory/protection.h"
 #include "message/address.h"
@@ -202,6 +203,12 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[OWNED_TOTP]       = "UPDATE totp SET account=?2 WHERE account=?1",
 	[OWNED_DROP]       = "DELETE FROM owned WHERE account=-" OWN,
 	[ACCOUNT_WHOSE]    = "SELECT " WHOSE ", source FROM account WHERE domain=?2 AND local=?1",
+	/* For the image: all names behind a domain (?1) and a local part in it (?2). */
+	[DOMAIN_FROM]      = "SELECT catch_all, NULL, name, '' FROM domain WHERE shadow=0 AND name>?1 ORDER BY name",
+	[ACCOUNT_FROM]     = "SELECT " WHOSE ", source, domain, local FROM account WHERE (domain, local)>(?1, ?2)"
+	                     " ORDER BY domain, local",
+	[ALIAS_FROM]       = "SELECT target, NULL, domain, local FROM alias WHERE (domain, local)>(?1, ?2)"
+	                     " ORDER BY domain, local, target",
 	[ACCOUNT_FIRST_OF] = "SELECT " WHOSE ", local||'@'||domain FROM account WHERE domain=?1 ORDER BY id LIMIT 1",
 	[ACCOUNT_FIRST]    = "SELECT " WHOSE ", local||'@'||domain FROM account ORDER BY id LIMIT 1",
 	[ACCOUNT_ADD]      = "INSERT OR IGNORE INTO account(id, local, domain, hash, scram_iterations, scram_salt, scram_stored,"
@@ -421,6 +428,10 @@ directory_open(const char *path, struct buffer *errors)
 			complain(d->db, path, errors);
 			goto bad;
 		}
+	if ((d->image = image_open(d)) == NULL) {
+		complain(d->db, path, errors);
+		goto bad;
+	}
 	return d;
 bad:
 	directory_close(&d);
@@ -439,7 +450,20 @@ directory_close(struct directory **dp)
 		sqlite3_finalize(d->ready[q]);
 	protection_close(d);
 	sqlite3_close(d->db);
+	image_close(&d->image);
 	memory_free(d);
+}
+
+bool
+directory_image_wants(const struct directory *d)
+{
+	return image_wants(d->image);
+}
+
+void
+directory_image_turn(struct directory *d)
+{
+	image_turn(d->image);
 }
 
 /* NULL would be SQL's NULL: an empty view is the empty text. */

@@ -39,6 +39,10 @@ struct directory;
 /* NULL with words in *errors: cannot be opened, damaged, or of another version. */
 struct directory *directory_open(const char *path, struct buffer *errors);
 void directory_close(struct directory **);
+/* What resolving asks for is kept in memory too, from when it has been read (image.h): whether there is something to read,
+   and some of that, for about a millisecond.  The answers are the same without. */
+bool directory_image_wants(const struct directory *);
+void directory_image_turn(struct directory *);
 
 /* ---- resolving --------------------------------------------------------- */
 struct directory_target {

@@ -10,6 +10,7 @@
 /* Every question and change there is; directory.c has their text. */
 enum directory_query {
 	BEGIN, COMMIT, ROLLBACK,
+	DOMAIN_FROM, ACCOUNT_FROM, ALIAS_FROM,
 	DOMAIN_HAS, DOMAIN_ADD, DOMAIN_SHADOW, DOMAIN_DELETE, DOMAIN_CATCH_ALL, DOMAIN_EACH, DOMAIN_USED,
 	ACCOUNT_FIND, ACCOUNT_FIRST_OF, ACCOUNT_FIRST, ACCOUNT_ADD, ACCOUNT_DELETE, ACCOUNT_CREDENTIAL,
 	ACCOUNT_SET, ACCOUNT_SOURCE, ACCOUNT_ENABLE, ACCOUNT_EACH,
@@ -31,6 +32,7 @@ struct directory {
 	sqlite3      *db;
 	sqlite3_stmt *ready[DIRECTORY_QUERIES];
 	sqlite3_stmt *protection[PROTECTION_QUERIES];    /* of protection.c, each from its first use on */
+	struct image *image;                             /* image.h */
 };
 
 /* An address as the tables keep it: folded case, the domain completed; and its local

@@ -1,6 +1,7 @@
 /* directory/resolve.c -- who gets the mail for an address: the walk from alias to alias */
 #include "base/journal.h"
 #include "directory/credential.h"
+#include "directory/image.h"
 #include "directory/walk.h"
 #include "message/address.h"
 #include "message/envelope.h"
@@ -259,27 +260,60 @@ key_bare(const struct resolve_rules *rules, const struct directory_key *k,
 
 /* ---- the directory's own ------------------------------------------------------ */
 
+/* The targets of an alias, from where they are quickly found, else from the database. */
+struct targets {
+	struct directory *d;
+	sqlite3_stmt     *s; /* NULL: they are in `rest` */
+	struct bytes      rest;
+};
+
+static struct targets
+targets_open(struct walk *w, const struct directory_key *k)
+{
+	struct targets         t = { .d = w->d };
+	enum directory_outcome o;
+
+	if (!image_knows(w->d->image, IMAGE_ALIAS, k->local, k->domain, w->a, &o, &t.rest))
+		t.s = directory_query(w->d, ALIAS_FIND, k->local, k->domain);
+	return t;
+}
+
+static enum directory_outcome
+targets_next(struct targets *t, struct arena *a, struct bytes *target)
+{
+	enum directory_outcome o;
+
+	if (t->s == NULL)
+		return image_target(&t->rest, target) ? DIRECTORY_OK : DIRECTORY_NONE;
+	o = directory_row(t->d, t->s);
+	if (o == DIRECTORY_OK)
+		*target = arena_keep(a, directory_column(t->s, 0));
+	return o;
+}
+
 /* The alias of this very name: its targets go on the list. */
 static enum directory_outcome
 try_alias(struct walk *w, size_t at, const struct directory_key *k, struct bytes detail)
 {
 	enum directory_outcome o, found = DIRECTORY_NONE;
-	sqlite3_stmt          *s;
+	struct targets         t;
+	struct bytes           target;
 
 	if (walk_inside(w, at, k))
 		return DIRECTORY_NONE;
 	if (walk_opened(w, k))
 		return DIRECTORY_OK;
-	s = directory_query(w->d, ALIAS_FIND, k->local, k->domain);
-	while ((o = directory_row(w->d, s)) == DIRECTORY_OK) {
+	t = targets_open(w, k);
+	while ((o = targets_next(&t, w->a, &target)) == DIRECTORY_OK) {
 		if (found == DIRECTORY_NONE)
 			resolve_tell(w->r, "alias %.*s@%.*s of the directory", (int)k->local.len,
 			             k->local.at, (int)k->domain.len, k->domain.at);
-		found = walk_lead(w, at, arena_keep(w->a, directory_column(s, 0)), detail);
+		found = walk_lead(w, at, target, detail);
 		if (found != DIRECTORY_OK)
 			break;
 	}
-	sqlite3_reset(s);
+	if (t.s != NULL)
+		sqlite3_reset(t.s);
 	if (o == DIRECTORY_LATER)
 		return o;
 	if (found == DIRECTORY_OK)
@@ -315,9 +349,21 @@ static enum directory_outcome
 find_account(struct walk *w, const struct directory_key *k, uint64_t *id, bool *shadow,
              bool *others)
 {
-	sqlite3_stmt          *s = directory_query(w->d, ACCOUNT_WHOSE, k->local, k->domain);
-	enum directory_outcome o = directory_row(w->d, s);
+	enum directory_outcome o;
+	struct bytes           value, source;
+	sqlite3_stmt          *s;
 
+	if (image_knows(w->d->image, IMAGE_ACCOUNT, k->local, k->domain, w->a, &o, &value)) {
+		if (o == DIRECTORY_OK) {
+			memcpy(id, value.at, IMAGE_ID);
+			source = bytes_cut(value, IMAGE_ID, SIZE_MAX);
+			*shadow = source.len > 0;
+			*others = source.len > 0 && credential_is_source(source);
+		}
+		return o;
+	}
+	s = directory_query(w->d, ACCOUNT_WHOSE, k->local, k->domain);
+	o = directory_row(w->d, s);
 	if (o == DIRECTORY_OK) {
 		*id = (uint64_t)sqlite3_column_int64(s, 0);
 		*shadow = directory_column(s, 1).len > 0;
@@ -374,6 +420,8 @@ domain_of(struct walk *w, struct bytes domain, struct bytes *catch_all)
 	*catch_all = (struct bytes){ NULL, 0 };
 	if (w->d == NULL)
 		return DIRECTORY_NONE;
+	if (image_knows(w->d->image, IMAGE_DOMAIN, BYTES(""), domain, w->a, &o, catch_all))
+		return o;
 	s = directory_query(w->d, DOMAIN_HAS, domain, BYTES(""));
 	o = directory_row(w->d, s);
 	if (o == DIRECTORY_OK)

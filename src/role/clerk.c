@@ -170,6 +170,23 @@ tables_changed(void *ctx)
 	clerk_changed(ctx);
 }
 
+/* The directory is read into memory between what others want of us: turn by turn. */
+static void
+image_turn(void *ctx)
+{
+	directory_image_turn(clerk_of(ctx)->directory);
+}
+
+static void
+image_rest(void *ctx)
+{
+	struct house *h = ctx;
+	struct clerk *c = clerk_of(h);
+
+	if (directory_image_wants(c->directory))
+		errand_set(h->loop, &c->image_turn);
+}
+
 static bool
 clerk_start(struct house *h)
 {
@@ -192,6 +209,8 @@ clerk_start(struct house *h)
 	buffer_free(&errors);
 	if (c->directory == NULL || !clerk_totals_open(h))
 		return false;
+	c->image_turn = (struct errand){ .go = image_turn, .ctx = h };
+	loop_at_rest(h->loop, image_rest, h);
 	c->tables = tables_open(h, tables_changed, h);
 	clerk_guard_open(h);
 	settings_new(h);

@@ -25,6 +25,7 @@ struct clerk_settings { bool userdb; int64_t cache_ms; const char *username_form
 struct exchange;
 struct clerk {
 	struct directory   *directory;
+	struct errand       image_turn;       /* some of it is read into memory   */
 	struct guard       *guard;
 	struct watch       *watch;            /* clerk-guard.c */
 	struct guard_limits limits;
