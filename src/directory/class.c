@@ -530,7 +530,7 @@ mailbox_elsewhere(struct walk *w, size_t at, struct lookup_key key)
 static enum directory_outcome
 deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value, bool away)
 {
-	struct bytes           value, extension = { NULL, 0 }, copy, unused;
+	struct bytes           value, extension = { NULL, 0 }, copy, again, stripped;
 	struct lookup_key      key = rules_key(w->r, &w->todo[at].key, CLASS_VIRTUAL_MAILBOX,
 	                                       LOOKUP_FULL | LOOKUP_DOMAIN);
 	bool                   all;
@@ -550,10 +550,10 @@ deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value, bool away)
 		return walk_postmaster(w, &w->todo[at].key);
 	if (got != TABLE_FOUND)
 		return outcome_of(got);
-	/* Was it the address, or its domain alone? */
+	/* Was it the address, with its extension or without, or its domain alone? */
 	key.forms = LOOKUP_FULL;
-	all = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &unused,
-	                     &unused) == TABLE_NONE;
+	all = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &again,
+	                     &stripped) == TABLE_NONE;
 	return mailbox_found(w, at, all, value, extension);
 }
 

@@ -25,6 +25,8 @@ static const struct {
 	                  "moved@virt.example old@vm.example\n"
 	                  "local@virt.example root\n"
 	                  "screened@virt.example filter@vm.example\n"
+	                  "mail@virt.example m1+b@vm.example\n"
+	                  "keep@virt.example m2@vm.example\n"
 	                  "@wild.example u@vm.example\n"
 	                  "@swap.example @vm.example\n"
 	                  "jack jack@else.example\n"
@@ -40,6 +42,12 @@ static const struct {
 	                  "nofilter@vm.example FILTER nowhere\n"
 	                  "own@filtered.example FILTER scan:own\n"
 	                  "all@filtered.example OK\n"
+	                  "m1@vm.example 1\n"
+	                  "m2@vm.example 1\n"
+	                  "m1+own@vm.example 1\n"
+	                  "box@vm.example place/\n"
+	                  "whole@vm.example whole@vm.example\n"
+	                  "m1@caught.example 1\n"
 	                  "@caught.example caught/all/\n" },
 	{ "hash:domains",
 	  "act.example REJECT closed\nvm.example OK\nfiltered.example FILTER scan:all\n" },
@@ -327,6 +335,17 @@ test_classes(void **state)
 		{ "an alias that leads to one that is filtered", "", "screened@virt.example", "ok: filter@vm.example by smtp:[127.0.0.1]" },
 		{ "R208 the domain says so", "", "x@act.example", "refused: 5.7.1 closed" },
 		{ "a catch-all mailbox", "", "x@caught.example", "ok: all@caught.example" },
+		{ "with an extension", "", "x+a@caught.example", "ok: all@caught.example" },
+		{ "a mailbox whose value says nothing", "", "m1@vm.example", "ok: m1@vm.example" },
+		{ "and its extension: it is his, whatever the value", "", "m1+a@vm.example", "ok: m1@vm.example|a" },
+		{ "another with the same value", "", "m2+E@vm.example", "ok: m2@vm.example|E" },
+		{ "an entry of its own", "", "m1+own@vm.example", "ok: m1+own@vm.example" },
+		{ "beside a catch-all", "", "m1+a@caught.example", "ok: m1@caught.example|a" },
+		{ "a path that has another name", "", "box+a@vm.example", "ok: box@vm.example|a" },
+		{ "an address as value, as LDAP has it", "", "whole+a@vm.example", "ok: whole@vm.example|a" },
+		{ "through an alias", "", "mail@virt.example", "ok: m1@vm.example|b" },
+		{ "through an alias that keeps the extension", "", "keep+a@virt.example", "ok: m2@vm.example|a" },
+		{ "and through one that shall not", "propagate_unmatched_extensions = canonical\n", "keep+a@virt.example", "ok: m2@vm.example" },
 		{ "moved", "", "old@vm.example", "refused: 5.1.6 User has moved to new@else.example" },
 		{ "moved with a detail", "", "old+x@vm.example", "refused: 5.1.6 User has moved to new@else.example" },
 		{ "all of a domain have moved", "", "x@moved.example", "refused: 5.1.6 User has moved to else.example" },
