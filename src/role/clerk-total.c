@@ -289,6 +289,9 @@ room_answer(struct house *h, const struct asking *q)
 		why = EAGAIN;
 	else if (one != NULL)
 		why = total_take(one, q->use, q->kind == ROOM_FOR_LETTER ? (unsigned)c->grace : 0);
+	/* What a keeper told and did not do before it died may be in the sum: no letter is returned for that. */
+	if (why == EDQUOT && map_get(t->uncounted, bytes_of(one->domain)) != NULL)
+		why = EAGAIN;
 	if (one != NULL && why == 0)
 		promise_make(t, key, one, q->use);
 	if (l != NULL && q->kind != ROOM_HAD) {

@@ -322,3 +322,32 @@ def test_all_die_at_once():
         deliver_many(house, 20)
         settled(house)
         assert wait_for(lambda: is_right(house))[2] == 25
+
+
+def test_no_letter_comes_back_for_a_sum_that_is_wrong_on_disk():
+    """A keeper tells what it is about to commit and dies: until all accounts have been asked nobody is told that it is too much for good."""
+    with Village(*PEOPLE, keeper_processes="2", smtpd_peername_lookup="no", quota_warning="") as house:
+        limit(house, messages=28)
+        deliver_many(house, 16)
+        settled(house)
+        for process in house.status():
+            if process["role"] == "keeper":
+                os.kill(process["pid"], signal.SIGSTOP)
+        assert deliver_many(house, 12) == 12, "they are in the queue"
+        for pid in [p["pid"] for p in house.status() if p.get("pid")] + [house.process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        house.process.wait()
+        with sqlite3.connect(house.directory / "mail/directory/directory.db") as db:
+            assert db.execute("UPDATE total_share SET messages=messages+12").rowcount == len(PEOPLE)
+            # Many who are asked before them.
+            columns = ", ".join(c[1] for c in db.execute("PRAGMA table_info(account)") if c[1] not in ("id", "local"))
+            db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<2000) INSERT INTO account(local, %s) "
+                       "SELECT 'a'||printf('%%05d', i), %s FROM n, account WHERE account.local='adam'" % (columns, columns))
+        db.close()
+        house.start()
+        settled(house)
+        assert "status=bounced" not in house.text()
+        assert wait_for(lambda: total(house)[2] == 28)
