@@ -93,7 +93,7 @@ def test_a_letter_without_a_header_gets_one(house):
     ("aliases that are not to be looked at, as with Postfix", ["-n", "x@there.example"], "Subject: x\n\nx\n", 64),
     ("a transcript, as with Postfix", ["-X", "/nowhere/x", "x@there.example"], "Subject: x\n\nx\n", 64),
     ("the queue of somebody", ["-bp", "x@there.example"], "", 64),
-    ("tables of somebody", ["-bi", "x@there.example"], "", 64),
+    ("tables of somebody", ["-bi", "x@there.example"], "", 75),
     ("the queue by a letter", ["-q", "-t"], "", 64),
     ("later", ["later@here.example"], "Subject: x\n\nx\n", 75),
     ("asked only", ["-bv", "-f", "<>", "x@there.example"], "", 0),
