@@ -10,7 +10,7 @@
 #include "command/chains.h"
 #include "command/command.h"
 #include "command/dovecot.h"
-#include "command/lookup.h"
+#include "command/edition.h"
 #include "command/postfix.h"
 #include "role/classes.h"
 #include "role/tables-ask.h"
@@ -391,16 +391,15 @@ tables_still_good(struct settings *s, struct bytes before, const char *file)
 	return good;
 }
 
+/* From the text as it is until the new one stands in its place nobody else edits. */
 static int
-run_set(struct call *c)
+set_alone(struct call *c, struct edition *e)
 {
 	struct config config = { .settings = NULL };
 	struct buffer before = { 0 };
 	int           status = COMMAND_FAILED;
 	bool          warned = false;
 
-	if (c->argc < 3)
-		return command_wrong(c, "nothing to set");
 	if (!command_read(c->config, &config.text))
 		return COMMAND_FAILED;
 	buffer_add(&before, buffer_bytes(&config.text));
@@ -413,12 +412,29 @@ run_set(struct call *c)
 	if (!check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) ||
 	    !tables_still_good(config.settings, buffer_bytes(&before), c->config))
 		(void)fprintf(stderr, "mansio: %s stays as it was\n", c->config);
-	else if (!command_replace(c->config, buffer_bytes(&config.text)))
+	else if (!edition_write(e, buffer_bytes(&config.text)))
 		(void)fprintf(stderr, "mansio: %s: %s\n", c->config, strerror(errno));
 	else
 		status = COMMAND_DONE;
 	config_close(&config);
 	buffer_free(&before);
+	return status;
+}
+
+static int
+run_set(struct call *c)
+{
+	struct edition e;
+	int            status = COMMAND_FAILED;
+
+	if (c->argc < 3)
+		return command_wrong(c, "nothing to set");
+	if (!edition_open(&e, c->config)) {
+		(void)fprintf(stderr, "mansio: %s: %s\n", c->config, strerror(errno));
+		return COMMAND_FAILED;
+	}
+	status = set_alone(c, &e);
+	edition_close(&e);
 	return status;
 }
 

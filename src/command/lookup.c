@@ -1,15 +1,11 @@
 #include "command/lookup.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
-
-enum { PATH_ROOM = 4096 };
 
 static void complain(const struct call *c, const char *how, const char *form, va_list list)
 	__attribute__((format(printf, 3, 0)));
@@ -67,27 +63,4 @@ lookup_settings(const struct call *c)
 	buffer_free(&errors);
 	buffer_free(&warnings);
 	return s;
-}
-
-/* Beside the old one, then in its place: a reader sees the one or the other. */
-bool
-command_replace(const char *path, struct bytes text)
-{
-	char        beside[PATH_ROOM];
-	struct stat st;
-	int         fd;
-
-	if ((size_t)snprintf(beside, sizeof beside, "%s.new", path) >= sizeof beside) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	if (stat(path, &st) < 0 ||
-	    (fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-	               st.st_mode & 0777)) < 0)
-		return false;
-	if (fchmod(fd, st.st_mode & 07777) < 0 ||
-	    (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ||
-	    write(fd, text.at, text.len) != (ssize_t)text.len || fsync(fd) < 0 || close(fd) < 0)
-		return false;
-	return rename(beside, path) == 0;
 }

@@ -16,7 +16,5 @@ void lookup_warn(const struct call *, const char *form, ...) __attribute__((form
 int  lookup_fatal(const struct call *, const char *form, ...) __attribute__((format(printf, 2, 3)));      /* 1 */
 const char *lookup_config(const char *of_option, struct arena *);
 struct settings *lookup_settings(const struct call *);
-/* Write a file anew in its place; false with errno. */
-bool command_replace(const char *path, struct bytes text);
 
 #endif

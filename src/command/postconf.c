@@ -9,6 +9,7 @@
 #include "base/cf.h"
 #include "base/map.h"
 #include "base/service_line.h"
+#include "command/edition.h"
 #include "command/lookup.h"
 #include "command/postconf-doubts.h"
 #include "command/postconf-templates.h"
@@ -57,7 +58,8 @@ struct wish {
 	int              lines; /* of the file itself */
 	bool             given[128];
 	const char *class;
-	struct buffer text; /* of the file, and of -o behind it */
+	struct buffer  text; /* of the file, and of -o behind it */
+	struct edition edition;
 };
 
 static bool
@@ -495,7 +497,7 @@ edit(struct wish *w, int argc, char **argv)
 	}
 	if (why != NULL)
 		status = lookup_fatal(w->call, "%s", why);
-	else if (!command_replace(w->call->config, buffer_bytes(&w->text)))
+	else if (!edition_write(&w->edition, buffer_bytes(&w->text)))
 		status = lookup_fatal(w->call, "open %s: %s", w->call->config, strerror(errno));
 	arena_close(&arena);
 	return status;
@@ -786,10 +788,16 @@ read_settings(struct wish *w, const struct buffer *more)
 	return w->settings != NULL;
 }
 
+static bool
+edits_file(const struct wish *w)
+{
+	return is(w, 'e') || is(w, 'X') || is(w, '#');
+}
+
 static int
 run_wish(struct wish *w, int argc, char **argv)
 {
-	bool edits = is(w, 'e') || is(w, 'X') || is(w, '#');
+	bool edits = edits_file(w);
 
 	if (edits && argc == 0)
 		return lookup_fatal(w->call, "%s",
@@ -815,10 +823,24 @@ run_wish(struct wish *w, int argc, char **argv)
 	                                              : show(w, argc, argv);
 }
 
+/* Who edits reads what the one before wrote. */
+static int
+run_settled(struct wish *w, const struct buffer *more, int argc, char **argv)
+{
+	int status = COMMAND_FAILED;
+
+	if (edits_file(w) && !edition_open(&w->edition, w->call->config))
+		return lookup_fatal(w->call, "open %s: %s", w->call->config, strerror(errno));
+	if (read_settings(w, more))
+		status = run_wish(w, argc, argv);
+	edition_close(&w->edition);
+	return status;
+}
+
 static int
 run_postconf(struct call *c)
 {
-	struct wish   w = { .call = c };
+	struct wish   w = { .call = c, .edition = { .fd = -1 } };
 	struct arena *arena = arena_open(NULL);
 	struct buffer more = { 0 };
 	const char   *directory = getenv("MAIL_CONFIG");
@@ -866,10 +888,8 @@ run_postconf(struct call *c)
 		(void)puts("flock\nfcntl\ndotlock");
 	else if (is(&w, 'a') || is(&w, 'A'))
 		(void)puts(is(&w, 'a') ? "cyrus\ndovecot" : "cyrus");
-	else if (!read_settings(&w, &more))
-		status = COMMAND_FAILED;
 	else
-		status = run_wish(&w, c->argc - optind, c->argv + optind);
+		status = run_settled(&w, &more, c->argc - optind, c->argv + optind);
 	settings_close(&w.settings);
 	buffer_free(&w.text);
 	buffer_free(&more);

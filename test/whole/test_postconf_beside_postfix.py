@@ -100,3 +100,24 @@ def test_a_service_comes_and_goes(place):
             assert said(program, place, away, "new/inet")[0] == 0
             assert 'unmatched request: "new/inet"' in said(program, place, "-M", "new/inet")[2][-1]
     assert [line for line in (place / "main.cf").read_text().splitlines() if not line.startswith("#new/")] == before.splitlines()
+
+
+def edit_together(words, tmp_path):
+    """Eight commands at once, each with a line of its own, three times; what is in the file then."""
+    (tmp_path / "main.cf").write_text("myhostname = mail.here.example\n")
+    for turn in range(3):
+        started = [subprocess.Popen([*words, f"own_{turn}_{n}=x"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for n in range(8)]
+        said = [(one.communicate(timeout=120)[1], one.returncode) for one in started]
+        assert all(status == 0 for _, status in said), said
+    return sorted(line for line in (tmp_path / "main.cf").read_text().splitlines() if line.startswith("own_"))
+
+
+@pytest.mark.parametrize("whose", ["theirs", "postconf", "config set"])
+def test_who_edits_at_once_edits_one_after_the_other(tmp_path, whose):
+    words = {"theirs": [THEIRS, "-c", tmp_path, "-e"], "postconf": [BINARY, "postconf", "-c", tmp_path, "-e"],
+             "config set": [BINARY, "-c", tmp_path / "main.cf", "config", "set"]}[whose]
+    (tmp_path / "main.cf.new").write_text("left by one that was ended in the middle of a longer text than is written now\n" * (whose != "theirs"))
+    lines = edit_together(words, tmp_path)
+    assert lines == sorted(f"own_{turn}_{n} = x" for turn in range(3) for n in range(8))
+    if whose != "theirs":
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["main.cf"], "nothing is left beside it"
