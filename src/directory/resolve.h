@@ -90,6 +90,7 @@ struct resolving {
 	bool              let_go;               /* an administrator did so: "hold:" is as if it were not there */
 	const struct bytes *sender;             /* of the letter; NULL: it is not known, or does not matter */
 	bool              asked_at_rcpt;        /* may it be accepted, not yet: where does it go */
+	bool              asked_both;           /* where does it go, and would it be accepted: error: and retry: answer */
 	/* The text of an :include: file, and whether files that it includes are read.  Its name is ":/path", or ":1000/path" where
 	   the alias file is this user's, who must be able to read it. */
 	enum table_outcome (*include)(void *ctx, const char *name, struct arena *, struct bytes *text, bool *leads_on);

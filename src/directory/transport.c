@@ -216,7 +216,8 @@ transport_goes(struct walk *w, size_t at, enum mail_class class, enum transport_
 	}
 	if (value.len == 0 && (class == CLASS_RELAY || class == CLASS_OTHER))
 		value = BYTES("smtp"); /* nobody says how: as it goes to everybody else */
-	if (at == 0 && w->r->asked_at_rcpt && (reply = reply_at_rcpt(value, words, w->a)) != NULL) {
+	if (at == 0 && (w->r->asked_at_rcpt || w->r->asked_both) &&
+	    (reply = reply_at_rcpt(value, words, w->a)) != NULL) {
 		/* Who may send to others is asked first, and it is none of ours. */
 		w->reply = reply;
 		return class == CLASS_OTHER ? DIRECTORY_FOREIGN : DIRECTORY_REFUSED;

@@ -189,6 +189,8 @@ resolve_in_turns(struct work *w, struct resolving *r, struct resolve_answer *fou
 	return o;
 }
 
+static enum directory_outcome pass_test(struct work *);
+
 struct resolving
 resolving_of(struct work *w)
 {
@@ -203,6 +205,7 @@ resolving_of(struct work *w)
 		                   .lookups = w->lookups,
 		                   .arena = w->life,
 		                   .asked_at_rcpt = w->from == RECEIVER || w->from == POLICY,
+		                   .asked_both = w->pass == pass_test || w->lookup != NULL,
 		                   .include = included,
 		                   .owner = file_owner,
 		                   .person = c->rows.userdb ? person : NULL,
@@ -557,6 +560,16 @@ say_target(struct work *w, const struct directory_target *t)
 	caller_say(w->caller, "\n");
 }
 
+/* What error: and retry: say is no matter of who may send there, and its first digit that of the code. */
+static void
+say_refused(struct work *w, const char *reply)
+{
+	bool later = reply[0] == '4';
+
+	caller_say(w->caller, "%s: %s %s\n", later ? "put off" : "refused", later ? "450" : "550",
+	           reply);
+}
+
 static enum directory_outcome
 pass_test(struct work *w)
 {
@@ -565,7 +578,6 @@ pass_test(struct work *w)
 		{ DIRECTORY_NONE,      "refused: 550 5.1.1 User unknown in " },
 		{ DIRECTORY_BAD,       "refused: it is not an address" },
 		{ DIRECTORY_LOOP,      "refused: 554 " },
-		{ DIRECTORY_REFUSED,   "refused: 550 " },
 		{ DIRECTORY_DISCARDED, "taken, and thrown away" },
 		{ DIRECTORY_LATER,     "put off: 451 4.3.0 Temporary lookup failure" },
 		{ DIRECTORY_FOREIGN,   "not ours: 554 5.7.1 for strangers; from those who may relay it" },
@@ -585,6 +597,8 @@ pass_test(struct work *w)
 		return o;
 	if (o == DIRECTORY_WAIT)
 		o = DIRECTORY_LATER;
+	if (o == DIRECTORY_FOREIGN && found.reply[0] != '\0')
+		o = DIRECTORY_REFUSED;
 	if (w->opened)
 		caller_say(w->caller, "a name for returned mail (SRS) of %.*s: taken from <>\n",
 		           (int)w->address.len, w->address.at);
@@ -592,9 +606,11 @@ pass_test(struct work *w)
 	for (size_t i = 0; i < COUNT(ends); i++)
 		if (ends[i].o == o && !(w->opened && o == DIRECTORY_FOREIGN))
 			caller_say(w->caller, "%s%s\n", ends[i].words,
-			           o == DIRECTORY_NONE                             ? found.table
-			           : o == DIRECTORY_REFUSED || o == DIRECTORY_LOOP ? found.reply
-			                                                           : "");
+			           o == DIRECTORY_NONE   ? found.table
+			           : o == DIRECTORY_LOOP ? found.reply
+			                                 : "");
+	if (o == DIRECTORY_REFUSED)
+		say_refused(w, found.reply);
 	if (o == DIRECTORY_FOREIGN && found.count == 0)
 		caller_say(w->caller, "goes to: %.*s (elsewhere)\n", (int)w->address.len,
 		           w->address.at);

@@ -3,6 +3,7 @@
 says at RCPT and what we say.  It is the recipient's own transport that counts: what an alias leads away is taken."""
 
 import os
+import re
 import shutil
 import time
 
@@ -75,7 +76,7 @@ SENDERS = {way: ["a@x.example"] for way in WAYS} | {way: ["a@x.example", "b@x.ex
                                                         "any@shut.sender.example", ""] for way in WAYS if way.startswith("of senders")}
 
 
-def compare(postfix, tables, settings, senders):
+def compare(postfix, tables, settings, senders, way):
     common = {"myhostname": "mail.here.example", "mydomain": "here.example", "myorigin": "$mydomain",
               "mydestination": "$myhostname, here.example", "recipient_delimiter": "+", "alias_maps": f"hash:{tables}/aliases",
               "local_recipient_maps": "$alias_maps", "relay_domains": "relay.example", "relay_recipient_maps": "",
@@ -96,6 +97,21 @@ def compare(postfix, tables, settings, senders):
                 time.sleep(1)
             pairs = list(zip(["", *said], theirs, ours))
             assert [p for p in pairs if p[1].rstrip() != p[2].rstrip()] == [], case
+            if case == "network" and not way.startswith("of senders"):
+                foretold(house, {address: reply for address, reply in zip(ADDRESSES, theirs[3:])})
+
+
+def foretold(house, replies):
+    """`address test` and `address lookup`, which know of no sender, beside what Postfix says at RCPT: an address that it refuses is no good."""
+    for address, reply in replies.items():
+        done = house.command("address", "test", address, check=False)
+        assert done.returncode == (0 if reply.startswith("250") else 1), (address, reply, done.stdout)
+        if re.match(r"[45]50 [45]\.\S+ <.*Recipient address rejected: (?!User unknown)", reply):
+            said = re.sub(r"^(\d+ \S+) <.*?>: Recipient address rejected: ", r"\1 ", reply.strip())
+            assert f": {said}\n" in done.stdout, (address, reply, done.stdout)
+        if not reply.startswith("250"):
+            found = house.command("address", "lookup", address, check=False)
+            assert (found.returncode, found.stdout) == (1, ""), (address, reply, found.stdout)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -105,6 +121,6 @@ def test_R214_error_and_retry_are_said_at_rcpt_as_postfix_does(way):
         settings = {k: v.format(t=tables) for k, v in {**SETTINGS, **WAYS[way]}.items()}
         postfix = Postfix(tables, CASES, "".join(f"{k} = {v}\n" for k, v in settings.items()))
         try:
-            compare(postfix, tables, settings, SENDERS[way])
+            compare(postfix, tables, settings, SENDERS[way], way)
         finally:
             postfix.close()
