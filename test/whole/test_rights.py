@@ -202,6 +202,19 @@ def test_a_group_reads_together(house):
     assert house.imap("jill").select("Shared/sales/INBOX")[0] == "NO"
 
 
+def test_a_refused_delete_keeps_what_is_selected(house):
+    """rfc9051:6.3.5, 7.1: NO changes nothing, and of a closed mailbox CLOSED would have told."""
+    house.command("group", "add", "keep@example.com", "--member", "jack@example.com")
+    send(house, "keep@example.com", "stays")
+    delivered(house, ["to=<keep@example.com>", "status=sent"])
+    jack = house.imap("jack")
+    assert found(jack, "Shared/keep@example.com/INBOX") == [b"1"]
+    said = jack.delete('"Shared/keep@example.com/INBOX"')
+    assert said[0] == "NO" and said[1][0].startswith(b"[CANNOT]")
+    assert jack.fetch("1", "(UID)") == ("OK", [b"1 (UID 1)"])
+    assert jack.untagged_responses.get("CLOSED") is None
+
+
 def test_a_copy_does_not_stand_for_a_delivery(house):
     """Jill copies a letter to Jack's mailbox before his own has come: his own comes all the same."""
     jack = house.imap("jack")

@@ -151,6 +151,12 @@ delete_parse(struct imap *s, struct scan *r)
 	(void)name_parse(s, r);
 }
 
+static enum imap_step
+no_inbox(struct imap *s)
+{
+	return imap_no(s, "[CANNOT] INBOX can't be deleted.");
+}
+
 /* The client's own mailbox goes: it is in none then. */
 static enum imap_step
 delete_run(struct imap *s)
@@ -161,7 +167,7 @@ delete_run(struct imap *s)
 	int                 why;
 
 	if (strcmp(w->name, "INBOX") == 0)
-		return imap_no(s, "[CANNOT] INBOX can't be deleted.");
+		return no_inbox(s);
 	if ((why = reach_name(s, w->name, &at)) == 0 && at.whose.account != 0 &&
 	    !(at.rights & RIGHT_REMOVE))
 		why = at.mailbox != 0 && (at.rights & RIGHT_LOOKUP) ? EACCES : ENOENT;
@@ -171,15 +177,19 @@ delete_run(struct imap *s)
 	}
 	own = s->view != NULL && mailbox_account(s->view->mailbox) == at.account &&
 	      mailbox_id(s->view->mailbox) == at.mailbox;
-	if (own)
-		imap_unselect(s);
 	why = account_delete(at.account, at.name);
 	reach_drop(&at);
-	/* rfc9051:6.3.5: a level that is no mailbox, with others below. */
+	/* rfc9051:6.3.5: a level that is no mailbox, with others below; INBOX is one, a group's too. */
 	if (why == EINVAL)
-		return imap_no(s, "[HASCHILDREN] Only the mailboxes below it can be deleted.");
-	if (own && why == 0)
+		return at.mailbox != 0
+		               ? no_inbox(s)
+		               : imap_no(s,
+		                         "[HASCHILDREN] Only the mailboxes below it can be deleted.");
+	/* What was refused stays selected. */
+	if (own && why == 0) {
+		imap_unselect(s);
 		buffer_add_string(imap_out(s), "* OK [CLOSED] Previous mailbox closed.\r\n");
+	}
 	return after(s, why);
 }
 
