@@ -644,11 +644,14 @@ fetch_run(struct imap *s)
 	struct fetch_work *w = s->work;
 	enum imap_step     step;
 	uint32_t           uid;
+	bool               begun = w->begun;
 
 	if (!w->begun && partial_span(&w->partial) > limit_most(s) && limit_most(s) > 0)
 		return limit_no(s, limit_most(s), 0, "The range of PARTIAL is too wide.");
 	if (!w->begun && !fetch_begin(s, w))
 		return imap_bad(s, BEYOND_LAST);
+	if (!begun)
+		imap_tell_keywords(s);
 	if (!resync_vanished(s, &w->resync))
 		return STEP_AGAIN;
 	w->flags_said = (struct flags_said){ 0 };

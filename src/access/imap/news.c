@@ -67,8 +67,8 @@ tell_set(struct imap *s, struct ranges *set, bool flags)
 	return true;
 }
 
-static void
-tell_keywords(struct imap *s)
+void
+imap_tell_keywords(struct imap *s)
 {
 	struct buffer *out = imap_out(s);
 	uint8_t        known = keywords_known(s->view->mailbox);
@@ -77,9 +77,13 @@ tell_keywords(struct imap *s)
 		return;
 	s->view->keywords = known;
 	buffer_add_string(out, "* FLAGS ");
-	write_flags_known(out, s->view->mailbox, false);
-	buffer_add_string(out, "\r\n* OK [PERMANENTFLAGS ");
-	write_flags_known(out, s->view->mailbox, true);
+	write_flags_known(out, s->view->mailbox);
+	buffer_add_string(out, "\r\n");
+	/* Of EXAMINE it stays () as it was told. */
+	if (s->view->read_only)
+		return;
+	buffer_add_string(out, "* OK [PERMANENTFLAGS ");
+	write_flags_may(out, s->view->mailbox, reach_flags(reach_rights(s, s->view->mailbox)));
 	buffer_add_string(out, "] Flags permitted.\r\n");
 }
 
@@ -168,8 +172,7 @@ tell_selected(struct imap *s, bool expunges)
 		tell_arrived(s);
 	if (!notify_fetches(s))
 		return false;
-	if (!v->read_only)
-		tell_keywords(s);
+	imap_tell_keywords(s);
 	return tell_set(s, &v->changed, true) && tell_set(s, &v->stamped, false);
 }
 

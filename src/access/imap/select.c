@@ -133,12 +133,10 @@ tell_mailbox(struct imap *s)
 	view_status(v, &status);
 	v->keywords = keywords_known(v->mailbox);
 	buffer_add_string(out, "* FLAGS ");
-	write_flags_known(out, v->mailbox, false);
+	write_flags_known(out, v->mailbox);
 	buffer_add_string(out, "\r\n* OK [PERMANENTFLAGS ");
 	if (v->read_only)
 		buffer_add_string(out, "()");
-	else if (v->seen == NULL)
-		write_flags_known(out, v->mailbox, true);
 	else
 		write_flags_may(out, v->mailbox, reach_flags(reach_rights(s, v->mailbox)));
 	buffer_printf(out, "] %s\r\n", v->read_only ? "Read-only mailbox." : "Flags permitted.");

@@ -169,6 +169,8 @@ bool imap_tell_unasked(struct imap *);                     /* while nothing runs
 bool imap_lost(struct imap *);                             /* BYE: the mailbox is not what it was */
 /* FETCH of a known message with its flags, uid and modseq as the client wants them. */
 void imap_tell_flags(struct imap *, uint32_t uid);
+/* FLAGS, before a message is told with a keyword that is new (rfc9051:7.3.5). */
+void imap_tell_keywords(struct imap *);
 /* EXPUNGE or its like is done: OK with the state the client has then (rfc7162:3.2.7). */
 enum imap_step imap_ok_expunged(struct imap *, const char *words);
 const struct imap_config *imap_config_of(const struct imap *);

@@ -152,7 +152,7 @@ write_flags_again(struct buffer *out, struct flags_said *said, const struct mail
 }
 
 void
-write_flags_known(struct buffer *out, const struct mailbox *mailbox, bool more)
+write_flags_known(struct buffer *out, const struct mailbox *mailbox)
 {
 	bool        any = false;
 	const char *name;
@@ -162,8 +162,6 @@ write_flags_known(struct buffer *out, const struct mailbox *mailbox, bool more)
 		write_word(out, &any, bytes_of(system_flags[i].word));
 	for (int k = KEYWORD_FIRST; (name = mailbox_keyword_name(mailbox, k)) != NULL; k++)
 		write_word(out, &any, bytes_of(name));
-	if (more)
-		write_word(out, &any, BYTES("\\*"));
 	buffer_add_char(out, ')');
 }
 

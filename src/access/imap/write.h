@@ -18,11 +18,11 @@ void write_astring(struct buffer *, struct bytes);
 void write_text   (struct buffer *, struct bytes, bool utf8);
 void write_mailbox(struct buffer *, const char *name, bool utf8);
 void write_flags  (struct buffer *, const struct mailbox *, uint64_t flags, bool recent);
-/* The flags known in this mailbox; with `more`, \* behind them. */
 /* The same, remembering the words of a few: good for one turn, keywords may be new in the next. */
 struct flags_said { struct { uint64_t flags; bool recent; uint8_t len; char text[110]; } last[8]; };
 void write_flags_again(struct buffer *, struct flags_said *, const struct mailbox *, uint64_t flags, bool recent);
-void write_flags_known(struct buffer *, const struct mailbox *, bool more);
+/* The flags known in this mailbox. */
+void write_flags_known(struct buffer *, const struct mailbox *);
 /* Those that may be changed; with keywords and \* when other flags than \Seen and \Deleted are among them. */
 void write_flags_may(struct buffer *, const struct mailbox *, uint64_t may);
 uint8_t keywords_known(const struct mailbox *);
