@@ -543,6 +543,11 @@ mbox_end(struct export *w)
 	if (w->line.len > 0)
 		mbox_line(w, buffer_bytes(&w->line));
 	buffer_reset(&w->line);
+	/* A header may end without LF; what follows is a line of its own. */
+	if (!w->body && w->inside) {
+		put_out(w, BYTES("\n"));
+		w->inside = false;
+	}
 	if (!w->body)
 		mbox_flags(w);
 	put_out(w, w->inside ? BYTES("\n\n") : BYTES("\n"));

@@ -193,6 +193,16 @@ def test_out_to_an_mbox_as_python_reads_it(jack, tmp_path):
     assert len(mailbox.mbox(tmp_path / "boxes/INBOX")) == 2 and len(mailbox.mbox(tmp_path / "boxes/Lists/de.bian")) == 1
 
 
+def test_a_header_without_end_of_line_goes_out_and_comes_back(jack, tmp_path):
+    with jack.imap() as box:
+        assert box.append("INBOX", None, None, b"Subject: onlyhdr")[0] == "OK"
+    jack.command("message", "export", JACK, tmp_path / "all.mbox", "mailbox", "INBOX")
+    one, = mailbox.mbox(tmp_path / "all.mbox", create=False)
+    assert (one["subject"], one["status"]) == ("onlyhdr", "O")
+    jack.command("message", "import", JACK, tmp_path / "all.mbox", "--mailbox", "Back")
+    assert found(jack, "mailbox", "Back", "subject", "onlyhdr") and not found(jack, "mailbox", "Back", "subject", "Status")
+
+
 def test_out_to_files(jack, tmp_path):
     fill(jack)
     jack.command("message", "export", JACK, tmp_path / "files", "--format", "eml")
