@@ -299,9 +299,9 @@ new_node(struct reading *r, enum query_join join)
 	return n;
 }
 
-/* key / "NOT" key / "(" list ")" */
+/* key / "NOT" key / "(" list ")"; `behind` says what is missing where there is none. */
 static struct query_node *
-read_one(struct reading *r, unsigned depth)
+read_one(struct reading *r, const char *behind, unsigned depth)
 {
 	struct query_node *n;
 	struct bytes       word;
@@ -312,7 +312,7 @@ read_one(struct reading *r, unsigned depth)
 	}
 	if (next_is_word(r, "NOT")) {
 		n = new_node(r, QUERY_NOT);
-		n->first = read_one(r, depth + 1);
+		n->first = read_one(r, "the search key behind NOT", depth + 1);
 		return n;
 	}
 	if (next_is_word(r, "(")) {
@@ -322,7 +322,11 @@ read_one(struct reading *r, unsigned depth)
 		return n;
 	}
 	n = new_node(r, QUERY_KEY);
-	word = next_word(r, "the query");
+	if (r->at == r->count || bytes_is(r->word[r->at], ")")) {
+		wrong(r, "%s is missing; right would be FROM, SUBJECT, SINCE, MAILBOX ...", behind);
+		return n;
+	}
+	word = next_word(r, behind);
 	if ((n->key = key_named(word)) == NULL) {
 		wrong(r,
 		      "\"%.*s\" is not a search key; right would be FROM, SUBJECT, SINCE, MAILBOX ...",
@@ -345,12 +349,16 @@ read_list(struct reading *r, unsigned depth)
 	while (!r->bad && r->at < r->count && !bytes_is(r->word[r->at], ")")) {
 		if (count == 0 && next_is_word(r, "OR")) {
 			*last = new_node(r, QUERY_EITHER);
-			(*last)->first = read_one(r, depth + 1);
-			(*last)->first->next = read_one(r, depth + 1);
+			(*last)->first = read_one(r, "the first search key behind OR", depth + 1);
+			(*last)->first->next =
+				read_one(r, "the second search key behind OR (OR KEY KEY)",
+			                 depth + 1);
 		} else {
-			if (count > 0 && next_is_word(r, "OR"))
-				ors++;
-			*last = read_one(r, depth + 1);
+			bool either = count > 0 && next_is_word(r, "OR");
+
+			ors += either;
+			*last = read_one(r, either ? "the search key behind OR" : "a search key",
+			                 depth + 1);
 		}
 		last = &(*last)->next;
 		count++;
