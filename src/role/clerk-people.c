@@ -675,6 +675,50 @@ groups_changed(struct order *e)
 	buffer_free(&t.body);
 }
 
+static void
+member_look(void *ctx, const struct account_row *r)
+{
+	(void)r;
+	*(bool *)ctx = true;
+}
+
+/* Whom a back end knows is not in the directory before the first login. */
+static bool
+may_be_elsewhere(const struct clerk *c, struct bytes member)
+{
+	ptrdiff_t    at = bytes_find_last(member, '@');
+	struct bytes domain = bytes_cut(member, (size_t)(at + 1), SIZE_MAX);
+	bool         may = false;
+
+	for (size_t i = 0; i < c->backends; i++)
+		may |= c->backend[i].kind != CREDENTIAL_DIRECTORY &&
+		       (c->backend[i].domain.len == 0 ||
+		        bytes_equal_nocase(c->backend[i].domain, domain));
+	return may;
+}
+
+/* Before anything is changed; what cannot be a member at all is said by members_change(). */
+static bool
+members_exist(struct order *e, uint32_t from)
+{
+	for (uint32_t i = from; i < e->ask->argc; i++) {
+		struct bytes member = bytes_of(e->ask->argv[i]);
+		bool         there = bytes_is(member, "--member") || bytes_find(member, '@') < 0;
+
+		if (!there)
+			(void)directory_account_each(e->clerk->directory, member,
+			                             (struct bytes){ NULL, 0 }, member_look,
+			                             &there);
+		if (there || may_be_elsewhere(e->clerk, member))
+			continue;
+		caller_complain(e->caller,
+		                "mansio: there is no account %.*s; mansio account add makes it\n",
+		                (int)member.len, member.at);
+		return false;
+	}
+	return true;
+}
+
 static int
 members_change(struct order *e, uint32_t from, bool yes)
 {
@@ -709,6 +753,10 @@ run_group_add(struct order *e)
 	const struct mail_owner *owner;
 	enum directory_outcome   o = DIRECTORY_LATER;
 
+	if (!members_exist(e, 3)) {
+		arena_close(&a);
+		return 1;
+	}
 	if (clerk_owner(e->house, e->first, (struct bytes){ NULL, 0 }, a, &owner))
 		o = directory_group_add(e->clerk->directory, e->first, owner, &id);
 	arena_close(&a);
@@ -722,7 +770,7 @@ run_group_add(struct order *e)
 int
 run_group_join(struct order *e)
 {
-	return members_change(e, 3, true);
+	return members_exist(e, 3) ? members_change(e, 3, true) : 1;
 }
 
 int

@@ -215,6 +215,15 @@ def test_a_refused_delete_keeps_what_is_selected(house):
     assert jack.untagged_responses.get("CLOSED") is None
 
 
+def test_a_member_who_does_not_exist_is_said(house):
+    for words in (("add", "nobodys@example.com", "--member", "jack@example.com", "nosuch@example.com"),
+                  ("join", "sales@example.com", "nosuch@example.com")):
+        done = house.command("group", *words, check=False)
+        assert (done.returncode, "there is no account nosuch@example.com" in done.stderr) == (1, True), done.stderr
+    listed = house.command("group", "list").stdout
+    assert "nobodys@" not in listed and "nosuch@" not in listed, "nothing was changed"
+
+
 def test_a_copy_does_not_stand_for_a_delivery(house):
     """Jill copies a letter to Jack's mailbox before his own has come: his own comes all the same."""
     jack = house.imap("jack")
