@@ -699,7 +699,7 @@ def test_a_place_set_by_reload_is_there_after_a_restart_and_nothing_is_in_the_lo
         where = tmp_path / "later"
         demo.command("config", "set", f"mail_location=maildir:{where}/%d/%n")
         said = demo.command("reload").stderr
-        assert str(where) in said and "restarted" in said
+        assert str(where) in said and "restart mansio" in said
         demo.command("account", "add", "new@example.com", input=demo.password + "\n")
         put_off(demo, where, "restart")
         assert not where.exists()
