@@ -420,13 +420,13 @@ make_pam_service(void)
 		const char *sign, *text;
 	} kinds[] = {
 		{ "/etc/pam.d/common-auth",
-		  "auth     requisite pam_nologin.so\n@include common-auth\n"
+		  "@include common-auth\n"
 		  "account  required  pam_nologin.so\n@include common-account\n" },
 		{ "/etc/pam.d/password-auth",
-		  "auth     requisite pam_nologin.so\nauth     include   password-auth\n"
+		  "auth     include   password-auth\n"
 		  "account  required  pam_nologin.so\naccount  include   password-auth\n" },
 		{ "/etc/pam.d",
-		  "auth     requisite pam_nologin.so\nauth     required  pam_unix.so\n"
+		  "auth     required  pam_unix.so\n"
 		  "account  required  pam_nologin.so\naccount  required  pam_unix.so\n" },
 	};
 	struct buffer text = { 0 };

@@ -117,11 +117,11 @@ is_closed_by(struct bytes arguments, struct arena *a)
 	return access("/run/nologin", F_OK) == 0 || access("/etc/nologin", F_OK) == 0;
 }
 
-static bool is_closed(const char *service, unsigned deep, struct arena *);
+static bool is_closed(const char *service, struct bytes phase, unsigned deep, struct arena *);
 
-/* line = "@include" service / type control module-path [module-arguments] */
+/* line = "@include" service / ["-"] type control module-path [module-arguments] */
 static bool
-is_closed_line(struct bytes line, unsigned deep, struct arena *a)
+is_closed_line(struct bytes line, struct bytes phase, unsigned deep, struct arena *a)
 {
 	struct bytes word[3];
 
@@ -129,17 +129,21 @@ is_closed_line(struct bytes line, unsigned deep, struct arena *a)
 		if (!service_word(&line, &word[i]))
 			return false;
 		if (i == 1 && bytes_equal(word[0], BYTES("@include")))
-			return is_closed(arena_copy(a, word[1]), deep + 1, a);
+			return is_closed(arena_copy(a, word[1]), phase, deep + 1, a);
 	}
+	if (bytes_starts(word[0], BYTES("-")))
+		word[0] = bytes_cut(word[0], 1, word[0].len);
+	if (!bytes_equal_nocase(word[0], phase))
+		return false;
 	if (bytes_equal(word[1], BYTES("include")) || bytes_equal(word[1], BYTES("substack")))
-		return is_closed(arena_copy(a, word[2]), deep + 1, a);
+		return is_closed(arena_copy(a, word[2]), phase, deep + 1, a);
 	return bytes_ends_nocase(word[2], BYTES("pam_nologin.so")) && is_closed_by(line, a);
 }
 
 /* shutdown(8) and administrators close a system to all but root for a while: where the service, or what it includes,
-   says so. */
+   says so for the phase that refused. */
 static bool
-is_closed(const char *service, unsigned deep, struct arena *a)
+is_closed(const char *service, struct bytes phase, unsigned deep, struct arena *a)
 {
 	struct buffer text = { 0 };
 	struct bytes  rest, line;
@@ -155,7 +159,7 @@ is_closed(const char *service, unsigned deep, struct arena *a)
 	}
 	rest = buffer_bytes(&text);
 	while (!closed && bytes_split(&rest, '\n', &line))
-		closed = is_closed_line(line, deep, a);
+		closed = is_closed_line(line, phase, deep, a);
 	buffer_free(&text);
 	return closed;
 }
@@ -263,7 +267,9 @@ conclude(struct word_credential_said *said, const struct word_credential_ask *as
 		said->outcome = CREDENTIAL_LATER;
 		words = "who that is cannot be told now";
 	}
-	if (said->outcome == CREDENTIAL_CLOSED && is_closed(ask->backend, 0, a)) {
+	/* pam_nologin(8) fails an authentication as a wrong password does: whose password was right is not told then. */
+	if ((said->outcome == CREDENTIAL_CLOSED || said->outcome == CREDENTIAL_FAIL) &&
+	    is_closed(ask->backend, account ? BYTES("account") : BYTES("auth"), 0, a)) {
 		said->outcome = CREDENTIAL_LATER;
 		words = "the system is closed (nologin)";
 	}

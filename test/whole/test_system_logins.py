@@ -107,6 +107,25 @@ def test_R261_the_account_phase_decides_after_the_password(unix):
         assert imap_login(house, "geheim", unix.name) is True
 
 
+def test_R261_a_closed_system_is_no_wrong_password_in_the_phase_of_passwords_either(unix, tmp_path):
+    """The service that is shipped; and one whose pam_nologin stands before the password, where PAM says the same of both."""
+    shipped = pathlib.Path(__file__).parents[2] / "packaging/debian/mansio.pam"
+    closed = tmp_path / "closed"
+    tmp_path.chmod(0o755)
+    its_own = shipped.read_text().replace("pam_nologin.so", f"pam_nologin.so file={closed}")
+    unix.write(*its_own.splitlines())
+    with tutorial(unix) as house:
+        assert imap_login(house, "geheim", unix.name) is True
+        closed.write_text("closed for an hour\n")
+        assert LATER in imap_login(house, "geheim", unix.name)
+        assert NO in imap_login(house, "wrong", unix.name), "the account phase is asked of who has the password"
+        unix.write(f"auth requisite pam_nologin.so file={closed}", "auth required pam_unix.so nodelay", "account required pam_unix.so")
+        assert LATER in imap_login(house, "geheim", unix.name)
+        closed.unlink()
+        assert NO in imap_login(house, "wrong", unix.name)
+        assert imap_login(house, "geheim", unix.name) is True
+
+
 @pytest.mark.parametrize("how", ["itself", "included", "substack"])
 def test_R261_a_file_of_its_own_closes_the_system_too(unix, tmp_path, how):
     """pam_nologin's file=: the login comes later; an account that has expired does not."""
