@@ -75,8 +75,8 @@ account_mailbox(struct account *a, const char *name)
 	return map_get(a->by_name, bytes_of(name));
 }
 
-static bool
-has_children(const struct account *a, const char *name)
+bool
+account_has_children(const struct account *a, const char *name)
 {
 	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
 		if (!m->gone && is_under(m->name, name))
@@ -691,7 +691,8 @@ account_delete(struct account *a, const char *given)
 	if (strcmp(name, "INBOX") == 0)
 		return EINVAL;
 	if ((m = account_mailbox(a, name)) == NULL)
-		return has_children(a, name) ? EINVAL : ENOENT; /* \Noselect: rfc3501:6.3.4 */
+		return account_has_children(a, name) ? EINVAL
+		                                     : ENOENT; /* \Noselect: rfc3501:6.3.4 */
 	if ((why = account_change(a)) != 0)
 		return why;
 	if (a->place != NULL && (why = a->place->driver->remove(a->place, name)) != 0)
@@ -791,7 +792,7 @@ account_rename(struct account *a, const char *given_from, const char *given_to)
 	if ((why = name_new(a, given_to, to)) != 0)
 		return why;
 	m = account_mailbox(a, from);
-	if (m == NULL && !has_children(a, from))
+	if (m == NULL && !account_has_children(a, from))
 		return ENOENT;
 	if (account_mailbox(a, to) != NULL || strcmp(to, "INBOX") == 0)
 		return EEXIST;

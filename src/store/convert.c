@@ -277,6 +277,14 @@ look_there(struct conversion *c)
 	return 0;
 }
 
+/* In a place without levels what has others below it is a directory. */
+static bool
+is_only_a_level(const struct conversion *c, const struct mailbox *m)
+{
+	return !c->target->driver->levels && strcmp(m->name, "INBOX") != 0 &&
+	       account_has_children(c->account, m->name);
+}
+
 static int
 enter(struct conversion *c, struct mailbox *m)
 {
@@ -289,7 +297,7 @@ enter(struct conversion *c, struct mailbox *m)
 	c->row = 0;
 	if (m == NULL || m->gone)
 		return 0;
-	if ((why = mailbox_load(m)) != 0 || c->target == NULL)
+	if ((why = mailbox_load(m)) != 0 || c->target == NULL || is_only_a_level(c, m))
 		return why;
 	if ((why = c->target->driver->make(c->target, m->name)) != 0)
 		return why;
@@ -459,7 +467,11 @@ conversion_step(struct conversion *c)
 		for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
 			if (!m->gone && mailbox_load(m) == 0)
 				(void)folder_look(m, false);
-	if ((why = find_next(c)) != 0 || (why = open_letter(c)) != 0)
+	if ((why = find_next(c)) != 0)
+		return why;
+	if (c->target != NULL && c->folder == NULL)
+		return EISDIR;
+	if ((why = open_letter(c)) != 0)
 		return why;
 	if (c->target == NULL)
 		return ENOSYS;

@@ -171,6 +171,7 @@ struct account *account_open(struct store *, uint64_t id, bool make, int *why); 
 void account_close(struct account **);
 int  account_reload(struct account *);
 struct mailbox *account_mailbox(struct account *, const char *name);
+bool account_has_children(const struct account *, const char *name);
 int  account_fact(struct account *, uint64_t mailbox, uint64_t modseq, enum fact_kind, struct buffer *data);
 int  account_meta_put(struct account *, const char *name, uint64_t value);
 int  account_meta_get(struct account *, const char *name, uint64_t *value);    /* ENOENT: none */

@@ -174,6 +174,59 @@ def state(demo):
     return all_of
 
 
+def test_a_delete_the_directory_refuses_keeps_what_is_selected(tmp_path):
+    demo = demo_with(tmp_path, f"mail_location = mbox:{tmp_path}/outside/%n")
+    root = tmp_path / "outside/jack"
+    try:
+        box = demo.imap("jack")
+        box.create("Kept")
+        assert box.append("Kept", None, None, (BODY % "kept").replace("\n", "\r\n").encode())[0] == "OK"
+        assert box.select("Kept")[1] == [b"1"]
+        root.chmod(0o500)
+        assert box.delete("Kept")[0] == "NO"
+        assert box.fetch("1", "(UID)") == ("OK", [b"1 (UID 1)"])
+        root.chmod(0o700)
+        assert box.delete("Kept")[0] == "OK"
+        with pytest.raises(imaplib.IMAP4.error):
+            box.fetch("1", "(UID)")
+    finally:
+        root.chmod(0o700)
+        demo.stop()
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_what_has_others_below_it_becomes_a_directory_of_mboxes(tmp_path, renamed):
+    """Whichever was made first; and never with letters of its own, which would be lost."""
+    demo = demo_with(tmp_path, f"mail_location_directories = {tmp_path}/other")
+    to = f"mbox:{tmp_path}/other/%n"
+    convert = lambda: demo.command("mailbox", "convert", "jack@example.com", "--to", to, check=False)
+    text = (BODY % "kept").replace("\n", "\r\n").encode()
+    try:
+        box = demo.imap("jack")
+        for name in ("kid", "par") if renamed else ("par", "par/kid"):
+            assert box.create(name)[0] == "OK"
+        if renamed:
+            assert box.rename("kid", "par/kid")[0] == "OK"
+        assert box.append("par/kid", None, None, text)[0] == "OK"
+        assert box.append("par", None, None, text)[0] == "OK"
+        box.logout()
+        refused = convert()
+        assert refused.returncode == 1 and "a mailbox with others below it cannot be an mbox file" in refused.stderr, refused.stderr
+        box = demo.imap("jack")
+        assert box.select("par/kid")[1] == [b"1"] and box.select("par")[1] == [b"1"]
+        box.store("1", "+FLAGS", r"\Deleted")
+        box.expunge()
+        box.logout()
+        done = convert()
+        assert done.returncode == 0, done.stderr
+        assert [m["Subject"] for m in mailbox.mbox(tmp_path / "other/jack/par/kid", create=False)] == ["kept"]
+        box = demo.imap("jack")
+        assert box.select("par/kid")[1] == [b"1"]
+        assert any(b"HasChildren" in line and line.endswith(b" par") for line in box.list()[1])
+    finally:
+        demo.stop()
+
+
 def test_an_account_moves_and_its_readers_see_no_difference(place):
     demo, folders, tmp_path = place
     box = demo.imap("jack")
