@@ -41,6 +41,26 @@ warn_of_hash(struct reading *r, struct bytes name, struct bytes rest)
 		              (int)name.len, name.at, wrong);
 }
 
+/* As Dovecot: nopassword stands where there is no hash, else its user is refused. */
+static void
+warn_of_both(struct reading *r, struct bytes name, struct bytes rest)
+{
+	struct bytes hash, word;
+	int          fields = 1;
+
+	if (!bytes_split(&rest, ':', &hash) || hash.len == 0)
+		return;
+	while (fields < 6 && bytes_split(&rest, ':', &word))
+		fields++;
+	while (bytes_split(&rest, ' ', &word))
+		if ((bytes_is(word, "nopassword") || bytes_starts(word, BYTES("nopassword="))) &&
+		    ++r->told <= COMPLAINTS_MOST)
+			buffer_printf(
+				r->warnings,
+				"%s:%d: %.*s has a password and nopassword: the password holds; right would be nothing between the first two colons, or no nopassword\n",
+				r->file, r->line, (int)name.len, name.at);
+}
+
 static void
 read_line(struct reading *r, struct bytes line)
 {
@@ -65,6 +85,7 @@ read_line(struct reading *r, struct bytes line)
 		              r->line, (int)name.len, name.at);
 	else {
 		warn_of_hash(r, name, rest);
+		warn_of_both(r, name, rest);
 		(void)map_put(r->p->users, casefold(r->scratch, name),
 		              r->p->text + (line.at - r->p->text));
 	}

@@ -43,8 +43,9 @@ test_found(void **state)
 
 	HOLDS("it is good", p != NULL);
 	SAME("without complaint", buffer_bytes(&errors), BYTES(""));
-	SAME("twice is warned of", buffer_bytes(&warnings),
-	     BYTES("users:6: user stands above already; the first line holds\n"));
+	SAME("nopassword beside a hash, and twice, are warned of", buffer_bytes(&warnings),
+	     BYTES("users:5: jill@example.com has a password and nopassword: the password holds; right would be nothing between the first two colons, or no nopassword\n"
+	           "users:6: user stands above already; the first line holds\n"));
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		bool found = passwdfile_find(p, bytes_of(rows[i].user), a, &hash, &fields);
 		HOLDS(rows[i].why, found == (rows[i].hash != NULL));
