@@ -576,7 +576,8 @@ folder_look(struct mailbox *m, bool force)
 		      m->name, account_location(m->account), strerror(why));
 	if (why != 0 && f->fresh_count > 0 && why != EBUSY)
 		settle(f);
-	return why != 0 ? why : look_over(f, &l);
+	/* What the system forbids us is no right that the reader lacks. */
+	return why == EACCES || why == EPERM ? EIO : why != 0 ? why : look_over(f, &l);
 }
 
 static void

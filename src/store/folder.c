@@ -559,6 +559,22 @@ is_taken_over(const struct folder *f)
 	return f->former != 0 ? EBUSY : 0;
 }
 
+/* Where the system forbids it, nobody lacks a right of ours (rfc5530:3): it is the server's trouble, and the log has the path. */
+static int
+put_refused(struct folder *f, int why)
+{
+	struct account *a = f->mailbox->account;
+	struct buffer   path = { 0 };
+
+	if (why != EACCES && why != EPERM)
+		return place_refuses(a, account_location(a), why);
+	f->place->driver->path(&f->place->location, f->mailbox->name, &path);
+	buffer_add_char(&path, '\0');
+	(void)place_refuses(a, path.at, why);
+	buffer_free(&path);
+	return EIO;
+}
+
 int
 folder_arrive(struct mailbox *m, const struct arrival *given, uint32_t *uid)
 {
@@ -583,11 +599,11 @@ folder_arrive(struct mailbox *m, const struct arrival *given, uint32_t *uid)
 	*file = (struct file){ .flags = flags_outer(m, v.flags), .landing = true };
 	file->message = given->letter; /* for its name */
 	if ((why = logged_open(a, &l, scratch, &digest)) == 0)
-		why = place_refuses(a, account_location(a),
-		                    f->place->driver->put(f, file, &source,
-		                                          v.arrived_us != 0 ? v.arrived_us / 1000000
-		                                                            : v.internal_date,
-		                                          &a->landing));
+		why = put_refused(f,
+		                  f->place->driver->put(f, file, &source,
+		                                        v.arrived_us != 0 ? v.arrived_us / 1000000
+		                                                          : v.internal_date,
+		                                        &a->landing));
 	if (why == 0 && (file->message = place_message(a)) == 0)
 		why = EDQUOT;
 	if (why == 0)

@@ -469,6 +469,21 @@ def test_a_locked_mbox_is_waited_for(place):
     wait_for(lambda: folders.count() == 3)
 
 
+def test_an_mbox_that_is_another_users_is_the_servers_trouble(place):
+    """The client has every right; the log names the file and what the system said."""
+    demo, folders, tmp_path = place
+    if isinstance(folders, Maildir):
+        pytest.skip("a Maildir is no file")
+    box = demo.imap("jack")
+    ask(box, box.append("INBOX", None, None, text_of("first")))
+    wait_for(lambda: folders.count() == 1)
+    os.chown(folders.inbox, 0, 0)
+    os.chmod(folders.inbox, 0o600)
+    kind, said = box.append("INBOX", None, None, text_of("second"))
+    assert kind == "NO" and said[0].startswith(b"[UNAVAILABLE]"), said
+    wait_for(lambda: f"{folders.inbox}: Permission denied" in demo.log() or f"{folders.inbox} cannot be read: Permission denied" in demo.log())
+
+
 def test_all_that_reads_waits_for_a_locked_mbox(place):
     """SEARCH of a text, RETR and STATUS are answered when another program gives its lock back, and rightly; IDLE hears of the news."""
     import fcntl
