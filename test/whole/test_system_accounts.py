@@ -14,6 +14,7 @@ import secrets
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -302,6 +303,7 @@ def test_who_was_away_and_is_made_anew_inherits_nothing_in_silence(unix):  # noq
         assert shown(house, name)["gone"] is not None
         subprocess.run(["useradd", "-m", "-u", str(uid), name], check=True, capture_output=True)
         subprocess.run(["chpasswd"], input=f"{name}:anders\n", text=True, check=True, capture_output=True)
+        time.sleep(2)  # table_cache_time: that he is nobody was heard a moment ago
         assert NO in imap_login(house, phone, name) and imap_login(house, "anders", name) is True
         assert submission_login(house, "anders", name).startswith("535 5.7.8"), "what bounded him does so until somebody says who he is"
         assert house.count("who was away meanwhile") == 1
